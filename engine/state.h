@@ -1,0 +1,52 @@
+/* state.h: everything that the log and a snapshot determine: the pools and the counters.
+ *
+ * state = f(snapshot, log). The writer owns it; recovery and the tools build it with the same
+ * functions: snapshot_format.h fills it, apply.h moves it along the log.
+ */
+#ifndef URN_ENGINE_STATE_H
+#define URN_ENGINE_STATE_H
+
+#include "engine/pool.h"
+#include "engine/wal_format.h"
+
+struct state_bounds {
+    uint32_t max_pools;
+    uint32_t max_items; /* of all pools together */
+};
+
+struct state {
+    struct state_bounds bounds;
+    struct wal_tail tail;         /* lsn, epoch and chain: what the next group continues */
+    uint64_t next_request_id;     /* starts at 1 */
+    uint64_t reserved_request_id; /* the highest id a synced reservation allows; 0: none was made */
+    uint64_t engine_time_us;
+    uint64_t wall_time_us; /* of the last group; to advance engine time at a start */
+    uint32_t pool_count;
+    uint64_t item_count; /* of all pools */
+    struct urn_pool **pools; /* by id; room for bounds.max_pools */
+    uint32_t *pool_table; /* open-addressed hash of names -> id + 1; state.c's own */
+    uint32_t pool_table_slots;
+};
+
+/* An empty state. Errors: URN_NOMEMORY. */
+enum urn_code state_make(const struct state_bounds *bounds, struct state *state,
+                         struct urn_error *error);
+void state_free(struct state *state);
+
+/* Makes the next pool (its id is pool_count) and adds it. Errors: URN_EXISTS, URN_TOOBIG (max_pools),
+ * those of pool_make. item_capacity: how many items it may come to have. */
+enum urn_code state_add_pool(struct state *state, const char *name, uint32_t name_bytes,
+                             uint32_t item_capacity, struct urn_pool **pool,
+                             struct urn_error *error);
+
+/* pool_add() under the bound of all pools together. */
+enum urn_code state_add_item(struct state *state, struct urn_pool *pool, const char *item_id,
+                             uint32_t item_id_bytes, int64_t quantity, uint64_t probability,
+                             uint64_t drawn, struct urn_error *error);
+
+/* NULL when no pool has this name. */
+struct urn_pool *state_find_pool(const struct state *state, const char *name, uint32_t name_bytes);
+
+void state_check(const struct state *state);
+
+#endif

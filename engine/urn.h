@@ -1,0 +1,246 @@
+/* urn.h: the engine's one public header (liburn).
+ *
+ * An engine owns one data directory: pools of items in memory, and the log that makes every draw
+ * durable before anyone hears of it. A caller hands in requests and collects them when they are
+ * finished; nothing here blocks but opening and stopping.
+ *
+ *     struct urn_request *list  --urn_submit-->  inbox -> WRITER -> COMMIT -> disk
+ *     struct urn_request *list  <-urn_collect--  finished requests, in the order of the log
+ *
+ * The memory of a request, its name and its result arrays belongs to the caller, must stay where it
+ * is from urn_submit until urn_collect returns it, and is not touched by the caller in between.
+ *
+ * What a finished request says is durable under commit mode: an answer computed from a change (an
+ * error computed from one included) is not finished before that change is on the disk.
+ *
+ * Counts, weights and their sums, quantities, request ids and log positions stay below 2^53.
+ */
+#ifndef URN_H
+#define URN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define URN_API __attribute__((visibility("default")))
+#else
+#define URN_API
+#endif
+
+#define URN_VERSION                "0.1.0"
+
+#define URN_NAME_BYTES_MAX         64u                    /* a pool's name or an item's id */
+#define URN_NUMBER_MAX             ((1ull << 53) - 1)     /* JavaScript and JSON read it exactly */
+#define URN_UNLIMITED              ((int64_t)-1)          /* a quantity that never runs out */
+#define URN_FAILED_DRAW            UINT32_MAX             /* an outcome: nothing was in stock */
+
+/* ---- codes and errors -------------------------------------------------------------------- */
+
+/* See codes.def for the meaning of each. */
+enum urn_code {
+    URN_OK = 0,
+#define URN_CODE(symbol, text, effect, retry, exit_status, meaning) URN_##symbol,
+#include "codes.def"
+#undef URN_CODE
+    URN_CODE_COUNT
+};
+
+enum urn_retry { URN_RETRY_NO = 0, URN_RETRY_YES = 1, URN_RETRY_AFTER_A_LOOK = 2 };
+
+struct urn_error {
+    enum urn_code code;
+    int system_errno; /* 0 where no system call was involved */
+    char text[512];   /* one line, for a person, ends without a full stop or line feed */
+};
+
+/* The word on the wire ("NOPOOL"), a sentence about it, and its columns in codes.def. Any thread. */
+URN_API const char *urn_code_text(enum urn_code code);
+URN_API const char *urn_code_meaning(enum urn_code code);
+URN_API bool urn_code_may_have_taken_effect(enum urn_code code);
+URN_API enum urn_retry urn_code_retry(enum urn_code code);
+URN_API int urn_code_exit_status(enum urn_code code);
+
+/* ---- configuration ----------------------------------------------------------------------- */
+
+struct urn_item_spec {
+    const char *item_id; /* UTF-8, item_id_bytes long, 1 to URN_NAME_BYTES_MAX bytes */
+    uint32_t item_id_bytes;
+    int64_t quantity;     /* 0 to URN_NUMBER_MAX, or URN_UNLIMITED */
+    uint64_t probability; /* the weight, 0 to URN_NUMBER_MAX; so is a pool's sum of weights */
+};
+
+struct urn_pool_spec {
+    const char *name; /* UTF-8, name_bytes long, 1 to URN_NAME_BYTES_MAX bytes */
+    uint32_t name_bytes;
+    uint32_t item_count;
+    const struct urn_item_spec *items;
+};
+
+struct urn_os; /* the system under the engine; engine/os.h */
+
+struct urn_engine_config {
+    const char *data_dir;
+    bool create;                       /* make the data directory if it is not there */
+    const struct urn_pool_spec *pools; /* what a new data directory begins with */
+    uint32_t pool_count;
+    uint64_t segment_size_bytes; /* a power of two; see urn_engine_config_check */
+    uint32_t segments;           /* files of the ring, at least 3 */
+    uint32_t flush_after_n_draw; /* an open group closes at so many draws */
+    uint32_t max_batch;          /* draws of one request */
+    uint32_t max_pools;
+    uint32_t max_items;      /* of all pools together */
+    uint32_t queue_requests; /* requests submitted and not yet finished */
+    uint64_t queue_draws;    /* draws of those requests */
+
+    /* Called when finished requests begin to wait for urn_collect, and at a fail stop; by an engine
+     * thread or by the one that calls urn_submit. Must not block and must not call the engine.
+     * NULL: the caller polls. */
+    void (*notify)(void *notify_context);
+    void *notify_context;
+
+    struct urn_os *os; /* NULL: the real system */
+};
+
+/* Says whether sizes and bounds fit each other (a segment must hold the group of the largest
+ * request, for instance); the error names the key as it stands in the YAML file and what would fit.
+ * Returns URN_OK or URN_CONFIG. Any thread. */
+URN_API enum urn_code urn_engine_config_check(const struct urn_engine_config *config,
+                                              struct urn_error *error);
+
+/* The most memory, in bytes, that an engine of this configuration takes, the mapped ring apart. */
+URN_API uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config);
+
+/* ---- open and stop ----------------------------------------------------------------------- */
+
+struct urn_engine;
+
+/* What a start found and did. */
+struct urn_start_report {
+    bool created;               /* the data directory was made by this start */
+    uint64_t snapshot_lsn;      /* of the snapshot that was loaded */
+    uint32_t snapshots_refused; /* newer ones that did not verify */
+    uint64_t replayed_groups;
+    uint64_t replayed_draws;
+    uint64_t end_lsn;         /* where the valid log ended */
+    uint64_t rewritten_bytes; /* of the tail, made durable again */
+    uint64_t discarded_groups; /* whole groups found behind the end: never acknowledged */
+    bool torn_tail;            /* something that is not a whole group stood at the end */
+    uint64_t epoch;            /* of this start */
+    uint64_t next_request_id;
+    uint64_t duration_us;
+};
+
+/* Opens the data directory (creates it when config->create says so and there is none), recovers,
+ * and starts the engine's threads. On success *engine is set and *report filled. Errors: URN_CONFIG,
+ * URN_NODATA, URN_CANTCREATE, URN_INUSE, URN_DAMAGED, URN_FORMAT, URN_IO, URN_NOMEMORY. Blocks. */
+URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,
+                                      struct urn_engine **engine, struct urn_start_report *report,
+                                      struct urn_error *error);
+
+/* Finishes every submitted request, writes a mark, makes it durable and joins the threads. Requests
+ * submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed now or before.
+ * Call once; urn_collect still works afterwards. Blocks. */
+URN_API enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error);
+
+/* Releases everything. The engine must have been stopped and collected. engine may be NULL. */
+URN_API void urn_engine_free(struct urn_engine *engine);
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+struct urn_pool;
+
+struct urn_text {
+    const char *bytes; /* UTF-8, not terminated; as long-lived as the engine */
+    uint32_t length;
+};
+
+struct urn_item {
+    struct urn_text item_id;
+    uint32_t index;
+    int64_t quantity; /* left; URN_UNLIMITED */
+    uint64_t probability;
+    uint64_t drawn; /* how many were ever handed out */
+};
+
+enum urn_op {
+    URN_DRAW,    /* pool_name, count, draw_all, outcomes */
+    URN_STATE,   /* pool_name, offset, limit, items */
+    URN_CATALOG, /* pool_name, offset, limit, names: item ids in index order */
+    URN_POOLS,   /* offset, limit, names: pool names in order of creation */
+};
+
+struct urn_request {
+    /* Set by the caller. */
+    struct urn_request *next; /* the list; set again by the engine */
+    enum urn_op op;
+    const char *pool_name;
+    uint32_t pool_name_bytes;
+    uint32_t count;         /* draws asked for: 1 to max_batch */
+    bool draw_all;          /* every draw succeeds or nothing happens (NOSTOCK) */
+    uint32_t *outcomes;     /* room for count: catalog positions, or URN_FAILED_DRAW */
+    uint32_t offset;        /* first item or name wanted */
+    uint32_t limit;         /* room in items or names */
+    struct urn_item *items; /* room for limit */
+    struct urn_text *names; /* room for limit */
+    void *context;          /* the caller's own; never read */
+
+    /* Set by the engine; valid once collected. */
+    enum urn_code code;
+    const struct urn_pool *pool; /* NULL where the request names none or there is none */
+    uint64_t first_request_id;   /* of the draws: they have first, first + 1, ... */
+    uint32_t failed;             /* how many of the draws failed */
+    uint32_t returned;           /* how many of items or names were filled */
+    uint32_t total;              /* how many there are in all */
+    bool open;                   /* STATE: draws are taken */
+    uint64_t odds_version;
+    uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
+    uint64_t lsn;             /* STATE: the answer holds every change below it */
+
+    /* The engine's own while the request is under way. */
+    uint64_t engine_private;
+};
+
+/* Hands a list of requests (linked by next, NULL at the end) to the writer, in this order. Each is
+ * finished sooner or later and comes back through urn_collect; one that finds the queue full
+ * finishes with BUSY, after a fail stop or a stop with READONLY. Never blocks. Any thread. */
+URN_API void urn_submit(struct urn_engine *engine, struct urn_request *list);
+
+/* Takes all finished requests, as a list linked by next, oldest first; NULL when there are none.
+ * Never blocks. One thread at a time. */
+URN_API struct urn_request *urn_collect(struct urn_engine *engine);
+
+/* The id of an item whose index a finished request has shown. Ids never change, so any thread may
+ * ask, at any time while the engine lives. */
+URN_API struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index);
+
+/* ---- looking at the engine --------------------------------------------------------------- */
+
+struct urn_engine_info {
+    bool failed; /* fail stop: the log failed, changes are refused */
+    uint64_t durable_lsn;
+    uint64_t staged_lsn;   /* end of what has been closed into groups */
+    uint64_t room_bytes;   /* of log that requests may still fill */
+    uint64_t ring_bytes;   /* the whole ring */
+    uint64_t epoch;
+    uint64_t next_request_id;
+    uint64_t draws;        /* since the start; likewise all below */
+    uint64_t failed_draws;
+    uint64_t requests;
+    uint64_t busy;         /* requests refused for want of room in queue or log */
+    uint64_t groups;
+    uint64_t marks;
+    uint64_t log_bytes;    /* written to the log, headers and padding included */
+    uint64_t syncs;
+    uint64_t sync_ns;      /* in all syncs together */
+    uint64_t sync_ns_max;
+    uint64_t queued_requests; /* now: submitted and not finished */
+    uint64_t queued_draws;
+};
+
+/* Fills *info with figures that are each true of some moment just now. Any thread. */
+URN_API void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info);
+
+/* After a fail stop, what failed and why; *error has code URN_OK before one. Any thread. */
+URN_API void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error);
+
+#endif

@@ -1,0 +1,286 @@
+/* wal_format.h: the log's bytes. Pure: bytes <-> structs, no I/O. This file owns the format;
+ * docs/wal-format.md tells the same to outsiders.
+ *
+ * The log is endless; a position in it is an LSN, in bytes. It is cut into segments of equal size:
+ * sequence = LSN / segment size, kept in the file (slot) sequence % N. All integers little-endian.
+ *
+ *   LSN  S                S+4096                                            S+segment size
+ *        +----------------+--------+-----+-----------+-------+--- - - ---+--------+
+ *        | segment header | group  | pad | mark      | group |           | pad    |
+ *        +----------------+--------+-----+-----------+-------+--- - - ---+--------+
+ *                                        ^ marks and epoch groups begin a 4 KiB page
+ *
+ * Every byte below the end of the log belongs to a segment header or to a group.
+ *
+ * Segment header (one page, synced before the segment's first group)
+ *      0   8  magic "URNSEGM1"
+ *      8   4  CRC32C of bytes 12..4095
+ *     12   4  format version
+ *     16  16  ring UUID
+ *     32   8  sequence
+ *     40   8  segment size in bytes
+ *     48   4  segments in the ring
+ *     52   4  epoch in which it was written
+ *     56  ..  zero
+ *
+ * Group (8-byte aligned; never crosses a segment)
+ *      0   4  magic "URNG"
+ *      4   4  length in bytes: header, entries and zero fill; a multiple of 8
+ *      8   4  CRC32C of bytes 0..7 and 12..length-1
+ *     12   1  kind: 1 data, 2 pad, 3 mark, 4 epoch
+ *     13   3  zero
+ *     16   8  ring UUID, short: its first 8 bytes
+ *     24   8  LSN of this group
+ *     32   8  carried durable LSN: everything below it had been synced when this group was sealed
+ *     40   4  epoch
+ *     44   4  draws in this group, failed ones included
+ *     48   8  engine time, us
+ *     56   8  wall time, us since 1970 (for people)
+ *     64   8  first request id: of the first draw in this group, or the next one to be given
+ *     72  16  chain before this group
+ *     88  16  chain after: BLAKE2b-128(chain before || BLAKE2b-256(bytes 0..7, 12..71, 104..length-1))
+ *    104  ..  entries
+ *
+ * Entry (8-byte aligned, inside one group)
+ *      0   1  type: 0 none: the rest of the group is zero fill
+ *                   1 draws, 2 epoch; 3 to 15 are kept for changes of items and pools, applied
+ *                   catalogs, snapshot marks, id reservations, keys, reservations and expiries
+ *      1   1  draws: bytes of an outcome (1, 2 or 4); otherwise 0
+ *      2   2  zero
+ *      4   4  length of the entry in bytes, this header included; a multiple of 8
+ *
+ *   Draws: consecutive draws from one pool under one odds version, whoever asked
+ *      8   4  pool id
+ *     12   4  draws, failed ones included
+ *     16   8  odds version
+ *     24  ..  one little-endian catalog index a draw; all ones is the escape: a 4-byte count follows,
+ *             and so many draws in a row failed. Zero fill to 8 bytes.
+ *
+ *   Epoch: the only entry of an epoch group
+ *      8  16  random nonce
+ *     24   8  next request id: ids go on here (never below what came before)
+ *
+ * A group is valid at position x when, in this order,
+ *   V1  the magic stands at x, and the length is a multiple of 8, at least 104, and ends inside the
+ *       segment and the bytes that are there
+ *   V2  the CRC matches
+ *   V3  the short ring UUID is ours
+ *   V4  its own LSN is x
+ *   V5  its chain-before is the chain so far, and its chain-after follows from it
+ *   V6  its epoch is not lower than the epoch so far
+ *   V7  its carried durable LSN is not above x
+ * A group that passes V1 to V4 without regard to position x counts as evidence (recovery.h).
+ *
+ * Ends: an ordinary group that would leave less than a header (104 bytes) before the segment's end
+ * is filled with zeros up to it, so that a pad group always fits. The group that does not fit a
+ * segment is preceded by a pad group that fills it.
+ */
+#ifndef URN_ENGINE_WAL_FORMAT_H
+#define URN_ENGINE_WAL_FORMAT_H
+
+#include "engine/bytes.h"
+#include "engine/error.h"
+#include "engine/limits.h"
+
+#define WAL_FORMAT_VERSION       1u
+#define WAL_SEGMENT_HEADER_BYTES 4096u
+#define WAL_GROUP_HEADER_BYTES   104u
+#define WAL_ENTRY_HEADER_BYTES   8u
+#define WAL_DRAWS_HEADER_BYTES   24u
+#define WAL_EPOCH_ENTRY_BYTES    32u
+#define WAL_EPOCH_GROUP_BYTES    (WAL_GROUP_HEADER_BYTES + WAL_EPOCH_ENTRY_BYTES)
+#define WAL_ALIGN_BYTES          8u
+#define WAL_CHAIN_BYTES          16u
+#define WAL_UUID_BYTES           16u
+#define WAL_NONCE_BYTES          16u
+#define WAL_GROUP_MAGIC          0x474e5255u /* "URNG" */
+
+enum wal_group_kind { WAL_DATA = 1, WAL_PAD = 2, WAL_MARK = 3, WAL_EPOCH = 4 };
+enum wal_entry_type { WAL_ENTRY_NONE = 0, WAL_ENTRY_DRAWS = 1, WAL_ENTRY_EPOCH = 2 };
+
+/* ---- where things lie ------------------------------------------------------------------------ */
+
+/* Fixed for the life of a ring. */
+struct wal_geometry {
+    uint8_t ring_uuid[WAL_UUID_BYTES];
+    uint64_t segment_size_bytes;
+    uint32_t segments;
+};
+
+/* Where a group will lie that is written when the log ends at a position. */
+struct wal_placement {
+    uint64_t pad_lsn;          /* of the pad group before it; meaningless when pad_bytes is 0 */
+    uint32_t pad_bytes;        /* 0: no pad group */
+    bool new_segment;          /* its segment begins with it: the header page comes first */
+    uint64_t group_lsn;
+    uint32_t group_bytes;      /* length asked for, and zero fill to a segment's end if need be */
+    uint64_t end_lsn;          /* where the next group begins (a segment's start is possible) */
+};
+
+/* Places a group of length_bytes (a multiple of 8; segment size - 4096 at most) behind end_lsn. An
+ * end at a segment's start means that the header page is still to be written. fresh_page: the group
+ * must begin a 4 KiB page (marks, epoch groups). Pure arithmetic; any thread. */
+struct wal_placement wal_place(const struct wal_geometry *geometry, uint64_t end_lsn,
+                               uint32_t length_bytes, bool fresh_page);
+
+/* The largest group that any segment can hold. */
+static inline uint64_t wal_group_bytes_max(uint64_t segment_size_bytes)
+{
+    return segment_size_bytes - WAL_SEGMENT_HEADER_BYTES;
+}
+
+/* ---- segment headers ------------------------------------------------------------------------- */
+
+struct wal_segment_header {
+    uint32_t version;
+    uint8_t ring_uuid[WAL_UUID_BYTES];
+    uint64_t sequence;
+    uint64_t segment_size_bytes;
+    uint32_t segments;
+    uint32_t epoch;
+};
+
+/* page has WAL_SEGMENT_HEADER_BYTES. */
+void wal_segment_header_write(const struct wal_segment_header *header, uint8_t *page);
+
+/* Why bytes are not what was looked for. WAL_READ_OK is 0. */
+enum wal_read_result {
+    WAL_READ_OK = 0,
+    WAL_READ_ZERO,       /* nothing but zeros where the header would be */
+    WAL_READ_LENGTH,     /* V1 */
+    WAL_READ_CHECKSUM,   /* V2 */
+    WAL_READ_FOREIGN,    /* V3: of another ring */
+    WAL_READ_PLACE,      /* V4: of another position: an earlier lap, or misplaced */
+    WAL_READ_CHAIN,      /* V5 */
+    WAL_READ_EPOCH,      /* V6 */
+    WAL_READ_DURABLE,    /* V7 */
+    WAL_READ_VERSION,    /* segment header: sound, of another format version */
+    WAL_READ_SHAPE,      /* sound, but its content breaks the format (zero fill, kind, entries) */
+    WAL_READ_RESULTS
+};
+
+/* A few words for people ("checksum does not match"). */
+const char *wal_read_result_text(enum wal_read_result result);
+
+/* Checks everything the page states by itself: magic, CRC, version, zero fill. */
+enum wal_read_result wal_segment_header_read(const uint8_t *page,
+                                             struct wal_segment_header *header);
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+struct wal_group_header {
+    uint32_t length_bytes;
+    enum wal_group_kind kind;
+    uint64_t ring_short;
+    uint64_t lsn;
+    uint64_t durable_lsn;
+    uint32_t epoch;
+    uint32_t draws;
+    uint64_t engine_time_us;
+    uint64_t wall_time_us;
+    uint64_t first_request_id;
+    uint8_t chain_before[WAL_CHAIN_BYTES];
+    uint8_t chain_after[WAL_CHAIN_BYTES];
+};
+
+uint64_t wal_ring_short(const uint8_t ring_uuid[WAL_UUID_BYTES]);
+
+/* Seals the group in bytes: entries and zero fill stand from offset 104 to header->length_bytes.
+ * Writes the header, computes chain_after (also into *header) and the CRC. Any thread. */
+void wal_group_seal(struct wal_group_header *header, uint8_t *bytes);
+
+/* V1 (without the segment's end) to V3, by the group alone: for tools, and for the search for
+ * evidence at any position. bytes holds available_bytes from the group's first on. V3 is checked
+ * against ring_short. */
+enum wal_read_result wal_group_read(const uint8_t *bytes, uint64_t available_bytes,
+                                    uint64_t ring_short, struct wal_group_header *header);
+
+/* What a group must continue. */
+struct wal_tail {
+    uint64_t lsn;
+    uint32_t epoch;
+    uint8_t chain[WAL_CHAIN_BYTES];
+};
+
+/* V1 to V7 for the group at tail->lsn; available_bytes must not reach beyond the segment's end.
+ * On WAL_READ_OK *header is filled and *tail moved behind the group. */
+enum wal_read_result wal_group_read_next(const uint8_t *bytes, uint64_t available_bytes,
+                                         uint64_t ring_short, struct wal_tail *tail,
+                                         struct wal_group_header *header);
+
+/* ---- entries: writing ------------------------------------------------------------------------ */
+
+/* Bytes of one outcome in a pool of item_count items: 1, 2 or 4. */
+static inline uint32_t wal_outcome_width(uint32_t item_count)
+{
+    return item_count < 0xff ? 1 : item_count < 0xffff ? 2 : 4;
+}
+
+/* The most bytes that one request of count draws can add to a group, a new entry included. A request
+ * whose draws begin to fail has failures at its end only (nothing restocks in its midst). */
+static inline uint64_t wal_draws_bytes_max(uint64_t count)
+{
+    return WAL_DRAWS_HEADER_BYTES + round_up_u64(4 * count + 4 + 4, WAL_ALIGN_BYTES);
+}
+
+/* Builds the entries of one group in the caller's memory. */
+struct wal_entries {
+    uint8_t *bytes;      /* of the whole group; entries begin at WAL_GROUP_HEADER_BYTES */
+    uint32_t capacity_bytes;
+    uint32_t used_bytes; /* end of the last entry, 8-byte aligned; its zero fill is in place */
+    uint32_t draws;
+    /* the draws entry that can still be extended; 0: none */
+    uint32_t open_offset;
+    uint32_t open_unaligned_end;  /* where its next outcome goes */
+    uint32_t open_failed_count_offset; /* of the failure run at its very end; 0: none */
+};
+
+void wal_entries_begin(struct wal_entries *entries, uint8_t *bytes, uint32_t capacity_bytes);
+
+/* Appends draws to the open entry when pool, odds version and width agree, else to a new one.
+ * outcomes: catalog indexes or URN_FAILED_DRAW. The caller has made sure of the room
+ * (wal_draws_bytes_max). */
+void wal_entries_add_draws(struct wal_entries *entries, uint32_t pool_id, uint64_t odds_version,
+                           uint32_t width, const uint32_t *outcomes, uint32_t count);
+
+void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_NONCE_BYTES],
+                           uint64_t next_request_id);
+
+/* ---- entries: reading ------------------------------------------------------------------------ */
+
+struct wal_entry {
+    uint8_t type; /* enum wal_entry_type, or one that we do not know */
+    uint32_t offset; /* in the group */
+    uint32_t length_bytes;
+    /* draws */
+    uint32_t pool_id;
+    uint32_t draws;
+    uint64_t odds_version;
+    uint32_t width;
+    const uint8_t *outcomes;
+    uint32_t outcomes_bytes;
+    /* epoch */
+    const uint8_t *nonce;
+    uint64_t next_request_id;
+};
+
+/* Steps through the entries of a valid group. *offset is 0 at first. Returns WAL_READ_OK and an
+ * entry; WAL_READ_ZERO at the end (the rest was zero, as it must be); WAL_READ_SHAPE when the
+ * content breaks the format. An unknown type is returned as an entry with its length. */
+enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group_header *header,
+                                    uint32_t *offset, struct wal_entry *entry);
+
+/* Runs of a draws entry, in order. */
+struct wal_outcome_cursor {
+    const uint8_t *at, *end;
+    uint32_t width;
+    uint32_t draws_left;
+};
+
+void wal_outcomes_begin(const struct wal_entry *entry, struct wal_outcome_cursor *cursor);
+
+/* The next outcome: an index, with *run 1; or URN_FAILED_DRAW, with *run how many failed. False at
+ * the end. wal_entry_next has checked the whole encoding, so that this cannot fail. */
+bool wal_outcomes_next(struct wal_outcome_cursor *cursor, uint32_t *outcome, uint32_t *run);
+
+#endif
