@@ -1,0 +1,73 @@
+/* config.h: the configuration file of urnd.
+ *
+ * YAML, read once at the start. config_keys.def lists the keys with plain values,
+ * docs/operations.md explains all of them. A configuration that was loaded is complete and
+ * possible: defaults are filled in, every value is inside its bounds, and the sizes fit each other.
+ */
+#ifndef URN_SERVER_CONFIG_H
+#define URN_SERVER_CONFIG_H
+
+#include <sys/socket.h>
+
+#include "engine/error.h"
+
+/* When a reply leaves the server. */
+enum config_wal_mode {
+    CONFIG_WAL_COMMIT, /* once the change is synced */
+};
+
+/* One address to listen on: TCP on a loopback address, or a Unix socket. */
+struct config_listen {
+    char *text;                      /* as it stands in the file, for messages */
+    struct sockaddr_storage address; /* AF_INET, AF_INET6 or AF_UNIX */
+    socklen_t address_bytes;
+    char *unix_path; /* AF_UNIX: the socket's file, resolved; NULL otherwise */
+};
+
+struct config_arena; /* config.c: the memory of names and catalogs */
+
+struct config {
+    char *file;     /* the path that was loaded, for messages */
+    char *data_dir; /* resolved: absolute, or relative to the working directory */
+    struct config_listen *listen;
+    uint32_t listen_count; /* at least 1 */
+    struct urn_pool_spec *pools;
+    uint32_t pool_count; /* may be 0 */
+    struct {
+        uint64_t segment_size_bytes;
+        uint32_t segments;
+        uint32_t flush_after_n_draw;
+        enum config_wal_mode mode;
+    } wal;
+    struct {
+        uint64_t max_request_bytes;
+        uint64_t max_reply_bytes;
+        uint64_t request_buffers_bytes; /* at least max_request_bytes */
+        uint64_t reply_buffers_bytes;   /* at least max_reply_bytes */
+        uint32_t max_connections;
+        uint32_t max_batch;
+        uint32_t max_inflight;
+        uint32_t queue_draws; /* at least max_batch */
+        uint32_t max_pools;
+        uint32_t max_items;
+    } limits;
+    struct config_arena *arena;
+};
+
+/* Reads and checks the file. On URN_OK *config is filled and belongs to the caller, who ends it
+ * with config_free(); otherwise *config is empty and safe to free. Errors: URN_CONFIG, with a text
+ * "FILE:LINE:COLUMN: what is wrong, and what was expected" (without line where the file itself
+ * cannot be read), and URN_NOMEMORY. Takes time linear in the file's length. Any thread. */
+enum urn_code config_load(const char *path, struct config *config, struct urn_error *error);
+
+/* Releases what config_load filled in and empties it; a zeroed config may be freed too. */
+void config_free(struct config *config);
+
+/* The engine's share of the configuration; pointers in *engine lead into config, which must outlive
+ * its use. create, notify and os are left empty, for the caller to set. */
+void config_fill_engine(const struct config *config, struct urn_engine_config *engine);
+
+/* The word in the file: "commit". */
+const char *config_wal_mode_text(enum config_wal_mode mode);
+
+#endif
