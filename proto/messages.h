@@ -1,0 +1,80 @@
+/* messages.h: the methods' parameters and results: bytes <-> what the engine takes and gives.
+ *
+ * The way of a call through the server:
+ *
+ *     message_read_call()        parameters and options, checked: BADARG, NOMETHOD, TOOBIG, NOPOOL
+ *     message_reply_bytes_max()  what to reserve before anything is drawn
+ *     (the engine)               struct urn_request
+ *     message_write_reply()      result or error; never longer than what was reserved
+ *
+ * ping and info are answered by the server itself; message_write_pong() is the whole of ping, and
+ * the map of info is for the server to write (rpc_writer.h), within MESSAGE_INFO_REPLY_BYTES_MAX.
+ *
+ * The results, as docs/protocol.md has them:
+ *
+ *     draw     [first_request_id, outcomes, failed, odds_version, replayed]
+ *                outcomes  names    [item_id | nil, ...]
+ *                          indexes  [index | nil, ...]
+ *                          tally    {item_id: how many}   in index order; failed draws do not
+ * appear state    {pool, open, odds_version, last_request_id, lsn, total, items: [{item_id, index,
+ * quantity, probability, drawn}, ...]} catalog  [odds_version, total, [item_id, ...]] pools [name,
+ * ...]
+ *
+ * No state of its own; any thread, one at a time for each struct.
+ */
+#ifndef URN_PROTO_MESSAGES_H
+#define URN_PROTO_MESSAGES_H
+
+#include "proto/rpc.h"
+#include "proto/rpc_writer.h"
+
+enum message_as { MESSAGE_AS_NAMES, MESSAGE_AS_INDEXES, MESSAGE_AS_TALLY };
+
+#define MESSAGE_PAGE_LIMIT_DEFAULT   1000u
+#define MESSAGE_INFO_REPLY_BYTES_MAX 16384u
+
+/* What the configuration allows. */
+struct message_limits {
+    uint32_t max_batch; /* draws of one request */
+    uint32_t max_items; /* of all pools together: a tally cannot name more */
+    uint32_t max_pools;
+    uint64_t max_reply_bytes; /* a larger worst case is refused */
+};
+
+/* A call as its parameters say. Fields that a method has no use for are 0. */
+struct message_call {
+    enum rpc_method method;
+    struct rpc_text pool;     /* draw, state, catalog; points into the message; 1 to 64 bytes */
+    uint32_t count;           /* draw: 1 to max_batch */
+    enum message_as as;       /* draw */
+    bool all;                 /* draw: every draw succeeds or nothing happens */
+    uint32_t offset;          /* state, catalog: the first item wanted */
+    uint32_t limit;           /* state, catalog: items wanted at most; pools: max_pools */
+    uint64_t reply_bytes_max; /* message_reply_bytes_max() of this call */
+};
+
+/* Reads and checks what a request asks. Errors: URN_NOMETHOD; URN_BADARG (which parameter,
+ * expected, got); URN_NOPOOL (a name that no pool can have); URN_TOOBIG (the largest possible reply
+ * would exceed limits->max_reply_bytes; the text says what would fit). */
+enum urn_code message_read_call(struct rpc_request *request, const struct message_limits *limits,
+                                struct message_call *call, struct urn_error *error);
+
+/* The most bytes that the reply to a call can have, error replies included. */
+uint64_t message_reply_bytes_max(const struct message_call *call,
+                                 const struct message_limits *limits);
+
+/* Fills in what a call asks of the engine (op, names, numbers); the caller provides the room
+ * (outcomes for count; items or names for limit) and context. Not for ping and info. The pool's
+ * name still points into the message: the caller copies it if the message goes away earlier. */
+void message_fill_request(const struct message_call *call, struct urn_request *request);
+
+/* Writes the whole reply to a request that the engine has finished, an error reply when done->code
+ * says so. A tally sorts done->outcomes in place. Overflows only if the room was less than
+ * call->reply_bytes_max. call->pool is not looked at: done->pool_name is. */
+void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct message_call *call,
+                         struct urn_request *done);
+
+/* [1, msgid, nil, "pong"] */
+void message_write_pong(struct rpc_writer *writer, uint32_t msgid);
+
+#endif

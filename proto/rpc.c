@@ -1,0 +1,1 @@
+/* rpc.c: see rpc.h. */

@@ -1,0 +1,1 @@
+/* rpc_writer.c: see rpc_writer.h. */
