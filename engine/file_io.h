@@ -5,10 +5,10 @@
 #include "engine/error.h"
 #include "engine/os.h"
 
-/* Reads exactly length_bytes at offset. name is for the error's text. Errors: URN_IO (system_errno EIO
- * for an unreadable sector), URN_DAMAGED when the file ends before. */
-enum urn_code file_read_exact(struct os_file *file, const char *name, void *to,
-                              size_t length_bytes, uint64_t offset, struct urn_error *error);
+/* Reads exactly length_bytes at offset. name is for the error's text. Errors: URN_IO (system_errno
+ * EIO for an unreadable sector), URN_DAMAGED when the file ends before. */
+enum urn_code file_read_exact(struct os_file *file, const char *name, void *to, size_t length_bytes,
+                              uint64_t offset, struct urn_error *error);
 
 enum urn_code file_write_exact(struct os_file *file, const char *name, const void *from,
                                size_t length_bytes, uint64_t offset, struct urn_error *error);

@@ -38,7 +38,8 @@
  *     56   8  wall time, us since 1970 (for people)
  *     64   8  first request id: of the first draw in this group, or the next one to be given
  *     72  16  chain before this group
- *     88  16  chain after: BLAKE2b-128(chain before || BLAKE2b-256(bytes 0..7, 12..71, 104..length-1))
+ *     88  16  chain after this group:
+ *             BLAKE2b-128(chain before || BLAKE2b-256(bytes 0..7, 12..71, 104..length-1))
  *    104  ..  entries
  *
  * Entry (8-byte aligned, inside one group)
@@ -53,8 +54,8 @@
  *      8   4  pool id
  *     12   4  draws, failed ones included
  *     16   8  odds version
- *     24  ..  one little-endian catalog index a draw; all ones is the escape: a 4-byte count follows,
- *             and so many draws in a row failed. Zero fill to 8 bytes.
+ *     24  ..  one little-endian catalog index a draw; all ones is the escape: a 4-byte count,
+ *             1 or more, follows, and so many draws in a row failed. Zero fill to 8 bytes.
  *
  *   Epoch: the only entry of an epoch group
  *      8  16  random nonce
@@ -69,11 +70,15 @@
  *   V5  its chain-before is the chain so far, and its chain-after follows from it
  *   V6  its epoch is not lower than the epoch so far
  *   V7  its carried durable LSN is not above x
- * A group that passes V1 to V4 without regard to position x counts as evidence (recovery.h).
+ * A group that passes V1 to V4 without regard to position x counts as evidence (wal_reader.h).
  *
- * Ends: an ordinary group that would leave less than a header (104 bytes) before the segment's end
- * is filled with zeros up to it, so that a pad group always fits. The group that does not fit a
- * segment is preceded by a pad group that fills it.
+ * Shape, checked when a valid group's entries are stepped through (wal_entry_next): the kind is a
+ * known one and bytes 13 to 15 are zero; marks and epoch groups begin a page; pads and marks hold
+ * nothing but zeros; the one entry of an epoch group is an epoch entry; what remains behind the
+ * last entry is zero. A group that is valid and breaks this was sealed by something that is not
+ * this program: no torn tail, and never to be written over.
+ *
+ * Ends and pads: wal_place() below has the rule by which groups are laid out.
  */
 #ifndef URN_ENGINE_WAL_FORMAT_H
 #define URN_ENGINE_WAL_FORMAT_H
@@ -109,17 +114,31 @@ struct wal_geometry {
 
 /* Where a group will lie that is written when the log ends at a position. */
 struct wal_placement {
-    uint64_t pad_lsn;          /* of the pad group before it; meaningless when pad_bytes is 0 */
-    uint32_t pad_bytes;        /* 0: no pad group */
-    bool new_segment;          /* its segment begins with it: the header page comes first */
+    uint64_t pad_lsn;   /* of the pad group before it; meaningless when pad_bytes is 0 */
+    uint32_t pad_bytes; /* 0: no pad group */
+    bool new_segment;   /* its segment begins with it: the header page comes first */
     uint64_t group_lsn;
-    uint32_t group_bytes;      /* length asked for, and zero fill to a segment's end if need be */
-    uint64_t end_lsn;          /* where the next group begins (a segment's start is possible) */
+    uint32_t group_bytes; /* length asked for, and zero fill to a segment's end if need be */
+    uint64_t end_lsn;     /* where the next group begins (a segment's start is possible) */
 };
 
 /* Places a group of length_bytes (a multiple of 8; segment size - 4096 at most) behind end_lsn. An
  * end at a segment's start means that the header page is still to be written. fresh_page: the group
- * must begin a 4 KiB page (marks, epoch groups). Pure arithmetic; any thread. */
+ * must begin a 4 KiB page (marks, epoch groups). Pure arithmetic; any thread.
+ *
+ * With S the start of end_lsn's segment and E its end:
+ *   1. The first free position is end_lsn, or S + 4096, behind the header page, when end_lsn is S.
+ *      It leaves at least a header's room (104 bytes) before E: rule 5 sees to that.
+ *   2. A group that need not begin a page goes there.
+ *   3. One that must goes to the next page boundary at or behind it; but where the pad in between
+ *      would be shorter than a header, to the boundary after that: the pad group then fills the
+ *      rest of the page and the whole next one. S + 4096 begins a page and needs no pad.
+ *   4. A group that would end behind E goes to E + 4096, behind the next segment's header page, and
+ *      one pad group fills everything from the first free position to E. So a group has one pad
+ *      before it at most: behind a header page the group is on a fresh page as it is.
+ *   5. A group that would leave less than a header before E is made longer, by zero fill, up to E.
+ *      The caller writes those zeros: group_bytes, not the length asked for, is what is sealed.
+ *      (Never a mark or an epoch group: they begin a page, and are far shorter than one.) */
 struct wal_placement wal_place(const struct wal_geometry *geometry, uint64_t end_lsn,
                                uint32_t length_bytes, bool fresh_page);
 
@@ -146,16 +165,16 @@ void wal_segment_header_write(const struct wal_segment_header *header, uint8_t *
 /* Why bytes are not what was looked for. WAL_READ_OK is 0. */
 enum wal_read_result {
     WAL_READ_OK = 0,
-    WAL_READ_ZERO,       /* nothing but zeros where the header would be */
-    WAL_READ_LENGTH,     /* V1 */
-    WAL_READ_CHECKSUM,   /* V2 */
-    WAL_READ_FOREIGN,    /* V3: of another ring */
-    WAL_READ_PLACE,      /* V4: of another position: an earlier lap, or misplaced */
-    WAL_READ_CHAIN,      /* V5 */
-    WAL_READ_EPOCH,      /* V6 */
-    WAL_READ_DURABLE,    /* V7 */
-    WAL_READ_VERSION,    /* segment header: sound, of another format version */
-    WAL_READ_SHAPE,      /* sound, but its content breaks the format (zero fill, kind, entries) */
+    WAL_READ_ZERO,     /* nothing but zeros where the header would be */
+    WAL_READ_LENGTH,   /* V1 */
+    WAL_READ_CHECKSUM, /* V2 */
+    WAL_READ_FOREIGN,  /* V3: of another ring */
+    WAL_READ_PLACE,    /* V4: of another position: an earlier lap, or misplaced */
+    WAL_READ_CHAIN,    /* V5 */
+    WAL_READ_EPOCH,    /* V6 */
+    WAL_READ_DURABLE,  /* V7 */
+    WAL_READ_VERSION,  /* segment header: sound, of another format version */
+    WAL_READ_SHAPE,    /* sound, but its content breaks the format (zero fill, kind, entries) */
     WAL_READ_RESULTS
 };
 
@@ -183,11 +202,20 @@ struct wal_group_header {
     uint8_t chain_after[WAL_CHAIN_BYTES];
 };
 
+/* The first 8 bytes of the UUID, as every group carries them. */
+
 uint64_t wal_ring_short(const uint8_t ring_uuid[WAL_UUID_BYTES]);
 
 /* Seals the group in bytes: entries and zero fill stand from offset 104 to header->length_bytes.
- * Writes the header, computes chain_after (also into *header) and the CRC. Any thread. */
+ * Writes the header, computes chain_after (also into *header) and the CRC. Any thread. (libsodium
+ * hashes three times as fast after sodium_init(); programs call it first thing.) */
 void wal_group_seal(struct wal_group_header *header, uint8_t *bytes);
+
+/* V1 alone: what the header at bytes says, nothing of it vouched for. available_bytes: how many can
+ * be looked at (the header's 104 suffice); room_bytes: how many the group may take. For a reader
+ * that has to know how much to read next. */
+enum wal_read_result wal_group_peek(const uint8_t *bytes, uint64_t available_bytes,
+                                    uint64_t room_bytes, struct wal_group_header *header);
 
 /* V1 (without the segment's end) to V3, by the group alone: for tools, and for the search for
  * evidence at any position. bytes holds available_bytes from the group's first on. V3 is checked
@@ -201,6 +229,10 @@ struct wal_tail {
     uint32_t epoch;
     uint8_t chain[WAL_CHAIN_BYTES];
 };
+
+/* V4 to V7 as far as the header alone tells them: everything but that chain_after follows. */
+enum wal_read_result wal_group_follows(const struct wal_group_header *header,
+                                       const struct wal_tail *tail);
 
 /* V1 to V7 for the group at tail->lsn; available_bytes must not reach beyond the segment's end.
  * On WAL_READ_OK *header is filled and *tail moved behind the group. */
@@ -216,8 +248,8 @@ static inline uint32_t wal_outcome_width(uint32_t item_count)
     return item_count < 0xff ? 1 : item_count < 0xffff ? 2 : 4;
 }
 
-/* The most bytes that one request of count draws can add to a group, a new entry included. A request
- * whose draws begin to fail has failures at its end only (nothing restocks in its midst). */
+/* The most bytes that one request of count draws can add to a group, a new entry included. Where a
+ * request's draws begin to fail they all fail from there on (nothing restocks in its midst). */
 static inline uint64_t wal_draws_bytes_max(uint64_t count)
 {
     return WAL_DRAWS_HEADER_BYTES + round_up_u64(4 * count + 4 + 4, WAL_ALIGN_BYTES);
@@ -225,13 +257,13 @@ static inline uint64_t wal_draws_bytes_max(uint64_t count)
 
 /* Builds the entries of one group in the caller's memory. */
 struct wal_entries {
-    uint8_t *bytes;      /* of the whole group; entries begin at WAL_GROUP_HEADER_BYTES */
-    uint32_t capacity_bytes;
-    uint32_t used_bytes; /* end of the last entry, 8-byte aligned; its zero fill is in place */
+    uint8_t *bytes;          /* of the whole group; entries begin at WAL_GROUP_HEADER_BYTES */
+    uint32_t capacity_bytes; /* a multiple of 8 */
+    uint32_t used_bytes;     /* end of the last entry, 8-byte aligned; its zero fill is in place */
     uint32_t draws;
     /* the draws entry that can still be extended; 0: none */
     uint32_t open_offset;
-    uint32_t open_unaligned_end;  /* where its next outcome goes */
+    uint32_t open_unaligned_end;       /* where its next outcome goes */
     uint32_t open_failed_count_offset; /* of the failure run at its very end; 0: none */
 };
 
@@ -243,13 +275,14 @@ void wal_entries_begin(struct wal_entries *entries, uint8_t *bytes, uint32_t cap
 void wal_entries_add_draws(struct wal_entries *entries, uint32_t pool_id, uint64_t odds_version,
                            uint32_t width, const uint32_t *outcomes, uint32_t count);
 
+/* The one entry of an epoch group. */
 void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_NONCE_BYTES],
                            uint64_t next_request_id);
 
 /* ---- entries: reading ------------------------------------------------------------------------ */
 
 struct wal_entry {
-    uint8_t type; /* enum wal_entry_type, or one that we do not know */
+    uint8_t type;    /* enum wal_entry_type, or one that we do not know */
     uint32_t offset; /* in the group */
     uint32_t length_bytes;
     /* draws */
@@ -266,7 +299,9 @@ struct wal_entry {
 
 /* Steps through the entries of a valid group. *offset is 0 at first. Returns WAL_READ_OK and an
  * entry; WAL_READ_ZERO at the end (the rest was zero, as it must be); WAL_READ_SHAPE when the
- * content breaks the format. An unknown type is returned as an entry with its length. */
+ * content breaks the format. An unknown type is returned as an entry with its length. Whoever has
+ * come to WAL_READ_ZERO has checked the whole shape of the group, its header's included; what is
+ * left to apply.h is the meaning. */
 enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group_header *header,
                                     uint32_t *offset, struct wal_entry *entry);
 
@@ -282,5 +317,12 @@ void wal_outcomes_begin(const struct wal_entry *entry, struct wal_outcome_cursor
 /* The next outcome: an index, with *run 1; or URN_FAILED_DRAW, with *run how many failed. False at
  * the end. wal_entry_next has checked the whole encoding, so that this cannot fail. */
 bool wal_outcomes_next(struct wal_outcome_cursor *cursor, uint32_t *outcome, uint32_t *run);
+
+/* The same by longer strides: *drawn points at *run outcomes that lie packed, or is NULL where *run
+ * draws in a row failed. */
+bool wal_outcomes_next_run(struct wal_outcome_cursor *cursor, const uint8_t **drawn, uint32_t *run);
+
+/* One of those packed outcomes. */
+uint32_t wal_outcome_at(const uint8_t *drawn, uint32_t width, uint32_t position);
 
 #endif

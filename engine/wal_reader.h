@@ -1,6 +1,6 @@
-/* wal_reader.h: reading the ring: the walk along the log, and the search for evidence. The one reader
- * of server, tools and tests. It reads through the seam's files, never through the mapping, so that an
- * unreadable sector is an error value.
+/* wal_reader.h: reading the ring: the walk along the log, and the search for evidence. The one
+ * reader of server, tools and tests. It reads through the seam's files, never through the mapping,
+ * so that an unreadable sector is an error value.
  */
 #ifndef URN_ENGINE_WAL_READER_H
 #define URN_ENGINE_WAL_READER_H
@@ -10,7 +10,8 @@
 /* Opens segment files on demand and buffers what it reads. */
 struct wal_reader;
 
-/* A reader of data_dir's ring that begins at *tail (a snapshot's, usually). data_dir must outlive it. */
+/* A reader of data_dir's ring that begins at *tail (a snapshot's, usually). data_dir must outlive
+ * it. */
 enum urn_code wal_reader_open(const struct data_dir *data_dir, const struct wal_tail *tail,
                               struct wal_reader **reader, struct urn_error *error);
 void wal_reader_close(struct wal_reader *reader);
@@ -23,9 +24,9 @@ enum wal_step {
     WAL_STEP_ERROR,      /* the reader itself failed: *error */
 };
 
-/* Goes on by one group. Segment headers are stepped over where they are valid (sequence, ring and an
- * epoch not lower than the walk's); one that is not is WAL_STEP_INVALID or WAL_STEP_UNREADABLE at the
- * segment's start. *group points at the group's bytes, valid until the next call. */
+/* Goes on by one group. Segment headers are stepped over where they are valid (sequence, ring and
+ * an epoch not lower than the walk's); one that is not is WAL_STEP_INVALID or WAL_STEP_UNREADABLE
+ * at the segment's start. *group points at the group's bytes, valid until the next call. */
 enum wal_step wal_reader_next(struct wal_reader *reader, struct wal_group_header *header,
                               const uint8_t **group, struct urn_error *error);
 
@@ -38,16 +39,16 @@ uint64_t wal_reader_durable_lsn(const struct wal_reader *reader);
 /* After WAL_STEP_INVALID: which rule was broken at the position. */
 enum wal_read_result wal_reader_why(const struct wal_reader *reader);
 
-/* What the whole ring says about a position x at which the walk ended. Every 8-byte position of every
- * slot is tried for a whole group of this ring (V1 to V3, and a place that fits its own LSN: slot and
- * offset), whatever the segment headers say. */
+/* What the whole ring says about a position x at which the walk ended. Every 8-byte position of
+ * every slot is tried for a whole group of this ring (V1 to V3, and a place that fits its own LSN:
+ * slot and offset), whatever the segment headers say. */
 struct wal_evidence {
     uint64_t durable_lsn_max;     /* highest that any such group carries */
     uint64_t durable_witness_lsn; /* of the group that carries it */
-    uint64_t groups_beyond;       /* such groups at an LSN >= x: never acknowledged unless evidence */
-    uint32_t epoch_max;           /* highest epoch of any such group */
-    bool nonzero_beyond;          /* any byte that is not zero at x itself (a torn group) */
-    bool unreadable;              /* a sector somewhere in the ring cannot be read */
+    uint64_t groups_beyond; /* such groups at an LSN >= x: never acknowledged unless evidence */
+    uint32_t epoch_max;     /* highest epoch of any such group */
+    bool nonzero_beyond;    /* any byte that is not zero at x itself (a torn group) */
+    bool unreadable;        /* a sector somewhere in the ring cannot be read */
     char unreadable_file[DATA_DIR_NAME_MAX];
     uint64_t unreadable_offset;
 };
