@@ -1,1 +1,410 @@
-/* messages.c: see messages.h. */
+/* messages.c: parameters in, results out. See messages.h for the way of a call.
+ *
+ * The size of a reply and the reply itself stand next to each other, method by method: what one of
+ * them counts the other writes.
+ */
+#include "proto/messages.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "engine/check.h"
+
+/* The most bytes of a value on the wire. A key is shorter than 32 bytes, so that its header byte
+ * takes the place of the literal's terminator. */
+#define UINT_BYTES_MAX      9u
+#define UINT32_BYTES_MAX    5u
+#define BOOL_BYTES          1u
+#define CONTAINER_BYTES_MAX 5u
+#define NAME_BYTES_MAX      (2u + URN_NAME_BYTES_MAX)
+#define KEY_BYTES(literal)  ((uint32_t)sizeof(literal))
+
+_Static_assert(MESSAGE_ERROR_REPLY_BYTES_MAX <= RPC_ERROR_REPLY_BYTES_MAX,
+               "rpc_write_error() keeps to its own bound too");
+
+#define ERROR_TEXT_BYTES_MAX (MESSAGE_ERROR_REPLY_BYTES_MAX - RPC_RESPONSE_HEADER_BYTES_MAX - 3u)
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
+static const char *const as_names[] = {
+    [MESSAGE_AS_NAMES] = "names", [MESSAGE_AS_INDEXES] = "indexes", [MESSAGE_AS_TALLY] = "tally"};
+
+/* [first_request_id, outcomes, failed, odds_version, replayed] */
+static uint64_t draw_result_bytes_max(const struct message_call *call, uint32_t max_items)
+{
+    uint64_t rest = CONTAINER_BYTES_MAX + UINT_BYTES_MAX + CONTAINER_BYTES_MAX + UINT32_BYTES_MAX +
+                    UINT_BYTES_MAX + BOOL_BYTES;
+    uint64_t kinds = call->count < max_items ? call->count : max_items;
+    switch (call->as) {
+    case MESSAGE_AS_NAMES:
+        return rest + (uint64_t)call->count * NAME_BYTES_MAX;
+    case MESSAGE_AS_INDEXES:
+        return rest + (uint64_t)call->count * UINT32_BYTES_MAX;
+    case MESSAGE_AS_TALLY:
+        return rest + kinds * (NAME_BYTES_MAX + UINT32_BYTES_MAX);
+    }
+    CHECK(call->as <= MESSAGE_AS_TALLY);
+    return 0;
+}
+
+static const uint32_t state_head_bytes_max =
+    CONTAINER_BYTES_MAX + KEY_BYTES("pool") + NAME_BYTES_MAX + KEY_BYTES("open") + BOOL_BYTES +
+    KEY_BYTES("odds_version") + UINT_BYTES_MAX + KEY_BYTES("last_request_id") + UINT_BYTES_MAX +
+    KEY_BYTES("lsn") + UINT_BYTES_MAX + KEY_BYTES("total") + UINT32_BYTES_MAX + KEY_BYTES("items") +
+    CONTAINER_BYTES_MAX;
+
+static const uint32_t state_item_bytes_max =
+    CONTAINER_BYTES_MAX + KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("index") +
+    UINT32_BYTES_MAX + KEY_BYTES("quantity") + UINT_BYTES_MAX + KEY_BYTES("probability") +
+    UINT_BYTES_MAX + KEY_BYTES("drawn") + UINT_BYTES_MAX;
+
+static uint64_t result_bytes_max(const struct message_call *call,
+                                 const struct message_limits *limits)
+{
+    switch (call->method) {
+    case RPC_PING:
+        return KEY_BYTES("pong");
+    case RPC_DRAW:
+        return draw_result_bytes_max(call, limits->max_items);
+    case RPC_STATE:
+        return state_head_bytes_max + (uint64_t)call->limit * state_item_bytes_max;
+    case RPC_CATALOG:
+        return CONTAINER_BYTES_MAX + UINT_BYTES_MAX + UINT32_BYTES_MAX + CONTAINER_BYTES_MAX +
+               (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_POOLS:
+        return CONTAINER_BYTES_MAX + (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_INFO:
+        return MESSAGE_INFO_REPLY_BYTES_MAX - RPC_RESPONSE_HEADER_BYTES_MAX;
+    case RPC_METHOD_COUNT:
+        break;
+    }
+    CHECK(call->method < RPC_METHOD_COUNT);
+    return 0;
+}
+
+uint64_t message_reply_bytes_max(const struct message_call *call,
+                                 const struct message_limits *limits)
+{
+    uint64_t result = RPC_RESPONSE_HEADER_BYTES_MAX + result_bytes_max(call, limits);
+    return result > MESSAGE_ERROR_REPLY_BYTES_MAX ? result : MESSAGE_ERROR_REPLY_BYTES_MAX;
+}
+
+/* ---- parameters -------------------------------------------------------------------------- */
+
+static enum urn_code no_such_pool(struct rpc_text name, struct urn_error *error)
+{
+    char quoted[RPC_QUOTED_BYTES];
+    return error_set(error, URN_NOPOOL, 0, "no pool is called %s", rpc_quote(name, quoted));
+}
+
+static enum urn_code read_pool(struct rpc_params *params, struct message_call *call,
+                               struct urn_error *error)
+{
+    if (rpc_param_text(params, "pool", &call->pool, error) != URN_OK)
+        return error->code;
+    if (call->pool.length == 0 || call->pool.length > URN_NAME_BYTES_MAX)
+        return no_such_pool(call->pool, error);
+    return URN_OK;
+}
+
+static enum urn_code read_draw(struct rpc_params *params, const struct message_limits *limits,
+                               struct message_call *call, struct urn_error *error)
+{
+    enum { AS, ALL };
+    static const char *const names[] = {[AS] = "as", [ALL] = "all"};
+    uint64_t count;
+    struct rpc_options options;
+    if (read_pool(params, call, error) != URN_OK ||
+        rpc_param_uint(params, "count", 1, limits->max_batch, &count, error) != URN_OK ||
+        rpc_param_options(params, names, 2, &options, error) != URN_OK)
+        return error->code;
+    call->count = (uint32_t)count;
+    for (;;) {
+        uint32_t which;
+        if (rpc_option_next(&options, &which, error) != URN_OK)
+            return error->code;
+        if (which == AS) {
+            uint32_t as;
+            if (rpc_option_choice(&options, as_names, 3, &as, error) != URN_OK)
+                return error->code;
+            call->as = (enum message_as)as;
+        } else if (which == ALL) {
+            if (rpc_option_bool(&options, &call->all, error) != URN_OK)
+                return error->code;
+        } else {
+            return URN_OK;
+        }
+    }
+}
+
+/* state and catalog: which page. No pool has more than max_items items, so a larger limit asks for
+ * no more than that. */
+static enum urn_code read_page(struct rpc_params *params, const struct message_limits *limits,
+                               struct message_call *call, struct urn_error *error)
+{
+    enum { OFFSET, LIMIT };
+    static const char *const names[] = {[OFFSET] = "offset", [LIMIT] = "limit"};
+    uint64_t page[] = {[OFFSET] = 0, [LIMIT] = MESSAGE_PAGE_LIMIT_DEFAULT};
+    struct rpc_options options;
+    if (read_pool(params, call, error) != URN_OK ||
+        rpc_param_options(params, names, 2, &options, error) != URN_OK)
+        return error->code;
+    for (;;) {
+        uint32_t which;
+        if (rpc_option_next(&options, &which, error) != URN_OK)
+            return error->code;
+        if (which == 2)
+            break;
+        if (rpc_option_uint(&options, 0, UINT32_MAX, &page[which], error) != URN_OK)
+            return error->code;
+    }
+    call->offset = (uint32_t)page[OFFSET];
+    call->limit = page[LIMIT] < limits->max_items ? (uint32_t)page[LIMIT] : limits->max_items;
+    return URN_OK;
+}
+
+/* Refuses what could have too long a reply, and says what would fit. */
+static enum urn_code check_reply_size(struct message_call *call,
+                                      const struct message_limits *limits, struct urn_error *error)
+{
+    call->reply_bytes_max = message_reply_bytes_max(call, limits);
+    if (call->reply_bytes_max <= limits->max_reply_bytes)
+        return URN_OK;
+    uint32_t *asked = call->method == RPC_DRAW ? &call->count : &call->limit;
+    uint32_t fits = 0;
+    for (uint32_t too_many = *asked; too_many - fits > 1;) {
+        *asked = fits + (too_many - fits) / 2;
+        if (message_reply_bytes_max(call, limits) <= limits->max_reply_bytes)
+            fits = *asked;
+        else
+            too_many = *asked;
+    }
+    return error_set(error, URN_TOOBIG, 0,
+                     "the reply might take %" PRIu64 " bytes and limits.max_reply_bytes is %" PRIu64
+                     "; ask for at most %" PRIu32 " at a time",
+                     call->reply_bytes_max, limits->max_reply_bytes, fits);
+}
+
+enum urn_code message_read_call(struct rpc_request *request, const struct message_limits *limits,
+                                struct message_call *call, struct urn_error *error)
+{
+    *call = (struct message_call){.method = rpc_method_find(request->method)};
+    if (call->method == RPC_METHOD_COUNT)
+        return rpc_method_unknown(request->method, error);
+    struct rpc_params *params = &request->params;
+    if (rpc_params_end(params, call->method, error) != URN_OK)
+        return error->code;
+    enum urn_code code = URN_OK;
+    if (call->method == RPC_DRAW)
+        code = read_draw(params, limits, call, error);
+    else if (call->method == RPC_STATE || call->method == RPC_CATALOG)
+        code = read_page(params, limits, call, error);
+    else if (call->method == RPC_POOLS)
+        call->limit = limits->max_pools;
+    return code == URN_OK ? check_reply_size(call, limits, error) : code;
+}
+
+void message_fill_request(const struct message_call *call, struct urn_request *request)
+{
+    static const enum urn_op ops[RPC_METHOD_COUNT] = {[RPC_DRAW] = URN_DRAW,
+                                                      [RPC_STATE] = URN_STATE,
+                                                      [RPC_CATALOG] = URN_CATALOG,
+                                                      [RPC_POOLS] = URN_POOLS};
+    CHECK(call->method != RPC_PING && call->method != RPC_INFO);
+    request->op = ops[call->method];
+    request->pool_name = call->pool.bytes;
+    request->pool_name_bytes = call->pool.length;
+    request->count = call->count;
+    request->draw_all = call->all;
+    request->offset = call->offset;
+    request->limit = call->limit;
+}
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+static void write_name(struct rpc_writer *writer, struct urn_text name)
+{
+    rpc_write_str(writer, name.bytes, name.length);
+}
+
+static void write_names(struct rpc_writer *writer, const struct urn_request *done)
+{
+    rpc_write_array(writer, done->returned);
+    for (uint32_t i = 0; i < done->returned; i++)
+        write_name(writer, done->names[i]);
+}
+
+static void write_outcomes(struct rpc_writer *writer, enum message_as as,
+                           const struct urn_request *done)
+{
+    rpc_write_array(writer, done->count);
+    for (uint32_t i = 0; i < done->count; i++) {
+        uint32_t index = done->outcomes[i];
+        if (index == URN_FAILED_DRAW)
+            rpc_write_nil(writer);
+        else if (as == MESSAGE_AS_INDEXES)
+            rpc_write_uint(writer, index);
+        else
+            write_name(writer, urn_pool_item_id(done->pool, index));
+    }
+}
+
+/* Radix exchange sort: in place, no memory, no bad case. bit is the highest that any value has. */
+static void sort_by_bits(uint32_t *values, uint32_t count, uint32_t bit)
+{
+    if (count < 2)
+        return;
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        if ((values[low] & bit) == 0) {
+            low++;
+            continue;
+        }
+        uint32_t value = values[--high];
+        values[high] = values[low];
+        values[low] = value;
+    }
+    if (bit == 1)
+        return;
+    sort_by_bits(values, low, bit >> 1);
+    sort_by_bits(values + low, count - low, bit >> 1);
+}
+
+/* How many of the sorted values from `at` on are the same. */
+static uint32_t run_length(const uint32_t *sorted, uint32_t count, uint32_t at)
+{
+    uint32_t end = at + 1;
+    while (end < count && sorted[end] == sorted[at])
+        end++;
+    return end - at;
+}
+
+static void write_tally(struct rpc_writer *writer, const struct urn_request *done)
+{
+    uint32_t *outcomes = done->outcomes;
+    uint32_t succeeded = 0;
+    uint32_t bits = 1;
+    for (uint32_t i = 0; i < done->count; i++) {
+        if (outcomes[i] == URN_FAILED_DRAW)
+            continue;
+        bits |= outcomes[i];
+        outcomes[succeeded++] = outcomes[i];
+    }
+    sort_by_bits(outcomes, succeeded, 1u << (31 - __builtin_clz(bits)));
+    uint32_t kinds = 0;
+    for (uint32_t at = 0; at < succeeded; at += run_length(outcomes, succeeded, at))
+        kinds++;
+    rpc_write_map(writer, kinds);
+    for (uint32_t at = 0; at < succeeded;) {
+        uint32_t drawn = run_length(outcomes, succeeded, at);
+        write_name(writer, urn_pool_item_id(done->pool, outcomes[at]));
+        rpc_write_uint(writer, drawn);
+        at += drawn;
+    }
+}
+
+static void write_draw(struct rpc_writer *writer, enum message_as as,
+                       const struct urn_request *done)
+{
+    rpc_write_array(writer, 5);
+    rpc_write_uint(writer, done->first_request_id);
+    if (as == MESSAGE_AS_TALLY)
+        write_tally(writer, done);
+    else
+        write_outcomes(writer, as, done);
+    rpc_write_uint(writer, done->failed);
+    rpc_write_uint(writer, done->odds_version);
+    rpc_write_bool(writer, false); /* replayed: no request carries a key yet */
+}
+
+static void write_state(struct rpc_writer *writer, const struct urn_request *done)
+{
+    rpc_write_map(writer, 7);
+    rpc_write_cstr(writer, "pool");
+    rpc_write_str(writer, done->pool_name, done->pool_name_bytes);
+    rpc_write_cstr(writer, "open");
+    rpc_write_bool(writer, done->open);
+    rpc_write_cstr(writer, "odds_version");
+    rpc_write_uint(writer, done->odds_version);
+    rpc_write_cstr(writer, "last_request_id");
+    rpc_write_uint(writer, done->last_request_id);
+    rpc_write_cstr(writer, "lsn");
+    rpc_write_uint(writer, done->lsn);
+    rpc_write_cstr(writer, "total");
+    rpc_write_uint(writer, done->total);
+    rpc_write_cstr(writer, "items");
+    rpc_write_array(writer, done->returned);
+    for (uint32_t i = 0; i < done->returned; i++) {
+        const struct urn_item *item = &done->items[i];
+        rpc_write_map(writer, 5);
+        rpc_write_cstr(writer, "item_id");
+        write_name(writer, item->item_id);
+        rpc_write_cstr(writer, "index");
+        rpc_write_uint(writer, item->index);
+        rpc_write_cstr(writer, "quantity");
+        rpc_write_int(writer, item->quantity);
+        rpc_write_cstr(writer, "probability");
+        rpc_write_uint(writer, item->probability);
+        rpc_write_cstr(writer, "drawn");
+        rpc_write_uint(writer, item->drawn);
+    }
+}
+
+static void write_catalog(struct rpc_writer *writer, const struct urn_request *done)
+{
+    rpc_write_array(writer, 3);
+    rpc_write_uint(writer, done->odds_version);
+    rpc_write_uint(writer, done->total);
+    write_names(writer, done);
+}
+
+/* The engine says which code; who asked for what is known here. */
+static void write_failure(struct rpc_writer *writer, uint32_t msgid, const struct urn_request *done)
+{
+    struct rpc_text name = {done->pool_name, done->pool_name_bytes};
+    char pool[RPC_QUOTED_BYTES];
+    char text[ERROR_TEXT_BYTES_MAX];
+    int room = (int)(sizeof text - strlen(urn_code_text(done->code)) - 1);
+    if (done->code == URN_NOPOOL)
+        snprintf(text, (size_t)room, "no pool is called %s", rpc_quote(name, pool));
+    else if (done->code == URN_NOSTOCK)
+        snprintf(text, (size_t)room,
+                 "not all of %" PRIu32 " draws could succeed, so none was made; pool %s",
+                 done->count, rpc_quote(name, pool));
+    else if (done->code == URN_CLOSED)
+        snprintf(text, (size_t)room, "closed for draws: pool %s", rpc_quote(name, pool));
+    else
+        snprintf(text, (size_t)room, "%s", urn_code_meaning(done->code));
+    rpc_write_error(writer, msgid, done->code, text);
+}
+
+void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct message_call *call,
+                         struct urn_request *done)
+{
+    if (done->code != URN_OK) {
+        write_failure(writer, msgid, done);
+        return;
+    }
+    rpc_write_result_header(writer, msgid);
+    switch (done->op) {
+    case URN_DRAW:
+        write_draw(writer, call->as, done);
+        break;
+    case URN_STATE:
+        write_state(writer, done);
+        break;
+    case URN_CATALOG:
+        write_catalog(writer, done);
+        break;
+    case URN_POOLS:
+        write_names(writer, done);
+        break;
+    }
+}
+
+void message_write_pong(struct rpc_writer *writer, uint32_t msgid)
+{
+    rpc_write_result_header(writer, msgid);
+    rpc_write_cstr(writer, "pong");
+}

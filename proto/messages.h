@@ -32,6 +32,8 @@ enum message_as { MESSAGE_AS_NAMES, MESSAGE_AS_INDEXES, MESSAGE_AS_TALLY };
 
 #define MESSAGE_PAGE_LIMIT_DEFAULT   1000u
 #define MESSAGE_INFO_REPLY_BYTES_MAX 16384u
+/* Of an error reply that message_write_reply() makes: [1, msgid, "CODE text", nil]. */
+#define MESSAGE_ERROR_REPLY_BYTES_MAX 267u
 
 /* What the configuration allows. */
 struct message_limits {

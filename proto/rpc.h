@@ -67,6 +67,9 @@ enum urn_code rpc_method_unknown(struct rpc_text name, struct urn_error *error);
 #define RPC_QUOTED_BYTES      (4u * RPC_QUOTED_TEXT_BYTES + 6u)
 const char *rpc_quote(struct rpc_text text, char quoted[RPC_QUOTED_BYTES]);
 
+/* How many bytes the well-formed UTF-8 character at bytes takes (1 to 4); 0 when there is none. */
+uint32_t rpc_utf8_bytes(const char *bytes, size_t available);
+
 /* ---- where a message ends ---------------------------------------------------------------- */
 
 #define RPC_NESTING_MAX 32u /* what max_nesting may be */
@@ -96,6 +99,7 @@ struct rpc_scan {
     uint64_t offset;  /* of the next header; may lie beyond what has arrived (inside a string) */
     uint64_t pending; /* values still to come, of all open arrays and maps together */
     uint32_t depth;   /* open arrays and maps */
+    uint32_t fields;  /* of the message's own array: 3 or 4; 0 until it was seen */
     uint32_t msgid;   /* valid when has_msgid: of a request or response, also of a refused one */
     bool has_msgid;
     bool ended;         /* COMPLETE, BAD or TOOBIG was answered */
@@ -109,7 +113,8 @@ void rpc_scan_begin(struct rpc_scan *scan);
 
 /* Looks for the end of the message that starts at message[0] and of which `available` bytes have
  * arrived (never fewer than at the call before; the buffer may have moved). Looks at bytes that it
- * has not seen yet only. available may reach into later messages: those are left alone. */
+ * has not seen yet only. available may reach into later messages: those are left alone. With
+ * max_message_bytes available the answer is never RPC_NEED_MORE: a buffer of that size suffices. */
 enum rpc_scan_result rpc_scan(struct rpc_scan *scan, const struct rpc_bounds *bounds,
                               const uint8_t *message, size_t available);
 
@@ -179,8 +184,8 @@ struct rpc_options {
     uint32_t current; /* index in names of the pair whose value comes next */
 };
 
-/* Takes the next parameter as the map of options; when there is none (or it is nil) there are no
- * options. names must live as long as *options. */
+/* Takes the next parameter, which must be the last, as the map of options; when there is none (or
+ * it is nil) there are no options. names must live as long as *options. */
 enum urn_code rpc_param_options(struct rpc_params *params, const char *const *names,
                                 uint32_t name_count, struct rpc_options *options,
                                 struct urn_error *error);
