@@ -142,6 +142,12 @@ enum wal_read_result wal_segment_header_read(const uint8_t *page, struct wal_seg
     return WAL_READ_OK;
 }
 
+bool wal_segment_header_begins(const uint8_t *page, uint64_t available_bytes, uint64_t sequence)
+{
+    return available_bytes >= SEGMENT_SIZE && memcmp(page, SEGMENT_MAGIC, SEGMENT_CRC) == 0 &&
+           get_u64(page + SEGMENT_SEQUENCE) == sequence;
+}
+
 const char *wal_read_result_text(enum wal_read_result result)
 {
     static const char *const texts[WAL_READ_RESULTS] = {
@@ -262,6 +268,12 @@ enum wal_read_result wal_group_read(const uint8_t *bytes, uint64_t available_byt
     if (header->ring_short != ring_short)
         return WAL_READ_FOREIGN;
     return WAL_READ_OK;
+}
+
+bool wal_group_begins(const uint8_t *bytes, uint64_t available_bytes, uint64_t lsn)
+{
+    return available_bytes >= GROUP_DURABLE && get_u32(bytes) == WAL_GROUP_MAGIC &&
+           get_u64(bytes + GROUP_LSN) == lsn;
 }
 
 enum wal_read_result wal_group_follows(const struct wal_group_header *header,

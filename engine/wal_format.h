@@ -185,6 +185,9 @@ const char *wal_read_result_text(enum wal_read_result result);
 enum wal_read_result wal_segment_header_read(const uint8_t *page,
                                              struct wal_segment_header *header);
 
+/* The header of this sequence stands at page, or its beginnings: for telling a torn one. */
+bool wal_segment_header_begins(const uint8_t *page, uint64_t available_bytes, uint64_t sequence);
+
 /* ---- groups ---------------------------------------------------------------------------------- */
 
 struct wal_group_header {
@@ -222,6 +225,10 @@ enum wal_read_result wal_group_peek(const uint8_t *bytes, uint64_t available_byt
  * against ring_short. */
 enum wal_read_result wal_group_read(const uint8_t *bytes, uint64_t available_bytes,
                                     uint64_t ring_short, struct wal_group_header *header);
+
+/* A group that says it belongs at lsn stands at bytes, or its beginnings: for telling a torn one.
+ */
+bool wal_group_begins(const uint8_t *bytes, uint64_t available_bytes, uint64_t lsn);
 
 /* What a group must continue. */
 struct wal_tail {

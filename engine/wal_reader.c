@@ -1,1 +1,567 @@
-/* wal_reader.c */
+/* wal_reader.c: the walk along the log, and the search for evidence.
+ *
+ * Both look at the ring through a window: a buffer that slides over one slot's file and reads ahead
+ * of what is asked for. The window alone deals with the world's faults:
+ *   - a read that does less than asked goes on where it stopped;
+ *   - after EIO the window reads sector by sector, and only as far as somebody needs the bytes, so
+ *     that a bad sector is known exactly and hurts only who needs it;
+ *   - a file that ends early is an error, not an end of the log.
+ * The window grows only for a group whose length is possible inside its segment, so its memory is
+ * bounded by the largest group that a segment can hold.
+ */
+#include "engine/wal_reader.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/check.h"
+#include "engine/file_io.h"
+
+#define READ_AHEAD_BYTES (1024u * 1024)
+#define READER_MAGIC     0x77726472u
+#define NOWHERE          UINT64_MAX
+
+/* ---- the window ------------------------------------------------------------------------------ */
+
+struct window {
+    const struct data_dir *data_dir;
+    struct os_file *file; /* NULL before the first slot */
+    uint32_t slot;
+    char name[DATA_DIR_NAME_MAX];
+    uint8_t *buffer;
+    uint64_t capacity_bytes;
+    uint64_t begin;        /* offset in the file of the first byte in the buffer; whole sectors */
+    uint64_t filled_bytes; /* how many are there */
+    uint64_t bad_offset;   /* what cannot be read, right behind those; or NOWHERE */
+};
+
+/* Bytes of the file at an offset, as far as they are there. */
+struct view {
+    const uint8_t *bytes;
+    uint64_t available_bytes;
+};
+
+static void window_close(struct window *window)
+{
+    if (window->file != NULL)
+        os_file_close(window->file);
+    free(window->buffer);
+    *window = (struct window){0};
+}
+
+static enum urn_code window_begin(struct window *window, const struct data_dir *data_dir,
+                                  struct urn_error *error)
+{
+    *window = (struct window){
+        .data_dir = data_dir,
+        .buffer = malloc(READ_AHEAD_BYTES),
+        .capacity_bytes = READ_AHEAD_BYTES,
+        .bad_offset = NOWHERE,
+    };
+    if (window->buffer == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot read the log");
+    return URN_OK;
+}
+
+static enum urn_code segment_open(const struct data_dir *data_dir, uint32_t slot,
+                                  char name[DATA_DIR_NAME_MAX], struct os_file **file,
+                                  struct urn_error *error)
+{
+    CHECK(slot < data_dir->geometry.segments);
+    data_dir_segment_name(name, slot);
+    const int failure = os_file_open(data_dir->dir, name, OS_READ, file);
+    if (failure == ENOENT)
+        return error_set(error, URN_DAMAGED, 0, "%s is missing from the data directory", name);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure, "cannot open %s", name);
+    return URN_OK;
+}
+
+/* Forgets what was read, so that it is read again. */
+static void window_forget(struct window *window)
+{
+    window->filled_bytes = 0;
+    window->bad_offset = NOWHERE;
+}
+
+static enum urn_code window_choose_slot(struct window *window, uint32_t slot,
+                                        struct urn_error *error)
+{
+    if (window->file != NULL && window->slot == slot)
+        return URN_OK;
+    if (window->file != NULL)
+        os_file_close(window->file);
+    window->file = NULL;
+    window->slot = slot;
+    window_forget(window);
+    return segment_open(window->data_dir, slot, window->name, &window->file, error);
+}
+
+static uint64_t window_end(const struct window *window)
+{
+    return window->begin + window->filled_bytes;
+}
+
+/* Moves the buffer's begin to the sector of offset, keeping what is known from there on, and makes
+ * room up to `end`. */
+static enum urn_code window_slide(struct window *window, uint64_t offset, uint64_t end,
+                                  struct urn_error *error)
+{
+    const uint64_t begin = offset - offset % OS_SECTOR_BYTES;
+    const uint64_t room = round_up_u64(end - begin, OS_SECTOR_BYTES);
+    const bool keeps = begin >= window->begin && begin <= window_end(window);
+    const uint64_t dropped = keeps ? begin - window->begin : 0;
+    if (!keeps)
+        window_forget(window);
+    window->begin = begin;
+    window->filled_bytes -= dropped;
+    if (room <= window->capacity_bytes) {
+        memmove(window->buffer, window->buffer + dropped, window->filled_bytes);
+        return URN_OK;
+    }
+    uint8_t *larger = malloc(room);
+    if (larger == NULL) {
+        window_forget(window);
+        return error_set(error, URN_NOMEMORY, ENOMEM,
+                         "%s at %" PRIu64 ": no %" PRIu64 " bytes to read a group", window->name,
+                         offset, room);
+    }
+    memcpy(larger, window->buffer + dropped, window->filled_bytes);
+    free(window->buffer);
+    window->buffer = larger;
+    window->capacity_bytes = room;
+    return URN_OK;
+}
+
+/* Reads to `end` and, where the disk is sound, ahead of it to `limit`. */
+static enum urn_code window_fill(struct window *window, uint64_t end, uint64_t limit,
+                                 struct urn_error *error)
+{
+    bool by_sector = false;
+    while (window_end(window) < (by_sector ? end : limit)) {
+        const uint64_t at = window_end(window);
+        const uint64_t piece_end = by_sector ? at - at % OS_SECTOR_BYTES + OS_SECTOR_BYTES : limit;
+        size_t done = 0;
+        const int failure = os_file_read(window->file, window->buffer + window->filled_bytes,
+                                         piece_end - at, at, &done);
+        if (failure == EINTR)
+            continue;
+        if (failure == EIO && by_sector) {
+            window->bad_offset = at;
+            return URN_OK;
+        }
+        if (failure == EIO) {
+            by_sector = true;
+            continue;
+        }
+        if (failure != 0)
+            return error_set(error, URN_IO, failure, "cannot read %s at %" PRIu64, window->name,
+                             at);
+        if (done == 0)
+            return error_set(error, URN_DAMAGED, 0,
+                             "%s ends at %" PRIu64 " instead of %" PRIu64
+                             ": the file has been cut short",
+                             window->name, at, window->data_dir->geometry.segment_size_bytes);
+        CHECK(done <= piece_end - at);
+        window->filled_bytes += done;
+    }
+    return URN_OK;
+}
+
+/* Shows the file from offset on: `bytes` bytes at least, but for the segment's end and for what
+ * cannot be read (window->bad_offset then says from where on). Valid until the next call. */
+static enum urn_code window_show(struct window *window, uint64_t offset, uint64_t bytes,
+                                 struct view *view, struct urn_error *error)
+{
+    const uint64_t size = window->data_dir->geometry.segment_size_bytes;
+    CHECK(offset <= size && window->file != NULL);
+    const uint64_t end = bytes < size - offset ? offset + bytes : size;
+    const bool held = offset >= window->begin && offset <= window_end(window) &&
+                      (end <= window_end(window) || window->bad_offset != NOWHERE);
+    if (!held) {
+        enum urn_code code = window_slide(window, offset, end, error);
+        if (code != URN_OK)
+            return code;
+        const uint64_t room_end = window->begin + window->capacity_bytes;
+        code = window_fill(window, end, room_end < size ? room_end : size, error);
+        if (code != URN_OK) {
+            window_forget(window);
+            return code;
+        }
+    }
+    view->bytes = window->buffer + (offset - window->begin);
+    view->available_bytes = window_end(window) > offset ? window_end(window) - offset : 0;
+    return URN_OK;
+}
+
+/* ---- the walk -------------------------------------------------------------------------------- */
+
+struct wal_reader {
+    uint32_t magic;
+    const struct data_dir *data_dir;
+    struct wal_tail tail;
+    uint64_t ring_short;
+    uint64_t durable_lsn;
+    enum wal_read_result why;
+    struct window window;
+};
+
+enum urn_code wal_reader_open(const struct data_dir *data_dir, const struct wal_tail *tail,
+                              struct wal_reader **reader, struct urn_error *error)
+{
+    struct wal_reader *made = malloc(sizeof *made);
+    if (made == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot read the log");
+    *made = (struct wal_reader){
+        .magic = READER_MAGIC,
+        .data_dir = data_dir,
+        .tail = *tail,
+        .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
+        .durable_lsn = tail->lsn,
+    };
+    const enum urn_code code = window_begin(&made->window, data_dir, error);
+    if (code != URN_OK) {
+        free(made);
+        return code;
+    }
+    *reader = made;
+    return URN_OK;
+}
+
+void wal_reader_close(struct wal_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    CHECK(reader->magic == READER_MAGIC);
+    window_close(&reader->window);
+    reader->magic = 0;
+    free(reader);
+}
+
+/* The walk ends here, for now: what was read ahead may be different when it is asked again. */
+static enum wal_step walk_invalid(struct wal_reader *reader, enum wal_read_result why)
+{
+    CHECK(why != WAL_READ_OK);
+    reader->why = why;
+    window_forget(&reader->window);
+    return WAL_STEP_INVALID;
+}
+
+static enum wal_step walk_unreadable(struct wal_reader *reader, struct urn_error *error)
+{
+    CHECK(reader->window.bad_offset != NOWHERE);
+    (void)error_set(error, URN_IO, EIO,
+                    "%s cannot be read at %" PRIu64 " (log position %" PRIu64 ")",
+                    reader->window.name, reader->window.bad_offset, reader->tail.lsn);
+    window_forget(&reader->window);
+    return WAL_STEP_UNREADABLE;
+}
+
+/* The header page belongs to this ring and to this stretch of the log. */
+static enum wal_read_result segment_header_fits(const struct wal_reader *reader,
+                                                const struct wal_segment_header *header)
+{
+    const struct wal_geometry *geometry = &reader->data_dir->geometry;
+    if (memcmp(header->ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0)
+        return WAL_READ_FOREIGN;
+    if (header->segment_size_bytes != geometry->segment_size_bytes ||
+        header->segments != geometry->segments)
+        return WAL_READ_SHAPE;
+    if (header->sequence != reader->tail.lsn / geometry->segment_size_bytes)
+        return WAL_READ_PLACE;
+    if (header->epoch < reader->tail.epoch)
+        return WAL_READ_EPOCH;
+    return WAL_READ_OK;
+}
+
+/* At a segment's start: steps over its header page. WAL_STEP_GROUP stands for success here. */
+static enum wal_step walk_segment_header(struct wal_reader *reader, struct urn_error *error)
+{
+    struct view view;
+    if (window_show(&reader->window, 0, WAL_SEGMENT_HEADER_BYTES, &view, error) != URN_OK)
+        return WAL_STEP_ERROR;
+    if (view.available_bytes < WAL_SEGMENT_HEADER_BYTES)
+        return walk_unreadable(reader, error);
+    struct wal_segment_header header;
+    enum wal_read_result why = wal_segment_header_read(view.bytes, &header);
+    if (why == WAL_READ_OK)
+        why = segment_header_fits(reader, &header);
+    if (why != WAL_READ_OK)
+        return walk_invalid(reader, why);
+    reader->tail.lsn += WAL_SEGMENT_HEADER_BYTES;
+    reader->tail.epoch = header.epoch;
+    return WAL_STEP_GROUP;
+}
+
+/* A group that begins at offset has been seen, of which a sector cannot be read. Whether it is ours
+ * to miss is for its header to say, as far as that can be read. */
+static enum wal_step walk_group_cut(struct wal_reader *reader,
+                                    const struct wal_group_header *header, struct urn_error *error)
+{
+    if (header->ring_short != reader->ring_short)
+        return walk_invalid(reader, WAL_READ_FOREIGN);
+    const enum wal_read_result why = wal_group_follows(header, &reader->tail);
+    return why == WAL_READ_OK ? walk_unreadable(reader, error) : walk_invalid(reader, why);
+}
+
+/* A sector cannot be read before the header at the position ends. */
+static enum wal_step walk_header_cut(struct wal_reader *reader, const struct view *view,
+                                     struct urn_error *error)
+{
+    if (view->available_bytes < WAL_ALIGN_BYTES || get_u32(view->bytes) == WAL_GROUP_MAGIC)
+        return walk_unreadable(reader, error);
+    return walk_invalid(reader, bytes_are_zero(view->bytes, view->available_bytes)
+                                    ? WAL_READ_ZERO
+                                    : WAL_READ_LENGTH);
+}
+
+static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_header *header,
+                                const uint8_t **group, struct urn_error *error)
+{
+    const uint64_t segment_size = reader->data_dir->geometry.segment_size_bytes;
+    const uint64_t offset = reader->tail.lsn % segment_size;
+    const uint64_t rest = segment_size - offset;
+    struct view view;
+    if (window_show(&reader->window, offset, WAL_GROUP_HEADER_BYTES, &view, error) != URN_OK)
+        return WAL_STEP_ERROR;
+    if (view.available_bytes < WAL_GROUP_HEADER_BYTES && view.available_bytes < rest)
+        return walk_header_cut(reader, &view, error);
+    enum wal_read_result why = wal_group_peek(view.bytes, view.available_bytes, rest, header);
+    if (why != WAL_READ_OK)
+        return walk_invalid(reader, why);
+
+    if (window_show(&reader->window, offset, header->length_bytes, &view, error) != URN_OK)
+        return WAL_STEP_ERROR;
+    if (view.available_bytes < header->length_bytes)
+        return walk_group_cut(reader, header, error);
+    why = wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &reader->tail,
+                              header);
+    if (why != WAL_READ_OK)
+        return walk_invalid(reader, why);
+    if (header->durable_lsn > reader->durable_lsn)
+        reader->durable_lsn = header->durable_lsn;
+    *group = view.bytes;
+    return WAL_STEP_GROUP;
+}
+
+enum wal_step wal_reader_next(struct wal_reader *reader, struct wal_group_header *header,
+                              const uint8_t **group, struct urn_error *error)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    const struct wal_geometry *geometry = &reader->data_dir->geometry;
+    const uint64_t sequence = reader->tail.lsn / geometry->segment_size_bytes;
+    if (window_choose_slot(&reader->window, (uint32_t)(sequence % geometry->segments), error) !=
+        URN_OK)
+        return WAL_STEP_ERROR;
+    if (reader->tail.lsn % geometry->segment_size_bytes == 0) {
+        const enum wal_step step = walk_segment_header(reader, error);
+        if (step != WAL_STEP_GROUP)
+            return step;
+    }
+    return walk_group(reader, header, group, error);
+}
+
+const struct wal_tail *wal_reader_tail(const struct wal_reader *reader)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    return &reader->tail;
+}
+
+uint64_t wal_reader_durable_lsn(const struct wal_reader *reader)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    return reader->durable_lsn;
+}
+
+enum wal_read_result wal_reader_why(const struct wal_reader *reader)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    return reader->why;
+}
+
+/* ---- evidence -------------------------------------------------------------------------------- */
+
+struct search {
+    struct window window;
+    uint64_t x;
+    uint64_t ring_short;
+    struct wal_evidence *evidence;
+};
+
+static void search_note_group(struct search *search, const struct wal_group_header *header)
+{
+    struct wal_evidence *evidence = search->evidence;
+    if (header->durable_lsn > evidence->durable_lsn_max) {
+        evidence->durable_lsn_max = header->durable_lsn;
+        evidence->durable_witness_lsn = header->lsn;
+    }
+    if (header->epoch > evidence->epoch_max)
+        evidence->epoch_max = header->epoch;
+    if (header->lsn < search->x)
+        return;
+    evidence->groups_beyond++;
+    if (header->epoch > evidence->groups_beyond_epoch_max)
+        evidence->groups_beyond_epoch_max = header->epoch;
+}
+
+static void search_note_unreadable(struct search *search)
+{
+    struct wal_evidence *evidence = search->evidence;
+    CHECK(search->window.bad_offset != NOWHERE);
+    if (evidence->unreadable)
+        return;
+    evidence->unreadable = true;
+    memcpy(evidence->unreadable_file, search->window.name, sizeof evidence->unreadable_file);
+    evidence->unreadable_offset = search->window.bad_offset;
+}
+
+/* Its own LSN names this slot and this offset. */
+static bool place_fits(const struct search *search, uint64_t lsn, uint64_t offset)
+{
+    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
+    return lsn % geometry->segment_size_bytes == offset &&
+           lsn / geometry->segment_size_bytes % geometry->segments == search->window.slot;
+}
+
+/* The magic stands at offset: is a whole group there? What is cheap to check comes first, so that
+ * only what may count costs a checksum. */
+static enum urn_code search_try(struct search *search, uint64_t offset, struct urn_error *error)
+{
+    const uint64_t rest = search->window.data_dir->geometry.segment_size_bytes - offset;
+    struct wal_group_header header;
+    struct view view;
+    enum urn_code code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+    if (code != URN_OK)
+        return code;
+    if (wal_group_peek(view.bytes, view.available_bytes, rest, &header) != WAL_READ_OK ||
+        header.ring_short != search->ring_short || !place_fits(search, header.lsn, offset))
+        return URN_OK;
+    code = window_show(&search->window, offset, header.length_bytes, &view, error);
+    if (code != URN_OK)
+        return code;
+    if (view.available_bytes >= header.length_bytes &&
+        wal_group_read(view.bytes, view.available_bytes, search->ring_short, &header) ==
+            WAL_READ_OK)
+        search_note_group(search, &header);
+    return URN_OK;
+}
+
+/* The first 8-byte position at which the magic stands, or length_bytes (a multiple of 8). */
+static uint64_t find_magic(const uint8_t *bytes, uint64_t length_bytes)
+{
+    uint64_t at = 0;
+    while (at < length_bytes && get_u32(bytes + at) != WAL_GROUP_MAGIC)
+        at += WAL_ALIGN_BYTES;
+    return at;
+}
+
+static enum urn_code search_slot(struct search *search, uint32_t slot, struct urn_error *error)
+{
+    const uint64_t size = search->window.data_dir->geometry.segment_size_bytes;
+    enum urn_code code = window_choose_slot(&search->window, slot, error);
+    uint64_t offset = 0;
+    while (code == URN_OK && offset < size) {
+        struct view view;
+        code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+        if (code != URN_OK)
+            break;
+        const uint64_t whole = view.available_bytes - view.available_bytes % WAL_ALIGN_BYTES;
+        if (whole == 0) {
+            search_note_unreadable(search);
+            offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
+            continue;
+        }
+        const uint64_t at = find_magic(view.bytes, whole);
+        offset += at;
+        if (at < whole) {
+            code = search_try(search, offset, error);
+            offset += WAL_ALIGN_BYTES;
+        }
+    }
+    return code;
+}
+
+/* The beginnings of what belongs at x stand at the window's view of it. */
+static bool begins_at(const struct search *search, const struct view *view)
+{
+    const uint64_t segment_size = search->window.data_dir->geometry.segment_size_bytes;
+    if (search->x % segment_size == 0)
+        return wal_segment_header_begins(view->bytes, view->available_bytes,
+                                         search->x / segment_size);
+    return wal_group_begins(view->bytes, view->available_bytes, search->x);
+}
+
+/* What stands between x and its segment's end, of whatever age. Sectors that cannot be read have
+ * been noted by then. */
+static enum urn_code search_behind_x(struct search *search, struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
+    const uint64_t size = geometry->segment_size_bytes;
+    const uint64_t slot = search->x / size % geometry->segments;
+    uint64_t offset = search->x % size;
+    struct view view;
+    enum urn_code code = window_choose_slot(&search->window, (uint32_t)slot, error);
+    if (code == URN_OK)
+        code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+    if (code != URN_OK)
+        return code;
+    search->evidence->torn_at_x = begins_at(search, &view);
+    while (offset < size && !search->evidence->nonzero_beyond) {
+        code = window_show(&search->window, offset, 1, &view, error);
+        if (code != URN_OK)
+            return code;
+        search->evidence->nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
+        offset += view.available_bytes;
+        if (view.available_bytes == 0)
+            offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
+    }
+    return URN_OK;
+}
+
+enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
+                                  struct wal_evidence *evidence, struct urn_error *error)
+{
+    *evidence = (struct wal_evidence){0};
+    struct search search = {
+        .x = x,
+        .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
+        .evidence = evidence,
+    };
+    enum urn_code code = window_begin(&search.window, data_dir, error);
+    for (uint32_t slot = 0; code == URN_OK && slot < data_dir->geometry.segments; slot++)
+        code = search_slot(&search, slot, error);
+    if (code == URN_OK)
+        code = search_behind_x(&search, error);
+    window_close(&search.window);
+    return code;
+}
+
+/* ---- bytes as they are ----------------------------------------------------------------------- */
+
+enum urn_code wal_read_bytes(const struct data_dir *data_dir, uint64_t lsn, void *to,
+                             size_t length_bytes, struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &data_dir->geometry;
+    uint8_t *at = to;
+    while (length_bytes > 0) {
+        const uint64_t sequence = lsn / geometry->segment_size_bytes;
+        const uint64_t offset = lsn % geometry->segment_size_bytes;
+        const uint64_t rest = geometry->segment_size_bytes - offset;
+        const size_t piece = rest < length_bytes ? (size_t)rest : length_bytes;
+        char name[DATA_DIR_NAME_MAX];
+        struct os_file *file = NULL;
+        enum urn_code code =
+            segment_open(data_dir, (uint32_t)(sequence % geometry->segments), name, &file, error);
+        if (code != URN_OK)
+            return code;
+        code = file_read_exact(file, name, at, piece, offset, error);
+        os_file_close(file);
+        if (code != URN_OK)
+            return code;
+        at += piece;
+        lsn += piece;
+        length_bytes -= piece;
+    }
+    return URN_OK;
+}

@@ -24,9 +24,15 @@ enum wal_step {
     WAL_STEP_ERROR,      /* the reader itself failed: *error */
 };
 
-/* Goes on by one group. Segment headers are stepped over where they are valid (sequence, ring and
- * an epoch not lower than the walk's); one that is not is WAL_STEP_INVALID or WAL_STEP_UNREADABLE
- * at the segment's start. *group points at the group's bytes, valid until the next call. */
+/* Goes on by one group. Segment headers are stepped over where they are valid (ring, geometry,
+ * sequence and an epoch not lower than the walk's, which then rises to it); one that is not is
+ * WAL_STEP_INVALID or WAL_STEP_UNREADABLE at the segment's start. *group points at the group's
+ * bytes, valid until the next call.
+ *
+ * WAL_STEP_UNREADABLE, where *error says which file and where: the header page, or a group that
+ * begins here and by its own header continues the log, touches a sector that cannot be read. Bad
+ * sectors behind the group, met by reading ahead, are none of its business. A walk that has come to
+ * an end can be asked again, and looks again: beside a running server more may stand there. */
 enum wal_step wal_reader_next(struct wal_reader *reader, struct wal_group_header *header,
                               const uint8_t **group, struct urn_error *error);
 
@@ -36,19 +42,31 @@ const struct wal_tail *wal_reader_tail(const struct wal_reader *reader);
 /* Of the groups walked (and where the walk began): the highest carried durable LSN. */
 uint64_t wal_reader_durable_lsn(const struct wal_reader *reader);
 
-/* After WAL_STEP_INVALID: which rule was broken at the position. */
+/* After WAL_STEP_INVALID: which rule was broken at the position. A segment header that is sound but
+ * says WAL_READ_VERSION or WAL_READ_SHAPE was written by something that is not this program, and is
+ * no torn tail. */
 enum wal_read_result wal_reader_why(const struct wal_reader *reader);
 
 /* What the whole ring says about a position x at which the walk ended. Every 8-byte position of
  * every slot is tried for a whole group of this ring (V1 to V3, and a place that fits its own LSN:
- * slot and offset), whatever the segment headers say. */
+ * slot and offset), whatever the segment headers say.
+ *
+ * Positions inside other groups are tried too: the outer one may be a stray, or its length a lie.
+ * It does no harm. What passes was once sealed by this ring for this very place, however long ago,
+ * and a durable LSN once carried is true for ever. A client cannot make such bytes up inside a
+ * group: names in the log are 64 bytes at most, a header has 104, and the ring's UUID is random. */
 struct wal_evidence {
     uint64_t durable_lsn_max;     /* highest that any such group carries */
     uint64_t durable_witness_lsn; /* of the group that carries it */
     uint64_t groups_beyond; /* such groups at an LSN >= x: never acknowledged unless evidence */
-    uint32_t epoch_max;     /* highest epoch of any such group */
-    bool nonzero_beyond;    /* any byte that is not zero at x itself (a torn group) */
-    bool unreadable;        /* a sector somewhere in the ring cannot be read */
+    uint32_t groups_beyond_epoch_max; /* their highest; below the walk's: an earlier start has
+                                         discarded them, and they lie about since */
+    uint32_t epoch_max;               /* highest epoch of any such group */
+    bool torn_at_x;      /* at x stand the beginnings of the group or segment header of this very
+                            position (magic and LSN or sequence), which is not whole */
+    bool nonzero_beyond; /* a byte that is not zero between x and its segment's end: of a torn
+                            group, of an earlier lap, or of what an earlier start discarded */
+    bool unreadable;     /* a sector somewhere in the ring cannot be read: the first one */
     char unreadable_file[DATA_DIR_NAME_MAX];
     uint64_t unreadable_offset;
 };
