@@ -1,0 +1,796 @@
+/* config.c: from the configuration file to a checked struct config. See config.h.
+ *
+ * The file is read in one pass. Every key of every mapping stands in one table (keys[]);
+ * read_mapping() finds the key, sees to duplicates, unknown keys and missing ones, and hands the
+ * value to the reader of its kind. What can only be judged once all is known (sizes that must fit
+ * each other) comes last, and is reported at the key that was given.
+ */
+#include "server/config.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "engine/limits.h"
+#include "engine/pool.h"
+#include "server/config_values.h"
+#include "server/listen_address.h"
+#include "server/name_set.h"
+#include "server/yaml_reader.h"
+
+#define LISTEN_DEFAULT "127.0.0.1:7707"
+#define LISTEN_MAX     16u
+#define PATH_BYTES_MAX                                                                             \
+    4000u /* of a resolved path; leaves room for a file's name below PATH_MAX                      \
+           */
+#define ARENA_BLOCK_SIZE (64u * 1024)
+
+/* ---- the table of keys ---------------------------------------------------------------------- */
+
+enum section {
+    SECTION_ROOT,
+    SECTION_WAL,
+    SECTION_LIMITS,
+    SECTION_POOL,
+    SECTION_ITEM,
+    SECTIONS,
+};
+
+static const char *const section_names[SECTIONS] = {
+    [SECTION_ROOT] = "the configuration", [SECTION_WAL] = "`wal`",
+    [SECTION_LIMITS] = "`limits`",        [SECTION_POOL] = "a pool",
+    [SECTION_ITEM] = "an item",
+};
+
+enum kind {
+    KIND_PATH,
+    KIND_MODE,
+    KIND_SIZE,
+    KIND_COUNT,
+    KIND_WAL,
+    KIND_LIMITS,
+    KIND_LISTEN,
+    KIND_POOLS,
+    KIND_NAME,
+    KIND_CATALOG,
+    KIND_QUANTITY,
+    KIND_PROBABILITY,
+    KINDS,
+};
+
+struct key {
+    enum section section;
+    enum kind kind;
+    const char *name;
+    const char *path;                  /* as messages name it: "wal.segments" */
+    size_t offset;                     /* of the member in what the mapping fills */
+    const char *preset, *least, *most; /* as they would be written; NULL or "": none */
+};
+
+#define PATH_ROOT   ""
+#define PATH_WAL    "wal."
+#define PATH_LIMITS "limits."
+
+static const struct key keys[] = {
+#define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
+    {SECTION_##section,                                                                            \
+     KIND_##kind,                                                                                  \
+     key,                                                                                          \
+     PATH_##section key,                                                                           \
+     offsetof(struct config, member),                                                              \
+     preset,                                                                                       \
+     least,                                                                                        \
+     most},
+#include "server/config_keys.def"
+#undef CONFIG_KEY
+    {SECTION_ROOT, KIND_LISTEN, "listen", "listen", 0, NULL, NULL, NULL},
+    {SECTION_ROOT, KIND_POOLS, "pools", "pools", 0, NULL, NULL, NULL},
+    {SECTION_ROOT, KIND_WAL, "wal", "wal", 0, NULL, NULL, NULL},
+    {SECTION_ROOT, KIND_LIMITS, "limits", "limits", 0, NULL, NULL, NULL},
+    {SECTION_POOL, KIND_NAME, "name", "name", offsetof(struct urn_pool_spec, name), NULL, NULL,
+     NULL},
+    {SECTION_POOL, KIND_CATALOG, "catalog", "catalog", 0, NULL, NULL, NULL},
+    {SECTION_ITEM, KIND_NAME, "item_id", "item_id", offsetof(struct urn_item_spec, item_id), NULL,
+     NULL, NULL},
+    {SECTION_ITEM, KIND_QUANTITY, "quantity", "quantity", offsetof(struct urn_item_spec, quantity),
+     NULL, NULL, NULL},
+    {SECTION_ITEM, KIND_PROBABILITY, "probability", "probability",
+     offsetof(struct urn_item_spec, probability), NULL, NULL, NULL},
+};
+
+#define KEYS (sizeof keys / sizeof keys[0])
+
+/* The readers store through the offsets above: members must have their kind's type. */
+#define TYPE_PATH  char *
+#define TYPE_MODE  enum config_wal_mode
+#define TYPE_SIZE  uint64_t
+#define TYPE_COUNT uint32_t
+#define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
+    _Static_assert(_Generic(((struct config *)0)->member, TYPE_##kind : 1, default : 0),           \
+                   key " has the type of its kind");
+#include "server/config_keys.def"
+#undef CONFIG_KEY
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* Texts of a configuration lie in blocks that never move and are freed together. */
+struct config_arena {
+    struct config_arena *next;
+    size_t used;
+    char bytes[ARENA_BLOCK_SIZE];
+};
+
+/* A terminated copy of text, or NULL without memory. */
+static char *arena_copy(struct config *config, const char *text, size_t length)
+{
+    CHECK(length < ARENA_BLOCK_SIZE);
+    struct config_arena *block = config->arena;
+    if (block == NULL || ARENA_BLOCK_SIZE - block->used < length + 1) {
+        block = malloc(sizeof *block);
+        if (block == NULL)
+            return NULL;
+        block->next = config->arena;
+        block->used = 0;
+        config->arena = block;
+    }
+    char *copy = block->bytes + block->used;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    block->used += length + 1;
+    return copy;
+}
+
+void config_free(struct config *config)
+{
+    for (uint32_t i = 0; i < config->pool_count; i++)
+        free((void *)(uintptr_t)config->pools[i].items); /* ours; const for the engine only */
+    free(config->pools);
+    free(config->listen);
+    while (config->arena != NULL) {
+        struct config_arena *block = config->arena;
+        config->arena = block->next;
+        free(block);
+    }
+    memset(config, 0, sizeof *config);
+}
+
+/* Makes room for one more in a growing array: doubles it. False without memory. */
+static bool reserve_one(void **array, size_t element_bytes, uint32_t count, uint32_t *capacity)
+{
+    if (count < *capacity)
+        return true;
+    uint32_t wanted = *capacity == 0 ? 16 : *capacity * 2;
+    void *grown = reallocarray(*array, wanted, element_bytes);
+    if (grown == NULL)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+struct loader {
+    struct yaml_reader reader;
+    struct config *config;
+    struct urn_error *error;
+    struct yaml_place places[KEYS]; /* of the keys that were given, outside pools */
+    uint32_t pool_capacity;
+    uint32_t item_count; /* of all pools */
+    struct name_set pool_names;
+};
+
+#define REFUSE(loader, place, ...)                                                                 \
+    yaml_reader_refuse(&(loader)->reader, place, (loader)->error, __VA_ARGS__)
+
+static enum urn_code no_memory(struct loader *loader)
+{
+    return error_set(loader->error, URN_NOMEMORY, 0, "%s: no memory for the configuration",
+                     loader->config->file);
+}
+
+static enum urn_code next_value(struct loader *loader, struct yaml_value *value)
+{
+    return yaml_reader_next(&loader->reader, value, loader->error);
+}
+
+/* Says what stands where something else was expected. */
+static enum urn_code refuse_value(struct loader *loader, const struct key *key,
+                                  const struct yaml_value *value, const char *expected)
+{
+    char shown[VALUE_SHOWN_BYTES] = "";
+    if (value->kind == YAML_TEXT)
+        value_show(shown, value->text);
+    if (value->kind == YAML_TEXT && value->length == 0)
+        return REFUSE(loader, value->place, "%s: expected %s, found nothing", key->path, expected);
+    if (value->kind == YAML_TEXT)
+        return REFUSE(loader, value->place, "%s: expected %s, found %s`%s`", key->path, expected,
+                      value->quoted ? "the quoted text " : "", shown);
+    return REFUSE(loader, value->place, "%s: expected %s, found a %s", key->path, expected,
+                  value->kind == YAML_LIST ? "list" : "mapping");
+}
+
+typedef enum urn_code (*value_reader)(struct loader *loader, const struct key *key,
+                                      const struct yaml_value *value, void *target);
+static const value_reader value_readers[KINDS];
+
+/* The key that was most likely meant, or NULL. */
+static const struct key *nearest_key(enum section section, const char *text)
+{
+    const struct key *nearest = NULL;
+    size_t nearest_distance = strlen(text) / 3 + 2; /* anything nearer is taken for a slip */
+    for (size_t i = 0; i < KEYS; i++) {
+        size_t distance = value_edit_distance(keys[i].name, text);
+        if (keys[i].section == section && distance < nearest_distance) {
+            nearest = &keys[i];
+            nearest_distance = distance;
+        }
+    }
+    return nearest;
+}
+
+static void list_keys(enum section section, char *list, size_t list_bytes)
+{
+    size_t used = 0;
+    list[0] = '\0';
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].section == section && used < list_bytes)
+            used += (size_t)snprintf(list + used, list_bytes - used, "%s%s", used > 0 ? ", " : "",
+                                     keys[i].name);
+}
+
+static enum urn_code refuse_unknown_key(struct loader *loader, enum section section,
+                                        const struct yaml_value *value)
+{
+    char shown[VALUE_SHOWN_BYTES];
+    value_show(shown, value->text);
+    for (size_t i = 0; i < KEYS; i++)
+        if (strcmp(keys[i].name, value->text) == 0)
+            return REFUSE(loader, value->place, "unknown key `%s` in %s: it belongs in %s", shown,
+                          section_names[section], section_names[keys[i].section]);
+    const struct key *nearest = nearest_key(section, value->text);
+    if (nearest != NULL)
+        return REFUSE(loader, value->place, "unknown key `%s` in %s: did you mean `%s`?", shown,
+                      section_names[section], nearest->name);
+    char known[256];
+    list_keys(section, known, sizeof known);
+    return REFUSE(loader, value->place, "unknown key `%s` in %s: expected one of %s", shown,
+                  section_names[section], known);
+}
+
+static const struct key *find_key(enum section section, const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].section == section && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+/* Reads the keys and values of a mapping whose begin is *value, each into its member of target.
+ * places (KEYS of them, of no place at first) notes where each key stood. */
+static enum urn_code read_mapping(struct loader *loader, enum section section,
+                                  const struct yaml_value *value, void *target,
+                                  struct yaml_place *places)
+{
+    if (value->kind != YAML_MAPPING) {
+        char known[256];
+        list_keys(section, known, sizeof known);
+        return REFUSE(loader, value->place, "expected a mapping with the keys %s", known);
+    }
+    for (;;) {
+        struct yaml_value item;
+        enum urn_code code = next_value(loader, &item);
+        if (code != URN_OK)
+            return code;
+        if (item.kind == YAML_END)
+            return URN_OK;
+        if (item.kind != YAML_TEXT)
+            return REFUSE(loader, item.place, "expected a key of %s, found a %s",
+                          section_names[section], item.kind == YAML_LIST ? "list" : "mapping");
+        const struct key *key = find_key(section, item.text);
+        if (key == NULL)
+            return refuse_unknown_key(loader, section, &item);
+        struct yaml_place *place = &places[key - keys];
+        if (place->line != 0)
+            return REFUSE(loader, item.place, "`%s` stands twice in %s; first in line %u",
+                          key->name, section_names[section], place->line);
+        *place = item.place;
+        code = next_value(loader, &item);
+        if (code == URN_OK)
+            code = value_readers[key->kind](loader, key, &item, target);
+        if (code != URN_OK)
+            return code;
+    }
+}
+
+/* ---- plain values --------------------------------------------------------------------------- */
+
+/* A path relative to the configuration file's folder, resolved; NULL without memory. */
+static char *resolve_path(struct config *config, const char *path, size_t length)
+{
+    const char *slash = strrchr(config->file, '/');
+    if (path[0] == '/' || slash == NULL)
+        return arena_copy(config, path, length);
+    char resolved[2 * PATH_BYTES_MAX + 2];
+    size_t folder = (size_t)(slash - config->file) + 1;
+    memcpy(resolved, config->file, folder);
+    memcpy(resolved + folder, path, length);
+    return arena_copy(config, resolved, folder + length);
+}
+
+static enum urn_code read_path(struct loader *loader, const struct key *key,
+                               const struct yaml_value *value, void *target)
+{
+    if (value->kind != YAML_TEXT || (!value->quoted && value_looks_typed(value->text)))
+        return refuse_value(loader, key, value, "a path");
+    if (value->length == 0 || strlen(loader->config->file) + value->length > PATH_BYTES_MAX)
+        return refuse_value(loader, key, value, "a path of at most 4000 bytes");
+    char *path = resolve_path(loader->config, value->text, value->length);
+    if (path == NULL)
+        return no_memory(loader);
+    *(char **)((char *)target + key->offset) = path;
+    return URN_OK;
+}
+
+static enum urn_code read_mode(struct loader *loader, const struct key *key,
+                               const struct yaml_value *value, void *target)
+{
+    if (value->kind == YAML_TEXT &&
+        (strcmp(value->text, "interval") == 0 || strcmp(value->text, "os") == 0))
+        return REFUSE(loader, value->place,
+                      "%s: `%s` comes with a later version; expected `commit`", key->path,
+                      value->text);
+    if (value->kind != YAML_TEXT || strcmp(value->text, "commit") != 0)
+        return refuse_value(loader, key, value, "`commit`");
+    *(enum config_wal_mode *)((char *)target + key->offset) = CONFIG_WAL_COMMIT;
+    return URN_OK;
+}
+
+static uint64_t size_of(const char *text)
+{
+    uint64_t bytes = 0;
+    CHECK(value_parse_size(text, &bytes) == VALUE_OK);
+    return bytes;
+}
+
+static enum urn_code read_size(struct loader *loader, const struct key *key,
+                               const struct yaml_value *value, void *target)
+{
+    uint64_t bytes = 0;
+    char expected[128];
+    snprintf(expected, sizeof expected, "a size from %s to %s, such as %s (B, KiB, MiB or GiB)",
+             key->least, key->most, key->preset);
+    if (value->kind != YAML_TEXT || value->quoted ||
+        value_parse_size(value->text, &bytes) != VALUE_OK || bytes < size_of(key->least) ||
+        bytes > size_of(key->most))
+        return refuse_value(loader, key, value, expected);
+    *(uint64_t *)(void *)((char *)target + key->offset) = bytes;
+    return URN_OK;
+}
+
+static int64_t integer_of(const char *text)
+{
+    int64_t integer = 0;
+    CHECK(value_parse_integer(text, &integer) == VALUE_OK);
+    return integer;
+}
+
+static enum urn_code read_count(struct loader *loader, const struct key *key,
+                                const struct yaml_value *value, void *target)
+{
+    int64_t count = 0;
+    char expected[128];
+    snprintf(expected, sizeof expected, "an integer from %s to %s", key->least, key->most);
+    if (value->kind != YAML_TEXT || value->quoted ||
+        value_parse_integer(value->text, &count) != VALUE_OK || count < integer_of(key->least) ||
+        count > integer_of(key->most))
+        return refuse_value(loader, key, value, expected);
+    *(uint32_t *)(void *)((char *)target + key->offset) = (uint32_t)count;
+    return URN_OK;
+}
+
+static enum urn_code read_wal(struct loader *loader, const struct key *key,
+                              const struct yaml_value *value, void *target)
+{
+    (void)key;
+    return read_mapping(loader, SECTION_WAL, value, target, loader->places);
+}
+
+static enum urn_code read_limits(struct loader *loader, const struct key *key,
+                                 const struct yaml_value *value, void *target)
+{
+    (void)key;
+    return read_mapping(loader, SECTION_LIMITS, value, target, loader->places);
+}
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+/* Fills the next of config->listen. text must be of fewer than PATH_BYTES_MAX bytes. */
+static enum urn_code add_listen(struct loader *loader, const struct key *key,
+                                const struct yaml_value *value)
+{
+    struct config *config = loader->config;
+    struct config_listen *listen = &config->listen[config->listen_count];
+    memset(listen, 0, sizeof *listen);
+    listen->text = arena_copy(config, value->text, value->length);
+    if (listen->text == NULL)
+        return no_memory(loader);
+    enum listen_address_result result;
+    if (strncmp(value->text, "unix:", 5) == 0 && value->length > 5) {
+        listen->unix_path = resolve_path(config, value->text + 5, value->length - 5);
+        if (listen->unix_path == NULL)
+            return no_memory(loader);
+        result =
+            listen_address_parse_unix(listen->unix_path, &listen->address, &listen->address_bytes);
+    } else {
+        result = listen_address_parse_tcp(value->text, &listen->address, &listen->address_bytes);
+    }
+    if (result == LISTEN_ADDRESS_NOT_LOOPBACK)
+        return refuse_value(loader, key, value,
+                            "a loopback address (127.0.0.1, [::1]) or unix:PATH, since there are "
+                            "no access tokens yet");
+    if (result == LISTEN_ADDRESS_LONG)
+        return refuse_value(loader, key, value, "a socket whose whole path has at most 107 bytes");
+    if (result != LISTEN_ADDRESS_OK)
+        return refuse_value(loader, key, value,
+                            "an address such as 127.0.0.1:7707, [::1]:7707 or unix:urn.sock");
+    for (uint32_t i = 0; i < config->listen_count; i++)
+        if (memcmp(&config->listen[i].address, &listen->address, sizeof listen->address) == 0)
+            return REFUSE(loader, value->place, "listen: `%s` stands twice", listen->text);
+    config->listen_count++;
+    return URN_OK;
+}
+
+static enum urn_code read_listen(struct loader *loader, const struct key *key,
+                                 const struct yaml_value *value, void *target)
+{
+    struct config *config = target;
+    if (value->kind != YAML_LIST)
+        return refuse_value(loader, key, value, "a list such as [\"127.0.0.1:7707\"]");
+    struct yaml_place place = value->place;
+    for (;;) {
+        struct yaml_value item;
+        enum urn_code code = next_value(loader, &item);
+        if (code != URN_OK)
+            return code;
+        if (item.kind == YAML_END)
+            break;
+        if (item.kind != YAML_TEXT || strlen(config->file) + item.length > PATH_BYTES_MAX)
+            return refuse_value(loader, key, &item, "an address such as \"127.0.0.1:7707\"");
+        if (config->listen_count == LISTEN_MAX)
+            return REFUSE(loader, item.place, "listen: expected at most %u addresses", LISTEN_MAX);
+        code = add_listen(loader, key, &item);
+        if (code != URN_OK)
+            return code;
+    }
+    if (config->listen_count == 0)
+        return REFUSE(loader, place, "listen: expected at least one address");
+    return URN_OK;
+}
+
+/* ---- pools and catalogs --------------------------------------------------------------------- */
+
+static enum urn_code read_name(struct loader *loader, const struct key *key,
+                               const struct yaml_value *value, void *target)
+{
+    if (value->kind == YAML_TEXT && !value->quoted && value_looks_typed(value->text))
+        return refuse_value(loader, key, value, "a name (in quotes, if that is meant)");
+    if (value->kind != YAML_TEXT || value->length > URN_NAME_BYTES_MAX ||
+        !name_is_valid(value->text, (uint32_t)value->length))
+        return refuse_value(loader, key, value,
+                            "a name of 1 to 64 bytes without control characters");
+    const char *name = arena_copy(loader->config, value->text, value->length);
+    if (name == NULL)
+        return no_memory(loader);
+    *(const char **)(void *)((char *)target + key->offset) = name;
+    return URN_OK;
+}
+
+static enum urn_code read_quantity(struct loader *loader, const struct key *key,
+                                   const struct yaml_value *value, void *target)
+{
+    int64_t quantity = 0;
+    if (value->kind != YAML_TEXT || value->quoted ||
+        value_parse_integer(value->text, &quantity) != VALUE_OK || quantity < URN_UNLIMITED ||
+        quantity > (int64_t)URN_NUMBER_MAX)
+        return refuse_value(loader, key, value,
+                            "an integer from 0 to 9007199254740991, or -1 for unlimited");
+    *(int64_t *)(void *)((char *)target + key->offset) = quantity;
+    return URN_OK;
+}
+
+static enum urn_code read_probability(struct loader *loader, const struct key *key,
+                                      const struct yaml_value *value, void *target)
+{
+    int64_t weight = 0;
+    if (value->kind != YAML_TEXT || value->quoted ||
+        value_parse_integer(value->text, &weight) != VALUE_OK || weight < 0 ||
+        weight > (int64_t)URN_NUMBER_MAX)
+        return refuse_value(loader, key, value, "an integer weight from 0 to 9007199254740991");
+    *(uint64_t *)(void *)((char *)target + key->offset) = (uint64_t)weight;
+    return URN_OK;
+}
+
+/* A pool while its mapping is read. spec comes first: the readers fill it through its offsets. */
+struct pool_builder {
+    struct urn_pool_spec spec;
+    struct urn_item_spec *items; /* what will be spec.items */
+    uint32_t item_capacity;
+    uint64_t weight_sum;
+    struct name_set names;
+};
+
+static enum urn_code require_keys(struct loader *loader, enum section section, struct yaml_place at,
+                                  const struct yaml_place *places)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].section == section && places[i].line == 0)
+            return REFUSE(loader, at, "%s without `%s`: every one needs it", section_names[section],
+                          keys[i].name);
+    return URN_OK;
+}
+
+static enum urn_code add_item(struct loader *loader, const struct key *key,
+                              const struct yaml_value *value, struct pool_builder *builder)
+{
+    struct urn_item_spec item = {0};
+    struct yaml_place places[KEYS] = {0};
+    enum urn_code code = read_mapping(loader, SECTION_ITEM, value, &item, places);
+    if (code == URN_OK)
+        code = require_keys(loader, SECTION_ITEM, value->place, places);
+    if (code != URN_OK)
+        return code;
+    item.item_id_bytes = (uint32_t)strlen(item.item_id);
+
+    uint32_t earlier = 0;
+    if (!name_set_add(&builder->names, item.item_id, item.item_id_bytes, &earlier))
+        return no_memory(loader);
+    if (earlier != 0)
+        return REFUSE(loader, value->place,
+                      "%s: the item `%s` stands twice in it; first as item number %u", key->path,
+                      item.item_id, earlier);
+    builder->weight_sum += item.probability;
+    if (builder->weight_sum > URN_NUMBER_MAX)
+        return REFUSE(loader, value->place,
+                      "%s: with this item the weights sum to more than 9007199254740991",
+                      key->path);
+    if (++loader->item_count > MAX_ITEMS_MAX)
+        return REFUSE(loader, value->place, "%s: more than %u items in all", key->path,
+                      MAX_ITEMS_MAX);
+    void *items = builder->items;
+    bool reserved =
+        reserve_one(&items, sizeof item, builder->spec.item_count, &builder->item_capacity);
+    builder->items = items;
+    if (!reserved)
+        return no_memory(loader);
+    builder->items[builder->spec.item_count++] = item;
+    return URN_OK;
+}
+
+static enum urn_code read_catalog(struct loader *loader, const struct key *key,
+                                  const struct yaml_value *value, void *target)
+{
+    struct pool_builder *builder = target;
+    if (value->kind != YAML_LIST)
+        return refuse_value(loader, key, value,
+                            "a list of items {item_id: NAME, quantity: N, probability: W}");
+    struct yaml_place place = value->place;
+    for (;;) {
+        struct yaml_value item;
+        enum urn_code code = next_value(loader, &item);
+        if (code != URN_OK)
+            return code;
+        if (item.kind == YAML_END)
+            break;
+        code = add_item(loader, key, &item, builder);
+        if (code != URN_OK)
+            return code;
+    }
+    if (builder->weight_sum == 0)
+        return REFUSE(loader, place,
+                      "%s: the weights sum to 0, so that nothing could ever be drawn", key->path);
+    return URN_OK;
+}
+
+static enum urn_code add_pool(struct loader *loader, const struct key *key,
+                              const struct yaml_value *value, struct pool_builder *builder)
+{
+    struct config *config = loader->config;
+    struct yaml_place places[KEYS] = {0};
+    enum urn_code code = read_mapping(loader, SECTION_POOL, value, builder, places);
+    if (code == URN_OK)
+        code = require_keys(loader, SECTION_POOL, value->place, places);
+    if (code != URN_OK)
+        return code;
+    builder->spec.name_bytes = (uint32_t)strlen(builder->spec.name);
+
+    uint32_t earlier = 0;
+    if (!name_set_add(&loader->pool_names, builder->spec.name, builder->spec.name_bytes, &earlier))
+        return no_memory(loader);
+    if (earlier != 0)
+        return REFUSE(loader, value->place,
+                      "%s: a pool named `%s` stands twice; first as pool number %u", key->path,
+                      builder->spec.name, earlier);
+    if (config->pool_count == MAX_POOLS_MAX)
+        return REFUSE(loader, value->place, "%s: more than %u pools", key->path, MAX_POOLS_MAX);
+    void *pools = config->pools;
+    bool reserved =
+        reserve_one(&pools, sizeof *config->pools, config->pool_count, &loader->pool_capacity);
+    config->pools = pools;
+    if (!reserved)
+        return no_memory(loader);
+    builder->spec.items = builder->items;
+    config->pools[config->pool_count++] = builder->spec;
+    builder->items = NULL;
+    return URN_OK;
+}
+
+static enum urn_code read_pools(struct loader *loader, const struct key *key,
+                                const struct yaml_value *value, void *target)
+{
+    (void)target;
+    if (value->kind != YAML_LIST)
+        return refuse_value(loader, key, value, "a list of pools {name: NAME, catalog: [...]}");
+    for (;;) {
+        struct yaml_value item;
+        enum urn_code code = next_value(loader, &item);
+        if (code != URN_OK || item.kind == YAML_END)
+            return code;
+        struct pool_builder builder = {0};
+        code = add_pool(loader, key, &item, &builder);
+        free(builder.items);
+        name_set_free(&builder.names);
+        if (code != URN_OK)
+            return code;
+    }
+}
+
+static const value_reader value_readers[KINDS] = {
+    [KIND_PATH] = read_path,         [KIND_MODE] = read_mode,
+    [KIND_SIZE] = read_size,         [KIND_COUNT] = read_count,
+    [KIND_WAL] = read_wal,           [KIND_LIMITS] = read_limits,
+    [KIND_LISTEN] = read_listen,     [KIND_POOLS] = read_pools,
+    [KIND_NAME] = read_name,         [KIND_CATALOG] = read_catalog,
+    [KIND_QUANTITY] = read_quantity, [KIND_PROBABILITY] = read_probability,
+};
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* Every plain key that was not given gets what the table says, through its own reader. */
+static enum urn_code fill_defaults(struct loader *loader)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        if (keys[i].preset == NULL || loader->places[i].line != 0)
+            continue;
+        struct yaml_value value = {
+            .kind = YAML_TEXT, .text = keys[i].preset, .length = strlen(keys[i].preset)};
+        enum urn_code code = value_readers[keys[i].kind](loader, &keys[i], &value, loader->config);
+        if (code != URN_OK)
+            return code;
+    }
+    if (loader->config->listen_count > 0)
+        return URN_OK;
+    struct yaml_value value = {
+        .kind = YAML_TEXT, .text = LISTEN_DEFAULT, .length = strlen(LISTEN_DEFAULT)};
+    return add_listen(loader, find_key(SECTION_ROOT, "listen"), &value);
+}
+
+/* Where the first plain key that is named in words and was given in the file stands. */
+static struct yaml_place place_of_key_in(const struct loader *loader, const char *words)
+{
+    struct yaml_place place = {0, 0};
+    const char *first = NULL;
+    for (size_t i = 0; i < KEYS; i++) {
+        if (keys[i].preset == NULL || loader->places[i].line == 0)
+            continue;
+        const char *at = strstr(words, keys[i].path);
+        if (at != NULL && (first == NULL || at < first)) {
+            first = at;
+            place = loader->places[i];
+        }
+    }
+    return place;
+}
+
+/* Refuses a combination of values at the first given key that the words name. */
+static enum urn_code refuse_combination(struct loader *loader, const char *words)
+{
+    return REFUSE(loader, place_of_key_in(loader, words), "%s", words);
+}
+
+static enum urn_code check_combinations(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    if (config->limits.request_buffers_bytes < config->limits.max_request_bytes)
+        return refuse_combination(
+            loader, "limits.request_buffers must be at least limits.max_request_bytes");
+    if (config->limits.reply_buffers_bytes < config->limits.max_reply_bytes)
+        return refuse_combination(loader,
+                                  "limits.reply_buffers must be at least limits.max_reply_bytes");
+    if (config->limits.queue_draws < config->limits.max_batch)
+        return refuse_combination(loader, "limits.queue_draws must be at least limits.max_batch");
+    if (config->pool_count > config->limits.max_pools)
+        return refuse_combination(loader, "limits.max_pools is less than the pools given here");
+    if (loader->item_count > config->limits.max_items)
+        return refuse_combination(loader, "limits.max_items is less than the items given here");
+
+    struct urn_engine_config engine;
+    struct urn_error engine_error;
+    config_fill_engine(config, &engine);
+    if (urn_engine_config_check(&engine, &engine_error) != URN_OK)
+        return refuse_combination(loader, engine_error.text);
+    return URN_OK;
+}
+
+static enum urn_code read_document(struct loader *loader)
+{
+    struct yaml_value value;
+    enum urn_code code = next_value(loader, &value);
+    if (code == URN_OK)
+        code = read_mapping(loader, SECTION_ROOT, &value, loader->config, loader->places);
+    if (code == URN_OK)
+        code = yaml_reader_finish(&loader->reader, loader->error);
+    if (code == URN_OK)
+        code = fill_defaults(loader);
+    if (code == URN_OK)
+        code = check_combinations(loader);
+    return code;
+}
+
+enum urn_code config_load(const char *path, struct config *config, struct urn_error *error)
+{
+    memset(config, 0, sizeof *config);
+    if (path[0] == '\0' || strlen(path) > PATH_BYTES_MAX)
+        return error_set(error, URN_CONFIG, 0,
+                         "the configuration file's path must have 1 to %u bytes", PATH_BYTES_MAX);
+    struct loader loader = {.config = config, .error = error};
+    enum urn_code code = URN_NOMEMORY;
+    config->file = arena_copy(config, path, strlen(path));
+    config->listen = calloc(LISTEN_MAX, sizeof *config->listen);
+    if (config->file == NULL || config->listen == NULL) {
+        error_set(error, URN_NOMEMORY, 0, "%s: no memory for the configuration", path);
+        goto fail_config;
+    }
+    code = yaml_reader_open(&loader.reader, config->file, error);
+    if (code != URN_OK)
+        goto fail_config;
+    code = read_document(&loader);
+    name_set_free(&loader.pool_names);
+    yaml_reader_close(&loader.reader);
+    if (code == URN_OK)
+        return URN_OK;
+
+fail_config:
+    config_free(config);
+    return code;
+}
+
+void config_fill_engine(const struct config *config, struct urn_engine_config *engine)
+{
+    uint64_t in_flight = (uint64_t)config->limits.max_connections * config->limits.max_inflight;
+    *engine = (struct urn_engine_config){
+        .data_dir = config->data_dir,
+        .pools = config->pools,
+        .pool_count = config->pool_count,
+        .segment_size_bytes = config->wal.segment_size_bytes,
+        .segments = config->wal.segments,
+        .flush_after_n_draw = config->wal.flush_after_n_draw,
+        .max_batch = config->limits.max_batch,
+        .max_pools = config->limits.max_pools,
+        .max_items = config->limits.max_items,
+        /* A draw request asks for one draw at least, so more than queue_draws would never fit. */
+        .queue_requests = in_flight < config->limits.queue_draws ? (uint32_t)in_flight
+                                                                 : config->limits.queue_draws,
+        .queue_draws = config->limits.queue_draws,
+    };
+}
+
+const char *config_wal_mode_text(enum config_wal_mode mode)
+{
+    switch (mode) {
+    case CONFIG_WAL_COMMIT:
+        return "commit";
+    }
+    CHECK(false && "a mode without a name");
+}
