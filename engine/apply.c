@@ -1,1 +1,277 @@
-/* apply.c */
+/* apply.c: the meaning of a group, checked and carried out.
+ *
+ * In this order: the header against the state (ids, times), then entry by entry, then the header
+ * against what its entries came to. Nothing is drawn here: outcomes are facts, and a fact that the
+ * stock cannot bear means that log and state do not belong together.
+ */
+#include "engine/apply.h"
+
+#include <inttypes.h>
+
+#include "engine/check.h"
+
+struct application {
+    struct state *state;
+    const struct wal_group_header *header;
+    const uint8_t *group;
+    struct urn_error *error;
+    uint64_t draws; /* so far in this group */
+};
+
+/* Every refusal begins with the place. */
+static enum urn_code refuse(struct application *application, enum urn_code code)
+{
+    (void)error_prefix(application->error, "group at log position %" PRIu64 ": ",
+                       application->header->lsn);
+    return code;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+/* The id of the draw that comes next. */
+static uint64_t next_id(const struct application *application)
+{
+    return application->state->next_request_id + application->draws;
+}
+
+static enum urn_code take(struct application *application, struct urn_pool *pool, uint32_t index,
+                          uint64_t request_id)
+{
+    if (pool_take(pool, index))
+        return URN_OK;
+    const struct urn_text name = pool_name(pool);
+    if (index >= pool_item_count(pool))
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "draw %" PRIu64 " names item %" PRIu32 " of pool %.*s, which has %" PRIu32
+                         " items",
+                         request_id, index, (int)name.length, name.bytes, pool_item_count(pool));
+    const struct urn_text item = pool_item_id(pool, index);
+    return error_set(application->error, URN_DAMAGED, 0,
+                     "draw %" PRIu64 " took %.*s of pool %.*s, of which nothing was in stock",
+                     request_id, (int)item.length, item.bytes, (int)name.length, name.bytes);
+}
+
+/* One by one, in the order of the log. */
+static enum urn_code take_in_order(struct application *application, struct urn_pool *pool,
+                                   uint32_t width, const uint8_t *drawn, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t index = wal_outcome_at(drawn, width, i);
+        const enum urn_code code = take(application, pool, index, next_id(application) + i);
+        if (code != URN_OK)
+            return code;
+    }
+    return URN_OK;
+}
+
+/* How often each of 256 outcomes stands in the bytes. Four tables, so that a run of equal bytes
+ * does not wait for its own last store. */
+static void tally_bytes(const uint8_t *drawn, uint32_t count, uint32_t tally[256])
+{
+    uint32_t tables[4][256] = {{0}};
+    uint32_t at = 0;
+    for (; at + 4 <= count; at += 4) {
+        tables[0][drawn[at]]++;
+        tables[1][drawn[at + 1]]++;
+        tables[2][drawn[at + 2]]++;
+        tables[3][drawn[at + 3]]++;
+    }
+    for (; at < count; at++)
+        tables[0][drawn[at]]++;
+    for (uint32_t value = 0; value < 256; value++)
+        tally[value] = tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
+}
+
+/* Whether every count can be borne by the stock, so that the order in which they came is nothing to
+ * care about: inside an entry nothing restocks, and so nothing that fits as a sum can fail midway.
+ */
+static bool tally_fits(const struct urn_pool *pool, const uint32_t tally[256])
+{
+    const uint32_t items = pool_item_count(pool);
+    for (uint32_t index = 0; index < 256; index++) {
+        if (tally[index] == 0)
+            continue;
+        if (index >= items)
+            return false;
+        struct urn_item item;
+        pool_item(pool, index, &item);
+        if (item.probability == 0 ||
+            (item.quantity != URN_UNLIMITED && item.quantity < (int64_t)tally[index]))
+            return false;
+    }
+    return true;
+}
+
+/* A long run of small pools' draws, taken item by item instead of draw by draw. */
+static enum urn_code take_by_tally(struct application *application, struct urn_pool *pool,
+                                   const uint8_t *drawn, uint32_t count)
+{
+    uint32_t tally[256];
+    tally_bytes(drawn, count, tally);
+    if (!tally_fits(pool, tally))
+        return take_in_order(application, pool, 1, drawn, count); /* finds and names the culprit */
+    for (uint32_t index = 0; index < 256; index++)
+        for (uint32_t taken = 0; taken < tally[index]; taken++)
+            CHECK(pool_take(pool, index));
+    return URN_OK;
+}
+
+/* A failed draw is true only of a pool that had nothing to give. */
+static enum urn_code check_failed_draws(struct application *application,
+                                        const struct urn_pool *pool)
+{
+    if (pool_weight_in_stock(pool) == 0)
+        return URN_OK;
+    const struct urn_text name = pool_name(pool);
+    return error_set(application->error, URN_DAMAGED, 0,
+                     "draw %" PRIu64 " failed although pool %.*s had stock", next_id(application),
+                     (int)name.length, name.bytes);
+}
+
+/* The pool of a draws entry, or NULL and *error. */
+static struct urn_pool *entry_pool(struct application *application, const struct wal_entry *entry)
+{
+    if (entry->pool_id >= application->state->pool_count) {
+        (void)error_set(application->error, URN_DAMAGED, 0,
+                        "draws from pool number %" PRIu32 "; there are %" PRIu32 " pools",
+                        entry->pool_id, application->state->pool_count);
+        return NULL;
+    }
+    struct urn_pool *pool = application->state->pools[entry->pool_id];
+    const struct urn_text name = pool_name(pool);
+    if (!pool_is_open(pool)) {
+        (void)error_set(application->error, URN_DAMAGED, 0, "draws from pool %.*s, which is closed",
+                        (int)name.length, name.bytes);
+        return NULL;
+    }
+    if (entry->odds_version != pool_odds_version(pool)) {
+        (void)error_set(application->error, URN_DAMAGED, 0,
+                        "draws from pool %.*s under odds version %" PRIu64 ", which was %" PRIu64
+                        " then",
+                        (int)name.length, name.bytes, entry->odds_version, pool_odds_version(pool));
+        return NULL;
+    }
+    return pool;
+}
+
+static enum urn_code apply_draws(struct application *application, const struct wal_entry *entry)
+{
+    enum { TALLY_RUN_MIN = 512 }; /* below, looking at 256 counts costs more than it saves */
+    struct urn_pool *pool = entry_pool(application, entry);
+    if (pool == NULL)
+        return application->error->code;
+    struct wal_outcome_cursor cursor;
+    wal_outcomes_begin(entry, &cursor);
+    const uint8_t *drawn = NULL;
+    uint32_t run = 0;
+    while (wal_outcomes_next_run(&cursor, &drawn, &run)) {
+        enum urn_code code = URN_OK;
+        if (drawn == NULL)
+            code = check_failed_draws(application, pool);
+        else if (entry->width == 1 && run >= TALLY_RUN_MIN)
+            code = take_by_tally(application, pool, drawn, run);
+        else
+            code = take_in_order(application, pool, entry->width, drawn, run);
+        if (code != URN_OK)
+            return code;
+        application->draws += run;
+    }
+    return URN_OK;
+}
+
+/* ---- the group ------------------------------------------------------------------------------- */
+
+/* Ids go on from here: never below what came before. */
+static enum urn_code apply_epoch(struct application *application, const struct wal_entry *entry)
+{
+    struct state *state = application->state;
+    if (entry->next_request_id < state->next_request_id ||
+        entry->next_request_id <= state->reserved_request_id ||
+        entry->next_request_id < application->header->first_request_id ||
+        entry->next_request_id > URN_NUMBER_MAX)
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "the epoch lets ids go on at %" PRIu64 "; they had come to %" PRIu64,
+                         entry->next_request_id, state->next_request_id);
+    state->next_request_id = entry->next_request_id;
+    return URN_OK;
+}
+
+static enum urn_code apply_entry(struct application *application, const struct wal_entry *entry)
+{
+    switch (entry->type) {
+    case WAL_ENTRY_DRAWS:
+        return apply_draws(application, entry);
+    case WAL_ENTRY_EPOCH:
+        return apply_epoch(application, entry);
+    default:
+        return error_set(application->error, URN_FORMAT, 0,
+                         "entry of unknown type %u at byte %" PRIu32 " (%" PRIu32
+                         " bytes): written by a newer version of urn",
+                         entry->type, entry->offset, entry->length_bytes);
+    }
+}
+
+static enum urn_code check_header(struct application *application)
+{
+    const struct state *state = application->state;
+    const struct wal_group_header *header = application->header;
+    if (header->kind < WAL_DATA || header->kind > WAL_EPOCH)
+        return error_set(application->error, URN_FORMAT, 0,
+                         "unknown kind %d: written by a newer version of urn", (int)header->kind);
+    if (header->engine_time_us < state->engine_time_us || header->engine_time_us > URN_NUMBER_MAX)
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "engine time %" PRIu64 " us; it was %" PRIu64 " us before",
+                         header->engine_time_us, state->engine_time_us);
+    const bool may_jump = header->kind == WAL_EPOCH; /* as far as its entry says */
+    if (header->first_request_id < state->next_request_id ||
+        (header->first_request_id > state->next_request_id && !may_jump))
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "ids go on at %" PRIu64 " instead of %" PRIu64, header->first_request_id,
+                         state->next_request_id);
+    if (header->draws > URN_NUMBER_MAX - state->next_request_id)
+        return error_set(application->error, URN_DAMAGED, 0, "ids run beyond 2^53");
+    return URN_OK;
+}
+
+static enum urn_code apply_entries(struct application *application)
+{
+    const struct wal_group_header *header = application->header;
+    struct wal_entry entry;
+    uint32_t offset = 0;
+    uint32_t entries = 0;
+    enum wal_read_result read = WAL_READ_OK;
+    while ((read = wal_entry_next(application->group, header, &offset, &entry)) == WAL_READ_OK) {
+        const enum urn_code code = apply_entry(application, &entry);
+        if (code != URN_OK)
+            return code;
+        entries++;
+    }
+    if (read == WAL_READ_SHAPE)
+        return error_set(application->error, URN_DAMAGED, 0, "at byte %" PRIu32 ": %s", offset,
+                         wal_read_result_text(read));
+    CHECK(read == WAL_READ_ZERO);
+    if (header->kind == WAL_EPOCH && entries != 1)
+        return error_set(application->error, URN_DAMAGED, 0, "an epoch group without its entry");
+    if (application->draws != header->draws)
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "%" PRIu64 " draws where its header says %" PRIu32, application->draws,
+                         header->draws);
+    return URN_OK;
+}
+
+enum urn_code apply_group(struct state *state, const struct wal_group_header *header,
+                          const uint8_t *group, struct urn_error *error)
+{
+    CHECK(state->next_request_id >= 1 && state->next_request_id <= URN_NUMBER_MAX);
+    struct application application = {
+        .state = state, .header = header, .group = group, .error = error};
+    enum urn_code code = check_header(&application);
+    if (code == URN_OK)
+        code = apply_entries(&application);
+    if (code != URN_OK)
+        return refuse(&application, code);
+    state->next_request_id += application.draws;
+    state->engine_time_us = header->engine_time_us;
+    state->wall_time_us = header->wall_time_us;
+    return URN_OK;
+}
