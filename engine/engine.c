@@ -1,1 +1,566 @@
-/* engine.c */
+/* engine.c: the engine's life (open, stop, free), its two ends (submit, collect), and the commit
+ * step.
+ *
+ * See urn.h for what callers rely on and engine.h for the steps and who owns what.
+ */
+#include "engine/engine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/check.h"
+#include "engine/snapshot_format.h"
+#include "engine/threads.h"
+
+struct urn_request inbox_closed;
+
+/* ---- sizes --------------------------------------------------------------------------------- */
+
+/* Zero fill that a placement may add behind a group: less than a header (wal_format.h, "Ends"). */
+#define GROUP_FILL_BYTES WAL_GROUP_HEADER_BYTES
+
+/* The group of the largest single request. */
+static uint64_t largest_request_bytes(const struct urn_engine_config *config)
+{
+    return WAL_GROUP_HEADER_BYTES + wal_draws_bytes_max(config->max_batch);
+}
+
+static uint64_t group_capacity_bytes(const struct urn_engine_config *config)
+{
+    uint64_t most = wal_group_bytes_max(config->segment_size_bytes);
+    uint64_t wanted = most < GROUP_BYTES_SOFT ? most : GROUP_BYTES_SOFT;
+    uint64_t largest = largest_request_bytes(config);
+    return largest > wanted ? largest : wanted;
+}
+
+/* A pad fills at most what a group did not fit into, or the way to a fresh page. */
+static uint64_t pad_capacity_bytes(const struct urn_engine_config *config)
+{
+    return group_capacity_bytes(config) + GROUP_FILL_BYTES + 2 * OS_PAGE_BYTES;
+}
+
+static uint64_t reserve_bytes(uint64_t segment_size_bytes)
+{
+    return segment_size_bytes / RESERVE_SHARE;
+}
+
+static enum urn_code check_range(const char *key, uint64_t value, uint64_t least, uint64_t most,
+                                 struct urn_error *error)
+{
+    if (value >= least && value <= most)
+        return URN_OK;
+    return error_set(error, URN_CONFIG, 0, "%s is %" PRIu64 ", expected %" PRIu64 " to %" PRIu64,
+                     key, value, least, most);
+}
+
+static enum urn_code check_segment_holds_request(const struct urn_engine_config *config,
+                                                 struct urn_error *error)
+{
+    uint64_t needed = WAL_SEGMENT_HEADER_BYTES + largest_request_bytes(config);
+    if (config->segment_size_bytes >= needed)
+        return URN_OK;
+    return error_set(error, URN_CONFIG, 0,
+                     "wal.segment_size is %" PRIu64
+                     " bytes, but the log of one request of limits.max_batch (%" PRIu32
+                     ") draws takes up to %" PRIu64
+                     " bytes of one segment: raise wal.segment_size to at least %" PRIu64
+                     " bytes or lower limits.max_batch",
+                     config->segment_size_bytes, config->max_batch, needed,
+                     round_up_u64(needed, OS_PAGE_BYTES));
+}
+
+enum urn_code urn_engine_config_check(const struct urn_engine_config *config,
+                                      struct urn_error *error)
+{
+    if (check_range("wal.segment_size", config->segment_size_bytes, SEGMENT_SIZE_BYTES_MIN,
+                    SEGMENT_SIZE_BYTES_MAX, error) != URN_OK ||
+        check_range("wal.segments", config->segments, SEGMENTS_MIN, SEGMENTS_MAX, error) !=
+            URN_OK ||
+        check_range("limits.max_batch", config->max_batch, 1, MAX_BATCH_MAX, error) != URN_OK ||
+        check_range("limits.max_pools", config->max_pools, 1, MAX_POOLS_MAX, error) != URN_OK ||
+        check_range("limits.max_items", config->max_items, 1, MAX_ITEMS_MAX, error) != URN_OK ||
+        check_range("wal.flush_after_n_draw", config->flush_after_n_draw, 1, UINT32_MAX, error) !=
+            URN_OK ||
+        check_range("limits.max_connections x limits.max_inflight", config->queue_requests, 1,
+                    UINT32_MAX, error) != URN_OK ||
+        check_range("limits.queue_draws", config->queue_draws, config->max_batch, URN_NUMBER_MAX,
+                    error) != URN_OK)
+        return error->code;
+    if (config->segment_size_bytes % OS_PAGE_BYTES != 0)
+        return error_set(error, URN_CONFIG, 0,
+                         "wal.segment_size is %" PRIu64 " bytes, expected a multiple of %u",
+                         config->segment_size_bytes, OS_PAGE_BYTES);
+    return check_segment_holds_request(config, error);
+}
+
+uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
+{
+    uint64_t groups = 2 * (group_capacity_bytes(config) + GROUP_FILL_BYTES);
+    uint64_t commit = pad_capacity_bytes(config) + WAL_SEGMENT_HEADER_BYTES;
+    uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
+    /* A start reads the log, and searches it, through buffers that are freed before requests come.
+     */
+    uint64_t start = pad_capacity_bytes(config) + (2u << 20);
+    return sizeof(struct urn_engine) + groups + commit + tables + start +
+           pool_memory_bound_bytes(config->max_pools, config->max_items);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static enum urn_code make_groups(struct writer *writer, struct urn_error *error)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        writer->groups[i].bytes =
+            calloc(1, (size_t)writer->group_capacity_bytes + GROUP_FILL_BYTES);
+        if (writer->groups[i].bytes == NULL)
+            return error_set(error, URN_NOMEMORY, 0,
+                             "no memory for two groups of %" PRIu32 " bytes",
+                             writer->group_capacity_bytes);
+    }
+    return URN_OK;
+}
+
+/* Engine time goes on where the log ended, plus what the wall clock says has passed since. */
+static void start_engine_time(struct writer *writer, struct urn_os *os)
+{
+    uint64_t now_us = os_wall_us(os);
+    uint64_t then_us = writer->state.wall_time_us;
+    uint64_t passed_us = then_us != 0 && now_us > then_us ? now_us - then_us : 0;
+    if (passed_us > ENGINE_TIME_JUMP_US)
+        passed_us = ENGINE_TIME_JUMP_US;
+    writer->time_base_us = writer->state.engine_time_us + passed_us;
+    writer->time_origin_ns = os_monotonic_ns(os);
+}
+
+/* Step 7: the epoch group. Ids go on above everything that was ever given or reserved. */
+static enum urn_code write_epoch_group(struct urn_engine *engine, uint32_t epoch,
+                                       struct urn_error *error)
+{
+    const struct state *state = &engine->writer.state;
+    engine->commit.tail.epoch = epoch;
+    uint64_t next_request_id = state->next_request_id;
+    if (state->reserved_request_id >= next_request_id)
+        next_request_id = state->reserved_request_id + 1;
+    writer_close_epoch(engine, next_request_id);
+    do {
+        if (!engine_commit_begin(engine))
+            break;
+    } while (!engine_commit_end(engine));
+    urn_engine_failure(engine, error);
+    return error->code == URN_OK ? URN_OK
+                                 : error_prefix(error, "while writing the start-up group: ");
+}
+
+/* Steps 5 to 7 behind a successful reading; engine->writer.state is the recovered one. */
+static enum urn_code begin_epoch(struct urn_engine *engine, const struct recovery *recovery,
+                                 struct urn_start_report *report, struct urn_error *error)
+{
+    struct writer *writer = &engine->writer;
+    struct state *state = &writer->state;
+    uint64_t x = state->tail.lsn;
+    if (wal_ring_open(&engine->data_dir, &engine->ring, error) != URN_OK ||
+        recovery_rewrite_tail(&engine->data_dir, &engine->ring, recovery->durable_lsn, x,
+                              &report->rewritten_bytes, error) != URN_OK)
+        return error->code;
+
+    uint64_t wanted_bytes = writer->reserve_bytes + WRITER_MARK_ROOM_BYTES;
+    uint64_t limit_lsn = 0;
+    enum urn_code code = recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
+                                            &limit_lsn, &report->room_error);
+    if (code != URN_OK && limit_lsn < x + WRITER_MARK_ROOM_BYTES) {
+        *error = report->room_error;
+        return error_prefix(error, "the log is full and no snapshot can be written to free it: ");
+    }
+    atomic_store(&engine->room_limit_lsn, limit_lsn);
+
+    writer->end_lsn = x;
+    start_engine_time(writer, engine->os);
+    if (make_groups(writer, error) != URN_OK ||
+        commit_make(&engine->commit, &engine->ring, engine->os, &state->tail,
+                    engine->pad_capacity_bytes, error) != URN_OK)
+        return error->code;
+    writer_begin_group(writer);
+    return write_epoch_group(engine, recovery->epoch_max + 1, error);
+}
+
+static void fill_report(const struct urn_engine *engine, const struct recovery *recovery,
+                        uint64_t end_lsn, struct urn_start_report *report)
+{
+    report->created = engine->data_dir.created;
+    report->recovery_case = recovery->which;
+    report->snapshot_lsn = recovery->snapshot_lsn;
+    report->snapshots_refused = recovery->snapshots_refused;
+    report->replayed_groups = recovery->replayed_groups;
+    report->replayed_draws = recovery->replayed_draws;
+    report->end_lsn = end_lsn;
+    report->discarded_groups = recovery->discarded_groups;
+    report->torn_tail = recovery->which == RECOVERY_TORN_TAIL;
+    report->epoch = engine->commit.tail.epoch;
+    report->next_request_id = engine->writer.state.next_request_id;
+}
+
+static struct urn_engine *make_engine(const struct urn_engine_config *config)
+{
+    struct urn_engine *engine = aligned_alloc(64, round_up_u64(sizeof *engine, 64));
+    if (engine == NULL)
+        return NULL;
+    memset(engine, 0, sizeof *engine);
+    engine->magic = ENGINE_MAGIC;
+    engine->os = config->os != NULL ? config->os : os_default();
+    engine->max_batch = config->max_batch;
+    engine->queue_requests_max = config->queue_requests;
+    engine->queue_draws_max = config->queue_draws;
+    engine->notify = config->notify;
+    engine->notify_context = config->notify_context;
+    engine->pad_capacity_bytes = pad_capacity_bytes(config);
+    engine->writer.group_capacity_bytes = (uint32_t)group_capacity_bytes(config);
+    engine->writer.flush_after_n_draw = config->flush_after_n_draw;
+    engine->writer.reserve_bytes = reserve_bytes(config->segment_size_bytes);
+    random_init(&engine->writer.random, engine->os);
+    return engine;
+}
+
+enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **opened,
+                                struct urn_start_report *report, struct urn_error *error)
+{
+    *report = (struct urn_start_report){0};
+    if (urn_engine_config_check(config, error) != URN_OK)
+        return error->code;
+    struct urn_engine *engine = make_engine(config);
+    if (engine == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");
+    uint64_t began_ns = os_monotonic_ns(engine->os);
+    if (data_dir_open(engine->os, config, &engine->data_dir, error) != URN_OK) {
+        free(engine);
+        return error->code;
+    }
+    struct state_bounds bounds = {config->max_pools, config->max_items};
+    struct recovery recovery;
+    enum urn_code code =
+        recovery_read(&engine->data_dir, &bounds, &engine->writer.state, &recovery, error);
+    uint64_t end_lsn = code == URN_OK ? engine->writer.state.tail.lsn : 0;
+    if (code == URN_OK)
+        code = begin_epoch(engine, &recovery, report, error);
+    if (code != URN_OK) {
+        engine_abandon(engine);
+        return code;
+    }
+    fill_report(engine, &recovery, end_lsn, report);
+    atomic_store(&engine->counters.next_request_id, report->next_request_id);
+    report->duration_us = (os_monotonic_ns(engine->os) - began_ns) / 1000;
+    *opened = engine;
+    return URN_OK;
+}
+
+enum urn_code urn_engine_open(const struct urn_engine_config *config, struct urn_engine **engine,
+                              struct urn_start_report *report, struct urn_error *error)
+{
+    *error = (struct urn_error){.code = URN_OK};
+    if (engine_open_steps(config, engine, report, error) != URN_OK)
+        return error->code;
+    enum urn_code code = threads_start(*engine, error);
+    if (code != URN_OK) {
+        engine_abandon(*engine);
+        *engine = NULL;
+    }
+    return code;
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+void engine_ask_stop(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    atomic_store(&engine->stopping, true);
+}
+
+enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error)
+{
+    engine_ask_stop(engine);
+    threads_stop(engine);
+    CHECK(engine->writer.done);
+    urn_engine_failure(engine, error);
+    return error->code;
+}
+
+void engine_abandon(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    engine->magic = 0;
+    free(engine->writer.groups[0].bytes);
+    free(engine->writer.groups[1].bytes);
+    commit_free(&engine->commit);
+    wal_ring_close(&engine->ring);
+    state_free(&engine->writer.state);
+    data_dir_close(&engine->data_dir);
+    free(engine);
+}
+
+void urn_engine_free(struct urn_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    CHECK(engine->writer.done);
+    CHECK(atomic_load(&engine->finished) == NULL);
+    engine_abandon(engine);
+}
+
+/* ---- submit and collect -------------------------------------------------------------------- */
+
+static void clear_results(struct urn_request *request)
+{
+    request->pool = NULL;
+    request->first_request_id = 0;
+    request->failed = 0;
+    request->returned = 0;
+    request->total = 0;
+    request->open = false;
+    request->odds_version = 0;
+    request->last_request_id = 0;
+    request->lsn = 0;
+}
+
+/* Takes the request's share of the queue; false when the queue is full. */
+static bool enqueue(struct urn_engine *engine, uint64_t draws)
+{
+    if (atomic_fetch_add_explicit(&engine->queued_requests, 1, memory_order_relaxed) >=
+        engine->queue_requests_max) {
+        atomic_fetch_sub_explicit(&engine->queued_requests, 1, memory_order_relaxed);
+        return false;
+    }
+    if (atomic_fetch_add_explicit(&engine->queued_draws, draws, memory_order_relaxed) + draws >
+        engine->queue_draws_max) {
+        atomic_fetch_sub_explicit(&engine->queued_draws, draws, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&engine->queued_requests, 1, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+static enum urn_code admit(struct urn_engine *engine, struct urn_request *request)
+{
+    clear_results(request);
+    if (atomic_load_explicit(&engine->failed, memory_order_relaxed) ||
+        atomic_load_explicit(&engine->stopping, memory_order_relaxed))
+        return URN_READONLY;
+    if (request->op == URN_DRAW && (request->count == 0 || request->count > engine->max_batch))
+        return URN_BADARG;
+    if (enqueue(engine, request->op == URN_DRAW ? request->count : 0))
+        return URN_OK;
+    atomic_fetch_add_explicit(&engine->counters.busy_queue, 1, memory_order_relaxed);
+    return URN_BUSY;
+}
+
+/* Puts a list on a stack that one thread empties as a whole; *was_empty tells whether it held
+ * nothing. False, and nothing is done, when the stack is closed. */
+static bool push(_Atomic(struct urn_request *) *stack, struct urn_request *newest,
+                 struct urn_request *oldest, bool *was_empty)
+{
+    struct urn_request *head = atomic_load_explicit(stack, memory_order_relaxed);
+    do {
+        if (head == &inbox_closed)
+            return false;
+        oldest->next = head;
+    } while (!atomic_compare_exchange_weak(stack, &head, newest));
+    *was_empty = head == NULL;
+    return true;
+}
+
+void engine_finish(struct urn_engine *engine, struct urn_request *newest,
+                   struct urn_request *oldest, uint32_t requests, uint64_t draws)
+{
+    atomic_fetch_sub_explicit(&engine->queued_requests, requests, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&engine->queued_draws, draws, memory_order_relaxed);
+    bool was_empty = false;
+    CHECK(push(&engine->finished, newest, oldest, &was_empty));
+    if (was_empty && engine->notify != NULL)
+        engine->notify(engine->notify_context);
+}
+
+static uint64_t draws_of(const struct urn_request *request)
+{
+    return request->op == URN_DRAW ? request->count : 0;
+}
+
+/* Finishes admitted requests that met a closed inbox: the engine stopped between the two. */
+static void finish_too_late(struct urn_engine *engine, struct urn_request *newest)
+{
+    while (newest != NULL) {
+        struct urn_request *older = newest->next;
+        newest->code = URN_READONLY;
+        engine_finish(engine, newest, newest, 1, draws_of(newest));
+        newest = older;
+    }
+}
+
+void urn_submit(struct urn_engine *engine, struct urn_request *list)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    struct urn_request *newest = NULL;
+    struct urn_request *oldest = NULL;
+    while (list != NULL) {
+        struct urn_request *request = list;
+        list = request->next;
+        request->code = admit(engine, request);
+        if (request->code != URN_OK) {
+            engine_finish(engine, request, request, 0, 0);
+            continue;
+        }
+        request->next = newest;
+        newest = request;
+        if (oldest == NULL)
+            oldest = request;
+    }
+    if (newest == NULL)
+        return;
+    bool was_empty;
+    if (push(&engine->inbox, newest, oldest, &was_empty)) {
+        if (was_empty)
+            threads_wake_writer(engine);
+    } else {
+        oldest->next = NULL;
+        finish_too_late(engine, newest);
+    }
+}
+
+struct urn_request *urn_collect(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    if (atomic_load_explicit(&engine->finished, memory_order_relaxed) == NULL)
+        return NULL;
+    struct urn_request *newest = atomic_exchange(&engine->finished, NULL);
+    struct urn_request *list = NULL;
+    while (newest != NULL) {
+        struct urn_request *older = newest->next;
+        newest->next = list;
+        list = newest;
+        newest = older;
+    }
+    return list;
+}
+
+struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
+{
+    return pool_item_id(pool, index);
+}
+
+/* ---- the commit step ----------------------------------------------------------------------- */
+
+static void doubt(struct urn_request *request)
+{
+    /* A read changes nothing, so there is nothing to be in doubt about. */
+    request->code = request->op == URN_DRAW ? URN_INDOUBT : URN_READONLY;
+}
+
+void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed)
+{
+    if (failed) {
+        while (group->reads != NULL) { /* of an open group: not among the others yet */
+            struct urn_request *request = group->reads;
+            group->reads = request->next;
+            request->code = URN_READONLY;
+            engine_finish(engine, request, request, 1, 0);
+        }
+        for (struct urn_request *request = group->newest; request != NULL; request = request->next)
+            doubt(request);
+    }
+    if (group->newest == NULL)
+        return;
+    engine_finish(engine, group->newest, group->oldest, group->waiting_requests,
+                  group->waiting_draws);
+    group->newest = NULL;
+    group->oldest = NULL;
+}
+
+void engine_fail(struct urn_engine *engine, const struct urn_error *error)
+{
+    CHECK(!atomic_load(&engine->failed));
+    engine->failure = *error;
+    atomic_store_explicit(&engine->failed, true, memory_order_release);
+    if (engine->notify != NULL)
+        engine->notify(engine->notify_context);
+}
+
+static struct group *closed_group(struct urn_engine *engine)
+{
+    struct group *group = atomic_load_explicit(&engine->commit_slot, memory_order_acquire);
+    CHECK(group != NULL);
+    return group;
+}
+
+static void give_back(struct urn_engine *engine, struct group *group, bool failed)
+{
+    engine_finish_group(engine, group, failed);
+    atomic_store_explicit(&engine->commit_slot, NULL, memory_order_release);
+}
+
+bool engine_commit_begin(struct urn_engine *engine)
+{
+    struct group *group = closed_group(engine);
+    struct urn_error error;
+    if (commit_begin(&engine->commit, group, &error) == URN_OK)
+        return true;
+    engine_fail(engine, &error);
+    give_back(engine, group, true);
+    return false;
+}
+
+bool engine_commit_end(struct urn_engine *engine)
+{
+    struct group *group = closed_group(engine);
+    struct urn_error error;
+    bool finished;
+    enum urn_code code = commit_end(&engine->commit, group, &finished, &error);
+    if (code != URN_OK)
+        engine_fail(engine, &error);
+    else if (!finished)
+        return false;
+    give_back(engine, group, code != URN_OK);
+    return true;
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+static uint64_t relaxed(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    const struct engine_counters *counters = &engine->counters;
+    const struct commit *commit = &engine->commit;
+    uint64_t staged_lsn = relaxed(&counters->staged_lsn);
+    uint64_t kept_bytes = engine->writer.reserve_bytes + WRITER_MARK_ROOM_BYTES;
+    uint64_t usable_lsn = relaxed(&engine->room_limit_lsn) - kept_bytes;
+    *info = (struct urn_engine_info){
+        .failed = atomic_load_explicit(&engine->failed, memory_order_relaxed),
+        .durable_lsn = relaxed(&commit->published_lsn),
+        .staged_lsn = staged_lsn,
+        .room_bytes = usable_lsn > staged_lsn ? usable_lsn - staged_lsn : 0,
+        .ring_bytes = wal_ring_bytes(&engine->ring.geometry),
+        .epoch = engine->commit.tail.epoch,
+        .next_request_id = relaxed(&counters->next_request_id),
+        .draws = relaxed(&counters->draws),
+        .failed_draws = relaxed(&counters->failed_draws),
+        .requests = relaxed(&counters->requests),
+        .busy = relaxed(&counters->busy_log) + relaxed(&counters->busy_queue),
+        .groups = relaxed(&commit->groups),
+        .marks = relaxed(&commit->marks),
+        .log_bytes = relaxed(&commit->log_bytes),
+        .syncs = relaxed(&commit->syncs_done),
+        .sync_ns = relaxed(&commit->sync_ns),
+        .sync_ns_max = relaxed(&commit->sync_ns_max),
+        .queued_requests = atomic_load_explicit(&engine->queued_requests, memory_order_relaxed),
+        .queued_draws = relaxed(&engine->queued_draws),
+    };
+}
+
+void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error)
+{
+    if (atomic_load_explicit(&engine->failed, memory_order_acquire))
+        *error = engine->failure;
+    else
+        *error = (struct urn_error){.code = URN_OK};
+}

@@ -13,22 +13,22 @@
 #define SEGMENTS_MIN           3u
 #define SEGMENTS_MAX           4096u
 
-#define MAX_BATCH_MAX          1000000u
-#define MAX_POOLS_MAX          65536u
-#define MAX_ITEMS_MAX          16000000u
+#define MAX_BATCH_MAX 1000000u
+#define MAX_POOLS_MAX 65536u
+#define MAX_ITEMS_MAX 16000000u
 
 /* An open group takes no further request beyond this many bytes (or beyond a segment, or beyond the
  * largest single request, if that is larger). */
-#define GROUP_BYTES_SOFT       (1024u * 1024)
+#define GROUP_BYTES_SOFT (1024u * 1024)
 
 /* 1/8 of a segment of room is never given to requests: start-up groups and marks live on it. */
-#define RESERVE_SHARE          8u
+#define RESERVE_SHARE 8u
 
 /* The last group gets its mark after so much silence. */
-#define MARK_AFTER_NS          (100ull * 1000 * 1000)
+#define MARK_AFTER_NS (100ull * 1000 * 1000)
 
 /* At a start, engine time follows the wall clock by at most so much. */
-#define ENGINE_TIME_JUMP_US    (24ull * 3600 * 1000 * 1000)
+#define ENGINE_TIME_JUMP_US (24ull * 3600 * 1000 * 1000)
 
 _Static_assert(OS_PAGE_BYTES % OS_SECTOR_BYTES == 0, "a page is whole sectors");
 _Static_assert(SEGMENT_SIZE_BYTES_MIN % OS_PAGE_BYTES == 0, "a segment is whole pages");

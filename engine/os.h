@@ -1,4 +1,5 @@
-/* os.h: the seam. All that the engine asks of the system goes through here and through nothing else.
+/* os.h: the seam. All that the engine asks of the system goes through here and through nothing
+ * else.
  *
  * There are two systems, chosen when a program is linked: os_linux.c, and the simulated one of the
  * tests (tests/lib/os_sim.c), which crashes, tears, fails and lies on request.
@@ -61,8 +62,8 @@ enum os_open_mode {
     OS_CREATE, /* must not exist (EEXIST); read and write, mode 0640 */
 };
 
-/* A file is opened for reading in small random pieces: no read-ahead, which would leave large folios
- * in the cache under the log (docs/wal-format.md, "Traps"). */
+/* A file is opened for reading in small random pieces: no read-ahead, which would leave large
+ * folios in the cache under the log (docs/wal-format.md, "Traps"). */
 int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file);
 
@@ -78,8 +79,9 @@ int os_file_read(struct os_file *file, void *to, size_t length_bytes, uint64_t o
 int os_file_write(struct os_file *file, const void *from, size_t length_bytes, uint64_t offset,
                   size_t *done_bytes);
 
-/* Makes what was written so far durable, and the file's size. A failure is final: the cache may then
- * hold bytes that look clean and are not on the disk, so never call it again and believe it. */
+/* Makes what was written so far durable, and the file's size. A failure is final: the cache may
+ * then hold bytes that look clean and are not on the disk, so never call it again and believe it.
+ */
 int os_file_sync(struct os_file *file);
 
 /* Forgets clean cached pages, so that the next reads come from the disk itself. */
@@ -96,8 +98,8 @@ int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, str
  * no space): what is there now is unknown, and the log has failed. */
 int os_map_write(struct os_map *map, uint64_t offset, const void *from, size_t length_bytes);
 
-/* A sync of a range of one mapping. It has a begin and an end, and only bytes that were there at its
- * begin are certain to be on the disk at its end. */
+/* A sync of a range of one mapping. It has a begin and an end, and only bytes that were there at
+ * its begin are certain to be on the disk at its end. */
 struct os_sync {
     struct os_map *map;
     uint64_t offset;

@@ -1,1 +1,390 @@
-/* os_linux.c */
+/* os_linux.c: the real side of the seam (os.h): Linux >= 6.1.
+ *
+ * The one unusual part is the mapping. A store into a mapped file cannot return an error: when the
+ * page cannot be backed (I/O error, file cut short, a copy-on-write file system out of space) the
+ * kernel sends SIGBUS to the storing thread. All such stores happen in os_map_write, which leaves a
+ * way out in a thread-local variable; the handler takes it, and the call returns EIO. A SIGBUS from
+ * anywhere else is a bug and ends the process as if there were no handler.
+ */
+#include "engine/os.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/bytes.h"
+#include "engine/check.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14; missing from the headers of Debian 12's glibc */
+#endif
+
+struct urn_os {
+    pthread_mutex_t random_lock;
+    bool random_seeded;
+    uint8_t random_key[crypto_stream_chacha20_KEYBYTES];
+};
+
+struct os_dir {
+    int fd;
+};
+
+struct os_file {
+    int fd;
+};
+
+struct os_map {
+    uint8_t *bytes;
+    uint64_t length_bytes;
+};
+
+struct urn_os *os_default(void)
+{
+    static struct urn_os the_system = {.random_lock = PTHREAD_MUTEX_INITIALIZER};
+    return &the_system;
+}
+
+/* ---- directories --------------------------------------------------------------------------- */
+
+int os_dir_open(struct urn_os *os, const char *path, struct os_dir **dir)
+{
+    (void)os;
+    struct os_dir *opened = malloc(sizeof *opened);
+    if (opened == NULL)
+        return ENOMEM;
+    opened->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened->fd < 0) {
+        int why = errno;
+        free(opened);
+        return why;
+    }
+    *dir = opened;
+    return 0;
+}
+
+int os_dir_make(struct urn_os *os, const char *path)
+{
+    (void)os;
+    return mkdir(path, 0750) == 0 ? 0 : errno;
+}
+
+int os_dir_sync(struct os_dir *dir)
+{
+    return fsync(dir->fd) == 0 ? 0 : errno;
+}
+
+int os_dir_list(struct os_dir *dir, int (*visit)(void *context, const char *name), void *context)
+{
+    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    DIR *stream = fdopendir(fd);
+    if (stream == NULL) {
+        int why = errno;
+        close(fd);
+        return why;
+    }
+    int result = 0;
+    while (result == 0) {
+        errno = 0;
+        const struct dirent *entry = readdir(stream);
+        if (entry == NULL) {
+            result = errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = visit(context, entry->d_name);
+    }
+    closedir(stream);
+    return result;
+}
+
+void os_dir_close(struct os_dir *dir)
+{
+    if (dir == NULL)
+        return;
+    close(dir->fd);
+    free(dir);
+}
+
+/* Owner and purpose of the lock, for the person who looks into the file. */
+static void write_process_id(int fd)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    /* Only a courtesy: the lock is flock's, and holds whatever the file says. */
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
+        return;
+}
+
+int os_dir_lock(struct os_dir *dir, const char *name, bool create, struct os_file **lock)
+{
+    struct os_file *file = malloc(sizeof *file);
+    if (file == NULL)
+        return ENOMEM;
+    file->fd = openat(dir->fd, name, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0640);
+    int why = file->fd < 0 ? errno : 0;
+    if (why == 0 && flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
+        why = errno;
+        close(file->fd);
+    }
+    if (why != 0) {
+        free(file);
+        return why;
+    }
+    write_process_id(file->fd);
+    *lock = file;
+    return 0;
+}
+
+int os_rename(struct os_dir *dir, const char *from, const char *to)
+{
+    return renameat(dir->fd, from, dir->fd, to) == 0 ? 0 : errno;
+}
+
+int os_remove(struct os_dir *dir, const char *name)
+{
+    return unlinkat(dir->fd, name, 0) == 0 ? 0 : errno;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
+                 struct os_file **file)
+{
+    int flags = mode == OS_CREATE ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY;
+    struct os_file *opened = malloc(sizeof *opened);
+    if (opened == NULL)
+        return ENOMEM;
+    opened->fd = openat(dir->fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (opened->fd < 0) {
+        int why = errno;
+        free(opened);
+        return why;
+    }
+    /* No read-ahead: it would fill the cache under the log's mapping with large folios. */
+    (void)posix_fadvise(opened->fd, 0, 0, POSIX_FADV_RANDOM);
+    *file = opened;
+    return 0;
+}
+
+int os_file_size(struct os_file *file, uint64_t *size_bytes)
+{
+    struct stat status;
+    if (fstat(file->fd, &status) != 0)
+        return errno;
+    *size_bytes = (uint64_t)status.st_size;
+    return 0;
+}
+
+int os_file_allocate(struct os_file *file, uint64_t length_bytes)
+{
+    return posix_fallocate(file->fd, 0, (off_t)length_bytes);
+}
+
+int os_file_read(struct os_file *file, void *to, size_t length_bytes, uint64_t offset,
+                 size_t *done_bytes)
+{
+    ssize_t done;
+    do
+        done = pread(file->fd, to, length_bytes, (off_t)offset);
+    while (done < 0 && errno == EINTR);
+    if (done < 0)
+        return errno;
+    *done_bytes = (size_t)done;
+    return 0;
+}
+
+int os_file_write(struct os_file *file, const void *from, size_t length_bytes, uint64_t offset,
+                  size_t *done_bytes)
+{
+    ssize_t done;
+    do
+        done = pwrite(file->fd, from, length_bytes, (off_t)offset);
+    while (done < 0 && errno == EINTR);
+    if (done < 0)
+        return errno;
+    *done_bytes = (size_t)done;
+    return 0;
+}
+
+int os_file_sync(struct os_file *file)
+{
+    return fsync(file->fd) == 0 ? 0 : errno;
+}
+
+int os_file_drop_cache(struct os_file *file)
+{
+    return posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+void os_file_close(struct os_file *file)
+{
+    if (file == NULL)
+        return;
+    close(file->fd);
+    free(file);
+}
+
+/* ---- the log's mapping --------------------------------------------------------------------- */
+
+static _Thread_local sigjmp_buf *bus_way_out;
+
+static void on_bus_error(int signal_number)
+{
+    if (bus_way_out != NULL)
+        siglongjmp(*bus_way_out, 1);
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void install_bus_handler(void)
+{
+    /* SA_NODEFER: the handler is left by a jump, and the signal must not stay blocked. */
+    struct sigaction action = {.sa_handler = on_bus_error, .sa_flags = SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    CHECK(sigaction(SIGBUS, &action, NULL) == 0);
+}
+
+int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, struct os_map **map)
+{
+    static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
+    pthread_once(&handler_once, install_bus_handler);
+
+    int fd = openat(dir->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno;
+    int why = 0;
+    struct stat status;
+    struct os_map *opened = malloc(sizeof *opened);
+    if (opened == NULL)
+        why = ENOMEM;
+    else if (fstat(fd, &status) != 0)
+        why = errno;
+    else if ((uint64_t)status.st_size != length_bytes)
+        why = EINVAL;
+    void *bytes = MAP_FAILED;
+    if (why == 0) {
+        bytes = mmap(NULL, length_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (bytes == MAP_FAILED)
+            why = errno;
+    }
+    close(fd);
+    if (why != 0) {
+        free(opened);
+        return why;
+    }
+    /* Faults bring in single pages: a folio of many pages would be written whole by every msync. */
+    (void)madvise(bytes, length_bytes, MADV_RANDOM);
+    *opened = (struct os_map){.bytes = bytes, .length_bytes = length_bytes};
+    *map = opened;
+    return 0;
+}
+
+int os_map_write(struct os_map *map, uint64_t offset, const void *from, size_t length_bytes)
+{
+    CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
+    sigjmp_buf way_out;
+    if (sigsetjmp(way_out, 0) != 0) {
+        bus_way_out = NULL;
+        return EIO;
+    }
+    bus_way_out = &way_out;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memcpy(map->bytes + offset, from, length_bytes);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    bus_way_out = NULL;
+    return 0;
+}
+
+void os_map_sync_begin(struct os_map *map, uint64_t offset, uint64_t length_bytes,
+                       struct os_sync *sync)
+{
+    CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
+    uint64_t begin = offset & ~(uint64_t)(OS_PAGE_BYTES - 1);
+    uint64_t end = round_up_u64(offset + length_bytes, OS_PAGE_BYTES);
+    *sync = (struct os_sync){.map = map, .offset = begin, .length_bytes = end - begin};
+}
+
+int os_map_sync_end(struct os_sync *sync)
+{
+    return msync(sync->map->bytes + sync->offset, sync->length_bytes, MS_SYNC) == 0 ? 0 : errno;
+}
+
+void os_map_populate(struct os_map *map, uint64_t offset, uint64_t length_bytes)
+{
+    CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
+    /* POPULATE_WRITE would make every page dirty, and each lap would be written twice. */
+    (void)madvise(map->bytes + offset, length_bytes, MADV_POPULATE_READ);
+}
+
+void os_map_close(struct os_map *map)
+{
+    if (map == NULL)
+        return;
+    munmap(map->bytes, map->length_bytes);
+    free(map);
+}
+
+/* ---- clocks and randomness ----------------------------------------------------------------- */
+
+uint64_t os_monotonic_ns(struct urn_os *os)
+{
+    (void)os;
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_wall_us(struct urn_os *os)
+{
+    (void)os;
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static void seed_random(struct urn_os *os)
+{
+    CHECK(sodium_init() >= 0);
+    size_t have = 0;
+    while (have < sizeof os->random_key) {
+        ssize_t got = getrandom(os->random_key + have, sizeof os->random_key - have, 0);
+        CHECK(got > 0 || (got < 0 && errno == EINTR));
+        if (got > 0)
+            have += (size_t)got;
+    }
+    os->random_seeded = true;
+}
+
+/* ChaCha20 with fast key erasure (D. J. Bernstein, "Fast-key-erasure random-number generators",
+ * 2017): each call's key stream begins with the next key, so that a memory dump tells nothing about
+ * bytes given out before. */
+void os_random(struct urn_os *os, void *to, size_t length_bytes)
+{
+    static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
+    CHECK(pthread_mutex_lock(&os->random_lock) == 0);
+    if (!os->random_seeded)
+        seed_random(os);
+    uint8_t next_key[sizeof os->random_key];
+    crypto_stream_chacha20(next_key, sizeof next_key, nonce, os->random_key);
+    /* Block 0 (64 bytes) gave the next key; the caller's bytes begin at block 1. */
+    memset(to, 0, length_bytes);
+    crypto_stream_chacha20_xor_ic(to, to, length_bytes, nonce, 1, os->random_key);
+    memcpy(os->random_key, next_key, sizeof next_key);
+    sodium_memzero(next_key, sizeof next_key);
+    CHECK(pthread_mutex_unlock(&os->random_lock) == 0);
+}

@@ -1,1 +1,449 @@
-/* recovery.c */
+/* recovery.c: the start-up procedure, steps 3 to 6. See recovery.h for the procedure and the table.
+ */
+#include "engine/recovery.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/apply.h"
+#include "engine/check.h"
+#include "engine/snapshot_file.h"
+
+/* What a person should do who sees a refusal. */
+#define SHOW_MORE "; nothing was changed; `urn-wal verify %s` shows more"
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+enum { NO = 1, YES = 2, ANY = NO | YES };
+
+static const struct {
+    enum recovery_case which;
+    uint8_t snapshot_loaded;
+    uint8_t stops; /* bits: 1 << enum recovery_stop */
+    uint8_t unreadable_elsewhere;
+    uint8_t group_beyond;
+    uint8_t snapshot_beyond;
+    bool starts;
+} table[] = {
+#define STOP(which) (1u << RECOVERY_STOP_##which)
+#define ANY_STOP    ((1u << RECOVERY_STOPS) - 1)
+#define INVALID     (STOP(ZERO) | STOP(TORN) | STOP(STALE))
+    {RECOVERY_NO_SNAPSHOT, NO, ANY_STOP, ANY, ANY, ANY, false},
+    {RECOVERY_UNREADABLE, YES, STOP(UNREADABLE), ANY, ANY, ANY, false},
+    {RECOVERY_MEANING, YES, STOP(MEANING), ANY, ANY, ANY, false},
+    {RECOVERY_BLIND, YES, INVALID, YES, ANY, ANY, false},
+    {RECOVERY_GROUP_BEYOND, YES, INVALID, NO, YES, ANY, false},
+    {RECOVERY_SNAPSHOT_BEYOND, YES, INVALID, NO, NO, YES, false},
+    {RECOVERY_CLEAN_END, YES, STOP(ZERO), NO, NO, NO, true},
+    {RECOVERY_TORN_TAIL, YES, STOP(TORN), NO, NO, NO, true},
+    {RECOVERY_STALE_TAIL, YES, STOP(STALE), NO, NO, NO, true},
+};
+
+#define TABLE_ROWS (sizeof table / sizeof table[0])
+_Static_assert(TABLE_ROWS == RECOVERY_CASES_END - 1, "every case has exactly one row");
+
+static bool allows(uint8_t column, bool fact)
+{
+    return (column & (fact ? YES : NO)) != 0;
+}
+
+enum recovery_case recovery_decide(const struct recovery_facts *facts, uint32_t *matches)
+{
+    CHECK((unsigned)facts->stop < RECOVERY_STOPS);
+    uint32_t found = 0;
+    enum recovery_case which = RECOVERY_NO_SNAPSHOT;
+    for (size_t row = 0; row < TABLE_ROWS; row++) {
+        if (allows(table[row].snapshot_loaded, facts->snapshot_loaded) &&
+            (table[row].stops & 1u << facts->stop) != 0 &&
+            allows(table[row].unreadable_elsewhere, facts->unreadable_elsewhere) &&
+            allows(table[row].group_beyond, facts->group_beyond) &&
+            allows(table[row].snapshot_beyond, facts->snapshot_beyond)) {
+            found++;
+            which = table[row].which;
+        }
+    }
+    if (matches != NULL)
+        *matches = found;
+    CHECK(found == 1);
+    return which;
+}
+
+bool recovery_case_starts(enum recovery_case which)
+{
+    CHECK(which >= 1 && which < RECOVERY_CASES_END);
+    CHECK(table[which - 1].which == which);
+    return table[which - 1].starts;
+}
+
+/* ---- step 3: the snapshot ------------------------------------------------------------------ */
+
+/* Loads one snapshot into *state; one that belongs to another ring does not verify. */
+static enum urn_code load_one(const struct data_dir *data_dir, struct snapshot_name name,
+                              const struct state_bounds *bounds, struct state *state,
+                              struct urn_error *error)
+{
+    struct wal_geometry geometry;
+    enum urn_code code = snapshot_file_load(data_dir->dir, name, bounds, state, &geometry, error);
+    if (code != URN_OK)
+        return code;
+    const struct wal_geometry *ours = &data_dir->geometry;
+    if (memcmp(geometry.ring_uuid, ours->ring_uuid, WAL_UUID_BYTES) == 0 &&
+        geometry.segment_size_bytes == ours->segment_size_bytes &&
+        geometry.segments == ours->segments && state->tail.lsn == name.lsn)
+        return URN_OK;
+    state_free(state);
+    return error_set(error, URN_DAMAGED, 0, "its content belongs to another ring or position");
+}
+
+/* The newest of the listed snapshots that verifies. A failure that says nothing about the file (no
+ * memory, bounds too small, a format of another version) ends the start; damage passes on to the
+ * one before. */
+static enum urn_code load_newest(const struct data_dir *data_dir, const struct snapshot_name *names,
+                                 uint32_t count, const struct state_bounds *bounds,
+                                 struct state *state, struct recovery *recovery,
+                                 struct urn_error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        enum urn_code code = load_one(data_dir, names[i], bounds, state, error);
+        if (code == URN_OK) {
+            recovery->snapshot_lsn = names[i].lsn;
+            recovery->oldest_snapshot_lsn = names[i].lsn;
+            if (i + 1 < count) {
+                recovery->oldest_snapshot_lsn = names[i + 1].lsn;
+                recovery->oldest_snapshot_serial = names[i + 1].serial;
+            }
+            return URN_OK;
+        }
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_snapshot_name(name, names[i].lsn, names[i].serial);
+        error_prefix(error, "%s/%s: ", data_dir->path, name);
+        bool file_is_bad = code == URN_DAMAGED || (code == URN_IO && error->system_errno == EIO);
+        if (code == URN_TOOBIG)
+            error->code = URN_CONFIG;
+        if (!file_is_bad)
+            return error->code;
+        recovery->snapshots_refused++;
+    }
+    return URN_DAMAGED;
+}
+
+/* ---- step 4: the walk and the evidence ----------------------------------------------------- */
+
+static enum recovery_stop stop_of(enum wal_read_result why)
+{
+    switch (why) {
+    case WAL_READ_ZERO:
+        return RECOVERY_STOP_ZERO;
+    case WAL_READ_PLACE:
+    case WAL_READ_CHAIN:
+    case WAL_READ_EPOCH:
+        return RECOVERY_STOP_STALE;
+    default:
+        return RECOVERY_STOP_TORN;
+    }
+}
+
+/* Applies group after group. On URN_OK *stop says what ended the walk; for RECOVERY_STOP_MEANING
+ * *error holds the reason. */
+static enum urn_code walk(struct wal_reader *reader, struct state *state, struct recovery *recovery,
+                          enum recovery_stop *stop, struct urn_error *error)
+{
+    for (;;) {
+        struct wal_group_header header;
+        const uint8_t *group;
+        switch (wal_reader_next(reader, &header, &group, error)) {
+        case WAL_STEP_ERROR:
+            return error->code;
+        case WAL_STEP_UNREADABLE:
+            *stop = RECOVERY_STOP_UNREADABLE;
+            break;
+        case WAL_STEP_INVALID:
+            *stop = stop_of(wal_reader_why(reader));
+            break;
+        case WAL_STEP_GROUP:
+            state->tail = *wal_reader_tail(reader);
+            if (apply_group(state, &header, group, error) == URN_OK) {
+                recovery->replayed_groups++;
+                recovery->replayed_draws += header.draws;
+                continue;
+            }
+            *stop = RECOVERY_STOP_MEANING;
+            break;
+        }
+        state->tail = *wal_reader_tail(reader);
+        recovery->durable_lsn = wal_reader_durable_lsn(reader);
+        return URN_OK;
+    }
+}
+
+/* Where x is, for people. */
+struct where {
+    char file[DATA_DIR_NAME_MAX];
+    uint64_t offset;
+    uint64_t lsn;
+};
+
+static struct where where_is(const struct wal_geometry *geometry, uint64_t lsn)
+{
+    struct where where = {.offset = lsn % geometry->segment_size_bytes, .lsn = lsn};
+    data_dir_segment_name(where.file, wal_slot(geometry, lsn));
+    return where;
+}
+
+static enum urn_code refuse_snapshot(const struct data_dir *data_dir, uint32_t listed,
+                                     struct urn_error *error)
+{
+    if (listed == 0)
+        return error_set(error, URN_DAMAGED, 0, "case D1: there is no snapshot in %s" SHOW_MORE,
+                         data_dir->path, data_dir->path);
+    char why[sizeof error->text];
+    memcpy(why, error->text, sizeof why);
+    return error_set(error, URN_DAMAGED, 0, "case D1: no snapshot verifies; %.300s" SHOW_MORE, why,
+                     data_dir->path);
+}
+
+static enum urn_code refuse_evidence(const struct data_dir *data_dir, enum recovery_case which,
+                                     const struct where *at, const struct wal_evidence *evidence,
+                                     uint64_t snapshot_beyond_lsn, struct urn_error *error)
+{
+    if (which == RECOVERY_BLIND)
+        return error_set(error, URN_DAMAGED, 0,
+                         "case D4: the log seems to end at LSN %" PRIu64 " (%s, offset %" PRIu64
+                         "), but %s cannot be read at offset %" PRIu64
+                         ", where more of it may be" SHOW_MORE,
+                         at->lsn, at->file, at->offset, evidence->unreadable_file,
+                         evidence->unreadable_offset, data_dir->path);
+    if (which == RECOVERY_GROUP_BEYOND)
+        return error_set(error, URN_DAMAGED, 0,
+                         "case D5: the log is damaged at LSN %" PRIu64 " (%s, offset %" PRIu64
+                         "): the group at LSN %" PRIu64 " says that all below LSN %" PRIu64
+                         " was durable, so acknowledged draws are missing" SHOW_MORE,
+                         at->lsn, at->file, at->offset, evidence->durable_witness_lsn,
+                         evidence->durable_lsn_max, data_dir->path);
+    CHECK(which == RECOVERY_SNAPSHOT_BEYOND);
+    return error_set(error, URN_DAMAGED, 0,
+                     "case D6: the log is damaged at LSN %" PRIu64 " (%s, offset %" PRIu64
+                     "): a snapshot at LSN %" PRIu64
+                     " exists, so the log once reached that far" SHOW_MORE,
+                     at->lsn, at->file, at->offset, snapshot_beyond_lsn, data_dir->path);
+}
+
+/* Turns a case that does not start into words. For D3 *error holds what apply said. */
+static enum urn_code refuse(const struct data_dir *data_dir, enum recovery_case which, uint64_t x,
+                            const struct wal_evidence *evidence, uint64_t snapshot_beyond_lsn,
+                            struct urn_error *error)
+{
+    struct where at = where_is(&data_dir->geometry, x);
+    if (which == RECOVERY_UNREADABLE)
+        return error_set(error, URN_DAMAGED, EIO,
+                         "case D2: the log cannot be read at LSN %" PRIu64 " (%s, offset %" PRIu64
+                         ")" SHOW_MORE,
+                         at.lsn, at.file, at.offset, data_dir->path);
+    if (which == RECOVERY_MEANING) {
+        enum urn_code code = error->code;
+        char why[sizeof error->text];
+        memcpy(why, error->text, sizeof why);
+        return error_set(error, code == URN_FORMAT ? URN_FORMAT : URN_DAMAGED, 0,
+                         "case D3: the group that ends at LSN %" PRIu64 " (%s, offset %" PRIu64
+                         ") is whole but cannot be true: %.250s" SHOW_MORE,
+                         at.lsn, at.file, at.offset, why, data_dir->path);
+    }
+    return refuse_evidence(data_dir, which, &at, evidence, snapshot_beyond_lsn, error);
+}
+
+/* Steps 4 and 5's decision, behind a loaded snapshot. */
+static enum urn_code walk_and_decide(const struct data_dir *data_dir, uint64_t newest_snapshot_lsn,
+                                     struct state *state, struct recovery *recovery,
+                                     struct urn_error *error)
+{
+    struct wal_reader *reader;
+    struct recovery_facts facts = {.snapshot_loaded = true};
+    enum urn_code code = wal_reader_open(data_dir, &state->tail, &reader, error);
+    if (code != URN_OK)
+        return code;
+    code = walk(reader, state, recovery, &facts.stop, error);
+    wal_reader_close(reader);
+    if (code != URN_OK)
+        return code;
+
+    uint64_t x = state->tail.lsn;
+    struct wal_evidence evidence = {0};
+    if (facts.stop != RECOVERY_STOP_MEANING && facts.stop != RECOVERY_STOP_UNREADABLE) {
+        code = wal_search_evidence(data_dir, x, &evidence, error);
+        if (code != URN_OK)
+            return code;
+    }
+    facts.unreadable_elsewhere = evidence.unreadable;
+    facts.group_beyond = evidence.durable_lsn_max > x;
+    facts.snapshot_beyond = newest_snapshot_lsn > x;
+    recovery->which = recovery_decide(&facts, NULL);
+    if (!recovery_case_starts(recovery->which))
+        return refuse(data_dir, recovery->which, x, &evidence, newest_snapshot_lsn, error);
+    recovery->discarded_groups = evidence.groups_beyond;
+    recovery->epoch_max =
+        evidence.epoch_max > state->tail.epoch ? evidence.epoch_max : state->tail.epoch;
+    CHECK(recovery->durable_lsn <= x);
+    return URN_OK;
+}
+
+enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
+                            struct state *state, struct recovery *recovery, struct urn_error *error)
+{
+    *recovery = (struct recovery){0};
+    struct snapshot_name *names;
+    enum urn_code code = snapshot_file_list(data_dir->dir, &names, &recovery->snapshots, error);
+    if (code != URN_OK)
+        return error_prefix(error, "%s: ", data_dir->path);
+    code = load_newest(data_dir, names, recovery->snapshots, bounds, state, recovery, error);
+    uint64_t newest_snapshot_lsn = recovery->snapshots > 0 ? names[0].lsn : 0;
+    free(names);
+    if (code != URN_OK) {
+        if (recovery->snapshots_refused < recovery->snapshots)
+            return code;
+        struct recovery_facts facts = {.snapshot_loaded = false};
+        recovery->which = recovery_decide(&facts, NULL);
+        return refuse_snapshot(data_dir, recovery->snapshots, error);
+    }
+    code = walk_and_decide(data_dir, newest_snapshot_lsn, state, recovery, error);
+    if (code != URN_OK)
+        state_free(state);
+    return code;
+}
+
+/* ---- step 5: the tail ---------------------------------------------------------------------- */
+
+#define REWRITE_CHUNK_BYTES (256u * 1024)
+
+/* Rewrites a range that lies inside one segment, and syncs it. */
+static enum urn_code rewrite_range(const struct data_dir *data_dir, struct wal_ring *ring,
+                                   uint64_t begin_lsn, uint64_t end_lsn, uint8_t *chunk,
+                                   struct urn_error *error)
+{
+    for (uint64_t lsn = begin_lsn; lsn < end_lsn;) {
+        uint64_t length = end_lsn - lsn;
+        if (length > REWRITE_CHUNK_BYTES)
+            length = REWRITE_CHUNK_BYTES;
+        if (wal_read_bytes(data_dir, lsn, chunk, length, error) != URN_OK ||
+            wal_ring_write(ring, lsn, chunk, length, error) != URN_OK)
+            return error->code;
+        lsn += length;
+    }
+    struct wal_ring_sync sync;
+    wal_ring_sync_begin(ring, begin_lsn, end_lsn - begin_lsn, &sync);
+    return wal_ring_sync_end(ring, &sync, error);
+}
+
+enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_ring *ring,
+                                    uint64_t durable_lsn, uint64_t tail_lsn,
+                                    uint64_t *rewritten_bytes, struct urn_error *error)
+{
+    CHECK(durable_lsn <= tail_lsn);
+    *rewritten_bytes = 0;
+    uint8_t *chunk = malloc(REWRITE_CHUNK_BYTES);
+    if (chunk == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory to rewrite the log's tail");
+    enum urn_code code = URN_OK;
+    for (uint64_t lsn = durable_lsn; lsn < tail_lsn && code == URN_OK;) {
+        uint64_t segment_end =
+            wal_segment_begin(&ring->geometry, lsn) + ring->geometry.segment_size_bytes;
+        uint64_t end = tail_lsn < segment_end ? tail_lsn : segment_end;
+        code = rewrite_range(data_dir, ring, lsn, end, chunk, error);
+        *rewritten_bytes += end - lsn;
+        lsn = end;
+    }
+    free(chunk);
+    return code == URN_OK ? URN_OK
+                          : error_prefix(error, "while making the log's tail durable again: ");
+}
+
+/* ---- step 6: room -------------------------------------------------------------------------- */
+
+/* Up to where the log may grow when everything from needed_lsn on must be kept. */
+static uint64_t limit_behind(const struct wal_geometry *geometry, uint64_t needed_lsn)
+{
+    return wal_segment_begin(geometry, needed_lsn) + wal_ring_bytes(geometry);
+}
+
+/* True when the second newest snapshot verifies as well. */
+static bool second_verifies(const struct data_dir *data_dir, const struct state_bounds *bounds,
+                            const struct recovery *recovery)
+{
+    struct snapshot_name name = {recovery->oldest_snapshot_lsn, recovery->oldest_snapshot_serial};
+    struct state state;
+    struct urn_error ignored; /* a snapshot that does not verify frees nothing; no more is asked */
+    if (load_one(data_dir, name, bounds, &state, &ignored) != URN_OK)
+        return false;
+    state_free(&state);
+    return true;
+}
+
+/* Removes every snapshot but the two newest, which have just been verified. */
+static enum urn_code remove_older(const struct data_dir *data_dir, struct urn_error *error)
+{
+    struct snapshot_name *names;
+    uint32_t count;
+    if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
+        return error->code;
+    enum urn_code code = URN_OK;
+    for (uint32_t i = 2; i < count && code == URN_OK; i++) {
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_snapshot_name(name, names[i].lsn, names[i].serial);
+        int why = os_remove(data_dir->dir, name);
+        if (why != 0)
+            code = error_set(error, URN_IO, why, "cannot remove %s/%s", data_dir->path, name);
+    }
+    free(names);
+    int why = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
+    if (why != 0)
+        code = error_set(error, URN_IO, why, "cannot sync %s", data_dir->path);
+    return code;
+}
+
+/* Writes two snapshots at the tail, so that no segment before it is needed any more. */
+static enum urn_code write_two(const struct data_dir *data_dir, const struct state *state,
+                               struct urn_error *error)
+{
+    struct snapshot_name *names;
+    uint32_t count;
+    if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
+        return error->code;
+    uint32_t serial = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i].lsn == state->tail.lsn && names[i].serial >= serial)
+            serial = names[i].serial + 1;
+    free(names);
+    for (uint32_t i = 0; i < 2; i++)
+        if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, serial + i, error) !=
+            URN_OK)
+            return error_prefix(error, "%s: ", data_dir->path);
+    return remove_older(data_dir, error);
+}
+
+enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
+                                 const struct recovery *recovery, uint64_t wanted_bytes,
+                                 uint64_t *room_limit_lsn, struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &data_dir->geometry;
+    uint64_t x = state->tail.lsn;
+    /* Without two verified snapshots no slot is written a second time: the log may fill the first
+     * lap, or else the segment that it has begun. */
+    uint64_t first_lap = wal_ring_bytes(geometry);
+    uint64_t begun = wal_segment_begin(geometry, x + geometry->segment_size_bytes - 1);
+    uint64_t limit = begun > first_lap ? begun : first_lap;
+    CHECK(x <= limit);
+
+    bool first_lap_only = limit == first_lap && recovery->oldest_snapshot_lsn == 0;
+    if (limit - x < geometry->segment_size_bytes + wanted_bytes && !first_lap_only &&
+        recovery->snapshots > 1 && second_verifies(data_dir, &state->bounds, recovery)) {
+        uint64_t by_two = limit_behind(geometry, recovery->oldest_snapshot_lsn);
+        limit = by_two > limit ? by_two : limit;
+    }
+    *room_limit_lsn = limit;
+    if (limit - x >= wanted_bytes)
+        return URN_OK;
+    enum urn_code code = write_two(data_dir, state, error);
+    if (code == URN_OK)
+        *room_limit_lsn = limit_behind(geometry, x);
+    return code;
+}

@@ -1,1 +1,243 @@
-/* threads.c */
+/* threads.c: see threads.h.
+ *
+ * Waking: a thread that found nothing to do raises its `parked` flag, looks once more, and only
+ * then waits; who brings work takes the flag down, and posts if it was up. Both sides use
+ * sequentially consistent operations, so that either the waker sees the flag or the sleeper sees
+ * the work.
+ */
+#include "engine/threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/check.h"
+
+#define POPULATE_CHUNK_BYTES (1u << 20)
+
+struct sleeper {
+    atomic_bool parked;
+    sem_t posted;
+};
+
+struct threads {
+    pthread_t writer;
+    pthread_t commit;
+    pthread_t populate;
+    struct sleeper writer_sleeper;
+    sem_t commit_posted; /* a closed group for the commit thread, or the end */
+    atomic_bool commit_ends;
+    atomic_bool populate_ends;
+};
+
+/* ---- sleeping ------------------------------------------------------------------------------ */
+
+static void wake(struct sleeper *sleeper)
+{
+    if (atomic_load(&sleeper->parked) && atomic_exchange(&sleeper->parked, false))
+        CHECK(sem_post(&sleeper->posted) == 0);
+}
+
+static void wait_for_post(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        CHECK(errno == EINTR);
+}
+
+/* Waits for a post until the deadline (UINT64_MAX: for ever). */
+static void sleep_until(struct sleeper *sleeper, uint64_t deadline_ns)
+{
+    if (deadline_ns == UINT64_MAX) {
+        wait_for_post(&sleeper->posted);
+        return;
+    }
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                                .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    while (sem_clockwait(&sleeper->posted, CLOCK_MONOTONIC, &deadline) != 0) {
+        if (errno == EINTR)
+            continue;
+        CHECK(errno == ETIMEDOUT);
+        /* A waker that has taken the flag down posts: that post must not be left behind. */
+        if (!atomic_exchange(&sleeper->parked, false))
+            wait_for_post(&sleeper->posted);
+        return;
+    }
+}
+
+void threads_wake_writer(struct urn_engine *engine)
+{
+    if (engine->threads != NULL)
+        wake(&engine->threads->writer_sleeper);
+}
+
+/* ---- writer -------------------------------------------------------------------------------- */
+
+static void run_commit_step(struct urn_engine *engine)
+{
+    do {
+        if (!engine_commit_begin(engine))
+            return;
+    } while (!engine_commit_end(engine));
+}
+
+/* Nothing to do: waits for a request, the commit thread, a stop, or the time of a mark. */
+static void park_writer(struct urn_engine *engine, bool commit_is_running)
+{
+    struct sleeper *sleeper = &engine->threads->writer_sleeper;
+    atomic_store(&sleeper->parked, true);
+    bool work = atomic_load(&engine->inbox) != NULL ||
+                (commit_is_running ? atomic_load(&engine->commit_slot) == NULL
+                                   : atomic_load(&engine->stopping));
+    if (work) {
+        if (!atomic_exchange(&sleeper->parked, false))
+            wait_for_post(&sleeper->posted);
+        return;
+    }
+    sleep_until(sleeper, commit_is_running ? UINT64_MAX : writer_deadline_ns(engine));
+}
+
+static void *writer_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    bool commit_is_running = false; /* the commit thread has a group */
+    while (!engine->writer.done) {
+        bool did = writer_step(engine);
+        bool closed = atomic_load_explicit(&engine->commit_slot, memory_order_acquire) != NULL;
+        if (closed && !commit_is_running) {
+            if (writer_has_waiting(engine)) {
+                commit_is_running = true;
+                CHECK(sem_post(&threads->commit_posted) == 0);
+            } else {
+                run_commit_step(engine);
+            }
+            continue;
+        }
+        commit_is_running = closed;
+        if (!did && !engine->writer.done)
+            park_writer(engine, commit_is_running);
+    }
+    return NULL;
+}
+
+/* ---- commit and populate ------------------------------------------------------------------- */
+
+static void *commit_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    for (;;) {
+        wait_for_post(&threads->commit_posted);
+        if (atomic_load(&threads->commit_ends))
+            return NULL;
+        run_commit_step(engine);
+        wake(&threads->writer_sleeper);
+    }
+}
+
+/* Slot by slot, from the one that is being written. */
+static void *populate_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    const struct wal_geometry *geometry = &engine->ring.geometry;
+    uint32_t first = wal_slot(geometry, atomic_load(&engine->commit.published_lsn));
+    for (uint32_t i = 0; i < geometry->segments; i++) {
+        uint32_t slot = (first + i) % geometry->segments;
+        for (uint64_t offset = 0; offset < geometry->segment_size_bytes;
+             offset += POPULATE_CHUNK_BYTES) {
+            if (atomic_load_explicit(&engine->threads->populate_ends, memory_order_relaxed))
+                return NULL;
+            uint64_t rest = geometry->segment_size_bytes - offset;
+            wal_ring_populate(&engine->ring, slot, offset,
+                              rest < POPULATE_CHUNK_BYTES ? rest : POPULATE_CHUNK_BYTES);
+        }
+    }
+    return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static void join(pthread_t thread)
+{
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void end_commit(struct threads *threads)
+{
+    atomic_store(&threads->commit_ends, true);
+    CHECK(sem_post(&threads->commit_posted) == 0);
+    join(threads->commit);
+}
+
+static void end_populate(struct threads *threads)
+{
+    atomic_store(&threads->populate_ends, true);
+    join(threads->populate);
+}
+
+static int start_all(struct urn_engine *engine)
+{
+    struct threads *threads = engine->threads;
+    int why = pthread_create(&threads->commit, NULL, commit_main, engine);
+    if (why != 0)
+        return why;
+    why = pthread_create(&threads->populate, NULL, populate_main, engine);
+    if (why != 0)
+        goto end_commit;
+    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    if (why != 0)
+        goto end_populate;
+    (void)pthread_setname_np(threads->commit, "urn-commit");
+    (void)pthread_setname_np(threads->populate, "urn-populate");
+    (void)pthread_setname_np(threads->writer, "urn-writer");
+    return 0;
+
+end_populate:
+    end_populate(threads);
+end_commit:
+    end_commit(threads);
+    return why;
+}
+
+static void free_threads(struct urn_engine *engine)
+{
+    sem_destroy(&engine->threads->writer_sleeper.posted);
+    sem_destroy(&engine->threads->commit_posted);
+    free(engine->threads);
+    engine->threads = NULL;
+}
+
+enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
+{
+    engine->threads = calloc(1, sizeof *engine->threads);
+    if (engine->threads == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory for the engine's threads");
+    CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
+
+    /* Signals are the program's business: its own threads take them. SIGBUS is a thread's own. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    int why = start_all(engine);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (why == 0)
+        return URN_OK;
+    free_threads(engine);
+    return error_set(error, URN_NOMEMORY, why, "cannot start the engine's threads");
+}
+
+void threads_stop(struct urn_engine *engine)
+{
+    struct threads *threads = engine->threads;
+    CHECK(threads != NULL);
+    wake(&threads->writer_sleeper);
+    join(threads->writer);
+    end_commit(threads);
+    end_populate(threads);
+    free_threads(engine);
+}

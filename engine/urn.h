@@ -27,12 +27,12 @@
 #define URN_API
 #endif
 
-#define URN_VERSION                "0.1.0"
+#define URN_VERSION "0.1.0"
 
-#define URN_NAME_BYTES_MAX         64u                    /* a pool's name or an item's id */
-#define URN_NUMBER_MAX             ((1ull << 53) - 1)     /* JavaScript and JSON read it exactly */
-#define URN_UNLIMITED              ((int64_t)-1)          /* a quantity that never runs out */
-#define URN_FAILED_DRAW            UINT32_MAX             /* an outcome: nothing was in stock */
+#define URN_NAME_BYTES_MAX 64u                /* a pool's name or an item's id */
+#define URN_NUMBER_MAX     ((1ull << 53) - 1) /* JavaScript and JSON read it exactly */
+#define URN_UNLIMITED      ((int64_t)-1)      /* a quantity that never runs out */
+#define URN_FAILED_DRAW    UINT32_MAX         /* an outcome: nothing was in stock */
 
 /* ---- codes and errors -------------------------------------------------------------------- */
 
@@ -53,7 +53,8 @@ struct urn_error {
     char text[512];   /* one line, for a person, ends without a full stop or line feed */
 };
 
-/* The word on the wire ("NOPOOL"), a sentence about it, and its columns in codes.def. Any thread. */
+/* The word on the wire ("NOPOOL"), a sentence about it, and its columns in codes.def. Any thread.
+ */
 URN_API const char *urn_code_text(enum urn_code code);
 URN_API const char *urn_code_meaning(enum urn_code code);
 URN_API bool urn_code_may_have_taken_effect(enum urn_code code);
@@ -83,7 +84,7 @@ struct urn_engine_config {
     bool create;                       /* make the data directory if it is not there */
     const struct urn_pool_spec *pools; /* what a new data directory begins with */
     uint32_t pool_count;
-    uint64_t segment_size_bytes; /* a power of two; see urn_engine_config_check */
+    uint64_t segment_size_bytes; /* a multiple of 4096; see urn_engine_config_check */
     uint32_t segments;           /* files of the ring, at least 3 */
     uint32_t flush_after_n_draw; /* an open group closes at so many draws */
     uint32_t max_batch;          /* draws of one request */
@@ -121,25 +122,28 @@ struct urn_start_report {
     uint32_t snapshots_refused; /* newer ones that did not verify */
     uint64_t replayed_groups;
     uint64_t replayed_draws;
-    uint64_t end_lsn;         /* where the valid log ended */
-    uint64_t rewritten_bytes; /* of the tail, made durable again */
+    uint64_t end_lsn;          /* where the valid log ended */
+    uint64_t rewritten_bytes;  /* of the tail, made durable again */
     uint64_t discarded_groups; /* whole groups found behind the end: never acknowledged */
     bool torn_tail;            /* something that is not a whole group stood at the end */
     uint64_t epoch;            /* of this start */
     uint64_t next_request_id;
+    uint32_t recovery_case; /* 1 for case D1 and so on: docs/wal-format.md, "Start-up decisions" */
+    struct urn_error room_error; /* URN_OK, or why a full log could not be freed by snapshots */
     uint64_t duration_us;
 };
 
 /* Opens the data directory (creates it when config->create says so and there is none), recovers,
- * and starts the engine's threads. On success *engine is set and *report filled. Errors: URN_CONFIG,
- * URN_NODATA, URN_CANTCREATE, URN_INUSE, URN_DAMAGED, URN_FORMAT, URN_IO, URN_NOMEMORY. Blocks. */
+ * and starts the engine's threads. On success *engine is set and *report filled. Errors:
+ * URN_CONFIG, URN_NODATA, URN_CANTCREATE, URN_INUSE, URN_DAMAGED, URN_FORMAT, URN_IO, URN_NOMEMORY.
+ * Blocks. */
 URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,
                                       struct urn_engine **engine, struct urn_start_report *report,
                                       struct urn_error *error);
 
 /* Finishes every submitted request, writes a mark, makes it durable and joins the threads. Requests
- * submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed now or before.
- * Call once; urn_collect still works afterwards. Blocks. */
+ * submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed now or
+ * before. Call once; urn_collect still works afterwards. Blocks. */
 URN_API enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error);
 
 /* Releases everything. The engine must have been stopped and collected. engine may be NULL. */
@@ -218,20 +222,20 @@ URN_API struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t i
 struct urn_engine_info {
     bool failed; /* fail stop: the log failed, changes are refused */
     uint64_t durable_lsn;
-    uint64_t staged_lsn;   /* end of what has been closed into groups */
-    uint64_t room_bytes;   /* of log that requests may still fill */
-    uint64_t ring_bytes;   /* the whole ring */
+    uint64_t staged_lsn; /* end of what has been closed into groups */
+    uint64_t room_bytes; /* of log that requests may still fill */
+    uint64_t ring_bytes; /* the whole ring */
     uint64_t epoch;
     uint64_t next_request_id;
-    uint64_t draws;        /* since the start; likewise all below */
+    uint64_t draws; /* since the start; likewise all below */
     uint64_t failed_draws;
     uint64_t requests;
-    uint64_t busy;         /* requests refused for want of room in queue or log */
+    uint64_t busy; /* requests refused for want of room in queue or log */
     uint64_t groups;
     uint64_t marks;
-    uint64_t log_bytes;    /* written to the log, headers and padding included */
+    uint64_t log_bytes; /* written to the log, headers and padding included */
     uint64_t syncs;
-    uint64_t sync_ns;      /* in all syncs together */
+    uint64_t sync_ns; /* in all syncs together */
     uint64_t sync_ns_max;
     uint64_t queued_requests; /* now: submitted and not finished */
     uint64_t queued_draws;

@@ -1,1 +1,399 @@
-/* writer.c */
+/* writer.c: the one thread that changes the state: take requests, select, stage, encode, close.
+ *
+ * A request is staged in the open group, and its answer waits there: what it says was computed from
+ * staged state, so it may not leave before everything staged until then is durable. That holds for
+ * errors and reads as well; a group that nothing was logged in has no bytes and is finished as soon
+ * as the groups before it are.
+ *
+ * Room is checked before a request is staged: what is staged never fails for want of it.
+ */
+#include <inttypes.h>
+
+#include "engine/check.h"
+#include "engine/engine.h"
+
+static uint64_t engine_time_us(const struct urn_engine *engine)
+{
+    const struct writer *writer = &engine->writer;
+    return writer->time_base_us + (os_monotonic_ns(engine->os) - writer->time_origin_ns) / 1000;
+}
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+void writer_begin_group(struct writer *writer)
+{
+    struct group *group = &writer->groups[writer->open];
+    wal_entries_begin(&group->entries, group->bytes, writer->group_capacity_bytes);
+    group->kind = WAL_DATA;
+    group->has_bytes = false;
+    group->first_request_id = writer->state.next_request_id;
+    group->newest = NULL;
+    group->oldest = NULL;
+    group->reads = NULL;
+    group->waiting_requests = 0;
+    group->waiting_draws = 0;
+}
+
+static bool group_is_empty(const struct group *group)
+{
+    return group->newest == NULL && group->reads == NULL &&
+           group->entries.used_bytes == WAL_GROUP_HEADER_BYTES;
+}
+
+/* For counters that one thread writes and others only read. */
+static void count(_Atomic uint64_t *counter, uint64_t more)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + more, memory_order_relaxed);
+}
+
+/* Puts the request among those that wait for a group. */
+static void wait_for_group(struct group *group, struct urn_request *request, enum urn_code code)
+{
+    request->code = code;
+    request->next = group->newest;
+    group->newest = request;
+    if (group->oldest == NULL)
+        group->oldest = request;
+    group->waiting_requests++;
+    if (request->op == URN_DRAW)
+        group->waiting_draws += request->count;
+}
+
+/* ---- reads --------------------------------------------------------------------------------- */
+
+/* How many of total lie in [offset, offset + limit). */
+static uint32_t page_length(uint32_t total, uint32_t offset, uint32_t limit)
+{
+    uint32_t behind = offset < total ? total - offset : 0;
+    return behind < limit ? behind : limit;
+}
+
+static void read_state(const struct state *state, const struct urn_pool *pool,
+                       struct urn_request *request)
+{
+    request->total = pool_item_count(pool);
+    request->returned = page_length(request->total, request->offset, request->limit);
+    request->open = pool_is_open(pool);
+    request->last_request_id = state->next_request_id - 1;
+    for (uint32_t i = 0; i < request->returned; i++)
+        pool_item(pool, request->offset + i, &request->items[i]);
+}
+
+static void read_catalog(const struct urn_pool *pool, struct urn_request *request)
+{
+    request->total = pool_item_count(pool);
+    request->returned = page_length(request->total, request->offset, request->limit);
+    for (uint32_t i = 0; i < request->returned; i++)
+        request->names[i] = pool_item_id(pool, request->offset + i);
+}
+
+static void read_pools(const struct state *state, struct urn_request *request)
+{
+    request->total = state->pool_count;
+    request->returned = page_length(request->total, request->offset, request->limit);
+    for (uint32_t i = 0; i < request->returned; i++)
+        request->names[i] = pool_name(state->pools[request->offset + i]);
+}
+
+/* Reads are answered when their group closes: they then show exactly the state at its end. */
+static enum urn_code answer_read(const struct state *state, struct urn_request *request,
+                                 uint64_t lsn)
+{
+    request->lsn = lsn;
+    if (request->op == URN_POOLS) {
+        read_pools(state, request);
+        return URN_OK;
+    }
+    const struct urn_pool *pool =
+        state_find_pool(state, request->pool_name, request->pool_name_bytes);
+    request->pool = pool;
+    if (pool == NULL)
+        return URN_NOPOOL;
+    request->odds_version = pool_odds_version(pool);
+    if (request->op == URN_STATE)
+        read_state(state, pool, request);
+    else
+        read_catalog(pool, request);
+    return URN_OK;
+}
+
+static void answer_reads(struct writer *writer, struct group *group)
+{
+    while (group->reads != NULL) {
+        struct urn_request *request = group->reads;
+        group->reads = request->next;
+        wait_for_group(group, request, answer_read(&writer->state, request, writer->end_lsn));
+    }
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static bool commit_is_free(const struct urn_engine *engine)
+{
+    return atomic_load_explicit(&engine->commit_slot, memory_order_acquire) == NULL;
+}
+
+static struct wal_placement place_of(const struct urn_engine *engine, uint64_t used_bytes,
+                                     enum wal_group_kind kind)
+{
+    CHECK(used_bytes <= engine->writer.group_capacity_bytes);
+    return wal_place(&engine->ring.geometry, engine->writer.end_lsn, (uint32_t)used_bytes,
+                     kind == WAL_MARK || kind == WAL_EPOCH);
+}
+
+/* Gives the open group its place and hands it to the commit side, which must be free. */
+static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
+{
+    struct writer *writer = &engine->writer;
+    struct group *group = &writer->groups[writer->open];
+    CHECK(commit_is_free(engine));
+    group->kind = kind;
+    group->has_bytes = kind != WAL_DATA || group->entries.used_bytes > WAL_GROUP_HEADER_BYTES;
+    if (group->has_bytes) {
+        group->placement = place_of(engine, group->entries.used_bytes, kind);
+        CHECK(group->placement.end_lsn <= atomic_load(&engine->room_limit_lsn));
+        memset(group->bytes + group->entries.used_bytes, 0,
+               group->placement.group_bytes - group->entries.used_bytes);
+        group->engine_time_us = engine_time_us(engine);
+        group->wall_time_us = os_wall_us(engine->os);
+        writer->end_lsn = group->placement.end_lsn;
+        writer->last_kind = kind;
+        writer->last_closed_ns = os_monotonic_ns(engine->os);
+        atomic_store_explicit(&engine->counters.staged_lsn, writer->end_lsn, memory_order_relaxed);
+    }
+    answer_reads(writer, group);
+    writer->open ^= 1;
+    writer_begin_group(writer);
+    atomic_store_explicit(&engine->commit_slot, group, memory_order_release);
+}
+
+void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id)
+{
+    struct writer *writer = &engine->writer;
+    struct group *group = &writer->groups[writer->open];
+    CHECK(group_is_empty(group));
+    CHECK(next_request_id >= writer->state.next_request_id);
+    uint8_t nonce[WAL_NONCE_BYTES];
+    os_random(engine->os, nonce, sizeof nonce);
+    group->first_request_id = writer->state.next_request_id;
+    wal_entries_add_epoch(&group->entries, nonce, next_request_id);
+    writer->state.next_request_id = next_request_id;
+    close_group(engine, WAL_EPOCH);
+}
+
+/* ---- staging ------------------------------------------------------------------------------- */
+
+/* True when the open group can take so many draws and bytes more without breaking a limit. */
+static bool group_has_room(const struct writer *writer, const struct urn_request *request,
+                           uint64_t bytes_max)
+{
+    const struct wal_entries *entries = &writer->groups[writer->open].entries;
+    if (entries->draws == 0)
+        return true; /* an empty group holds any request: urn_engine_config_check saw to it */
+    return entries->used_bytes + bytes_max <= writer->group_capacity_bytes &&
+           (uint64_t)entries->draws + request->count <= writer->flush_after_n_draw;
+}
+
+/* True when the log has room for the open group with so many bytes more, and for its mark. */
+static bool log_has_room(const struct urn_engine *engine, uint64_t bytes_max)
+{
+    const struct writer *writer = &engine->writer;
+    uint64_t used_bytes = writer->groups[writer->open].entries.used_bytes + bytes_max;
+    uint64_t end_lsn = place_of(engine, used_bytes, WAL_DATA).end_lsn;
+    return end_lsn + WRITER_MARK_ROOM_BYTES + writer->reserve_bytes <=
+           atomic_load_explicit(&engine->room_limit_lsn, memory_order_acquire);
+}
+
+/* Selects; on success logs and gives ids. Returns the request's code. */
+static enum urn_code draw(struct urn_engine *engine, struct urn_pool *pool,
+                          struct urn_request *request)
+{
+    struct writer *writer = &engine->writer;
+    struct state *state = &writer->state;
+    request->pool = pool;
+    request->odds_version = pool_odds_version(pool);
+    if (!pool_is_open(pool))
+        return URN_CLOSED;
+    if (state->next_request_id > URN_NUMBER_MAX - request->count)
+        return URN_TOOBIG;
+    request->failed = pool_draw(pool, &writer->random, request->outcomes, request->count);
+    if (request->draw_all && request->failed > 0) {
+        pool_revert(pool, request->outcomes, request->count);
+        return URN_NOSTOCK;
+    }
+    wal_entries_add_draws(&writer->groups[writer->open].entries, pool_id(pool),
+                          request->odds_version, wal_outcome_width(pool_item_count(pool)),
+                          request->outcomes, request->count);
+    request->first_request_id = state->next_request_id;
+    state->next_request_id += request->count;
+    atomic_store_explicit(&engine->counters.next_request_id, state->next_request_id,
+                          memory_order_relaxed);
+    count(&engine->counters.draws, request->count);
+    count(&engine->counters.failed_draws, request->failed);
+    return URN_OK;
+}
+
+/* Stages a draw request; false when the open group must close first. */
+static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
+{
+    struct writer *writer = &engine->writer;
+    uint64_t bytes_max = wal_draws_bytes_max(request->count);
+    if (!group_has_room(writer, request, bytes_max))
+        return false;
+    enum urn_code code;
+    struct urn_pool *pool =
+        state_find_pool(&writer->state, request->pool_name, request->pool_name_bytes);
+    if (pool == NULL)
+        code = URN_NOPOOL;
+    else if (!log_has_room(engine, bytes_max))
+        code = URN_BUSY;
+    else
+        code = draw(engine, pool, request);
+    if (code == URN_BUSY)
+        count(&engine->counters.busy_log, 1);
+    wait_for_group(&writer->groups[writer->open], request, code);
+    return true;
+}
+
+/* ---- the step ------------------------------------------------------------------------------ */
+
+/* Moves everything from the inbox behind todo, oldest first. */
+static void take_inbox(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    if (writer->todo != NULL)
+        return; /* what was taken before comes first; the inbox keeps its order meanwhile */
+    struct urn_request *newest = atomic_load_explicit(&engine->inbox, memory_order_relaxed);
+    if (newest == NULL || newest == &inbox_closed)
+        return;
+    newest = atomic_exchange_explicit(&engine->inbox, NULL, memory_order_acquire);
+    while (newest != NULL) {
+        struct urn_request *older = newest->next;
+        newest->next = writer->todo;
+        writer->todo = newest;
+        newest = older;
+    }
+}
+
+/* Stages what fits the open group; the rest stays in todo. Returns how many requests. */
+static uint32_t stage_all(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    uint32_t staged = 0;
+    while (writer->todo != NULL) {
+        struct urn_request *request = writer->todo;
+        struct urn_request *rest = request->next;
+        if (request->op != URN_DRAW) {
+            struct group *group = &writer->groups[writer->open];
+            request->next = group->reads;
+            group->reads = request;
+        } else if (!stage_draw(engine, request)) {
+            break;
+        }
+        writer->todo = rest;
+        staged++;
+        if (rest == NULL)
+            take_inbox(engine);
+        if (writer->groups[writer->open].entries.draws >= writer->flush_after_n_draw)
+            break;
+    }
+    count(&engine->counters.requests, staged);
+    return staged;
+}
+
+/* After a fail stop: what was staged is in doubt, what was not has had no effect. */
+static bool refuse_everything(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    bool did = false;
+    if (!group_is_empty(&writer->groups[writer->open])) {
+        engine_finish_group(engine, &writer->groups[writer->open], true);
+        writer_begin_group(writer);
+        did = true;
+    }
+    for (take_inbox(engine); writer->todo != NULL; take_inbox(engine)) {
+        while (writer->todo != NULL) {
+            struct urn_request *request = writer->todo;
+            writer->todo = request->next;
+            request->next = NULL;
+            request->code = URN_READONLY;
+            engine_finish(engine, request, request, 1,
+                          request->op == URN_DRAW ? request->count : 0);
+        }
+        did = true;
+    }
+    return did;
+}
+
+static bool mark_is_due(const struct urn_engine *engine)
+{
+    const struct writer *writer = &engine->writer;
+    if (writer->last_kind == WAL_MARK)
+        return false;
+    if (atomic_load(&engine->stopping))
+        return true;
+    return writer->last_kind != WAL_EPOCH &&
+           os_monotonic_ns(engine->os) - writer->last_closed_ns >= MARK_AFTER_NS;
+}
+
+/* Closes a mark group if there is room for it (only a ring whose reserve is used up has none). */
+static bool close_mark(struct urn_engine *engine)
+{
+    struct wal_placement place = place_of(engine, WAL_GROUP_HEADER_BYTES, WAL_MARK);
+    if (place.end_lsn > atomic_load(&engine->room_limit_lsn))
+        return false;
+    close_group(engine, WAL_MARK);
+    return true;
+}
+
+/* Nothing is open, staged or syncing: the inbox is closed, and the writer's life is over. */
+static void finish_stop(struct urn_engine *engine)
+{
+    struct urn_request *none = NULL;
+    if (atomic_compare_exchange_strong(&engine->inbox, &none, &inbox_closed))
+        engine->writer.done = true;
+}
+
+bool writer_step(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    struct writer *writer = &engine->writer;
+    if (writer->done)
+        return false;
+    if (atomic_load_explicit(&engine->failed, memory_order_acquire)) {
+        bool did = refuse_everything(engine);
+        if (atomic_load(&engine->stopping) && commit_is_free(engine))
+            finish_stop(engine);
+        return did;
+    }
+    take_inbox(engine);
+    uint32_t staged = stage_all(engine);
+    if (!commit_is_free(engine))
+        return staged > 0;
+    if (!group_is_empty(&writer->groups[writer->open])) {
+        close_group(engine, WAL_DATA);
+        return true;
+    }
+    CHECK(writer->todo == NULL); /* an empty group holds any request */
+    if (mark_is_due(engine) && close_mark(engine))
+        return true;
+    if (atomic_load(&engine->stopping))
+        finish_stop(engine);
+    return staged > 0;
+}
+
+uint64_t writer_deadline_ns(const struct urn_engine *engine)
+{
+    const struct writer *writer = &engine->writer;
+    if (writer->last_kind == WAL_MARK || writer->last_kind == WAL_EPOCH ||
+        atomic_load_explicit(&engine->failed, memory_order_relaxed))
+        return UINT64_MAX;
+    return writer->last_closed_ns + MARK_AFTER_NS;
+}
+
+bool writer_has_waiting(const struct urn_engine *engine)
+{
+    return engine->writer.todo != NULL ||
+           atomic_load_explicit(&engine->inbox, memory_order_relaxed) != NULL;
+}

@@ -1,0 +1,144 @@
+/* engine.h: the engine inside: what its threads share, and its steps.
+ *
+ * All work is done by steps that never block (commit_end apart, which waits for the disk).
+ * threads.c wraps them in threads; the simulator calls them itself, in any order that the threads
+ * could produce:
+ *
+ *     any thread        urn_submit        -> inbox
+ *     writer thread     writer_step       inbox -> select, stage, encode -> open group; closes it
+ *     commit thread, or the writer thread in its place when nothing else waits for it:
+ *                       engine_commit_begin, engine_commit_end      closed group -> disk ->
+ * finished one thread        urn_collect       <- finished
+ *
+ * At most one closed group exists. It is handed to the commit side by commit_slot; whoever holds it
+ * owns struct commit and that group.
+ */
+#ifndef URN_ENGINE_ENGINE_H
+#define URN_ENGINE_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "engine/commit.h"
+#include "engine/random.h"
+#include "engine/recovery.h"
+#include "engine/state.h"
+
+#define ENGINE_MAGIC 0x52554e45u
+
+/* The most that a mark or an epoch group behind any position can take: a pad to a fresh page (up to
+ * two pages), a segment header, and the group's own page. */
+#define WRITER_MARK_ROOM_BYTES (4u * OS_PAGE_BYTES)
+
+struct threads; /* threads.c */
+
+/* The end of the inbox's life: no request is taken any more. Not a request, only its address. */
+extern struct urn_request inbox_closed;
+
+struct writer {
+    struct state state; /* staged: everything selected so far */
+    struct random_source random;
+    struct group groups[2];
+    uint32_t open; /* index of the group that is being filled */
+    uint32_t group_capacity_bytes;
+    uint64_t end_lsn;              /* end of everything closed: where the open group will lie */
+    enum wal_group_kind last_kind; /* of the last group closed that had bytes */
+    uint64_t last_closed_ns;
+    uint64_t reserve_bytes;   /* of room that requests do not get */
+    struct urn_request *todo; /* taken from the inbox, not yet staged; oldest first */
+    uint64_t time_base_us;    /* engine time = this + monotonic time since time_origin_ns */
+    uint64_t time_origin_ns;
+    uint32_t flush_after_n_draw;
+    bool done; /* stopped; the inbox is closed */
+};
+
+struct engine_counters {
+    _Atomic uint64_t requests;
+    _Atomic uint64_t draws;
+    _Atomic uint64_t failed_draws;
+    _Atomic uint64_t busy_log;   /* refused by the writer: no room in the log */
+    _Atomic uint64_t busy_queue; /* refused by urn_submit: the queue is full */
+    _Atomic uint64_t staged_lsn;
+    _Atomic uint64_t next_request_id;
+};
+
+struct urn_engine {
+    uint32_t magic;
+    struct urn_os *os;
+    struct data_dir data_dir;
+    struct wal_ring ring;
+    uint32_t max_batch;
+    uint32_t queue_requests_max;
+    uint64_t queue_draws_max;
+    uint64_t pad_capacity_bytes;
+    void (*notify)(void *notify_context);
+    void *notify_context;
+
+    struct writer writer; /* the writer thread's */
+    struct commit commit; /* the commit side's */
+
+    /* Between threads. */
+    _Atomic(struct urn_request *) inbox;    /* newest first */
+    _Atomic(struct urn_request *) finished; /* newest first */
+    _Atomic(struct group *) commit_slot;    /* the closed group; NULL: none */
+    _Atomic uint64_t room_limit_lsn;        /* the log may grow up to here */
+    _Atomic uint32_t queued_requests;
+    _Atomic uint64_t queued_draws;
+    atomic_bool stopping;
+    atomic_bool failed; /* fail stop; failure is valid once this is seen true */
+    struct urn_error failure;
+    struct engine_counters counters;
+
+    struct threads *threads; /* NULL: driven step by step */
+};
+
+/* Everything of urn_engine_open but the threads. */
+enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **engine,
+                                struct urn_start_report *report, struct urn_error *error);
+
+/* Frees memory and closes handles, whatever is under way; waits for nothing, makes nothing durable.
+ * Requests that were not collected are forgotten. For a simulated crash. */
+void engine_abandon(struct urn_engine *engine);
+
+/* The writer's turn: takes what is in the inbox, stages it, and closes the open group when the
+ * commit side is free or a limit is reached. Returns whether anything was done. After a stop was
+ * asked for and all is finished, writer.done is set. */
+bool writer_step(struct urn_engine *engine);
+
+/* When the writer has something to do even if no request comes (a mark), in os_monotonic_ns;
+ * UINT64_MAX: never. */
+uint64_t writer_deadline_ns(const struct urn_engine *engine);
+
+/* True when requests wait for the writer: then a closed group is better left to the commit thread.
+ */
+bool writer_has_waiting(const struct urn_engine *engine);
+
+/* Seals, copies and begins to sync the closed group; there must be one. On failure the engine has
+ * come to its fail stop and the group is finished (INDOUBT): false, and no end follows. */
+bool engine_commit_begin(struct urn_engine *engine);
+
+/* Ends that sync. True: the group is finished (durable, or INDOUBT after a failure). False: the
+ * same group wants another engine_commit_begin. */
+bool engine_commit_end(struct urn_engine *engine);
+
+/* Asks for a stop: the writer finishes what was submitted, then marks the end. Any thread. */
+void engine_ask_stop(struct urn_engine *engine);
+
+/* ---- shared by writer.c and engine.c --------------------------------------------------------- */
+
+/* Hands requests (newest first, to oldest) to the collector. Any thread. */
+void engine_finish(struct urn_engine *engine, struct urn_request *newest,
+                   struct urn_request *oldest, uint32_t requests, uint64_t draws);
+
+/* Finishes all that waits for a group, with the code they have or, after a failure, INDOUBT. */
+void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed);
+
+/* Comes to the fail stop, once; later calls change nothing. */
+void engine_fail(struct urn_engine *engine, const struct urn_error *error);
+
+/* Prepares an empty open group. */
+void writer_begin_group(struct writer *writer);
+
+/* Closes the open group as an epoch group and begins the next; only at a start. */
+void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id);
+
+#endif

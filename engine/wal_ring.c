@@ -1,0 +1,95 @@
+/* wal_ring.c: LSNs to mapped files. See wal_ring.h. */
+#include "engine/wal_ring.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "engine/check.h"
+
+enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ring,
+                            struct urn_error *error)
+{
+    *ring = (struct wal_ring){.geometry = data_dir->geometry};
+    uint32_t segments = ring->geometry.segments;
+    ring->maps = calloc(segments, sizeof *ring->maps);
+    if (ring->maps == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory for the table of %" PRIu32 " segments",
+                         segments);
+    for (uint32_t slot = 0; slot < segments; slot++) {
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_segment_name(name, slot);
+        int why =
+            os_map_open(data_dir->dir, name, ring->geometry.segment_size_bytes, &ring->maps[slot]);
+        if (why != 0) {
+            error_set(error, URN_IO, why, "cannot map %s/%s", data_dir->path, name);
+            wal_ring_close(ring);
+            return error->code;
+        }
+    }
+    return URN_OK;
+}
+
+void wal_ring_close(struct wal_ring *ring)
+{
+    if (ring->maps == NULL)
+        return;
+    for (uint32_t slot = 0; slot < ring->geometry.segments; slot++)
+        os_map_close(ring->maps[slot]);
+    free(ring->maps);
+    ring->maps = NULL;
+}
+
+/* The mapping of a range, which must lie inside one segment, and its offset there. */
+static struct os_map *locate(const struct wal_ring *ring, uint64_t lsn, uint64_t length_bytes,
+                             uint64_t *offset)
+{
+    *offset = lsn % ring->geometry.segment_size_bytes;
+    CHECK(length_bytes > 0);
+    CHECK(length_bytes <= ring->geometry.segment_size_bytes - *offset);
+    return ring->maps[wal_slot(&ring->geometry, lsn)];
+}
+
+enum urn_code wal_ring_write(struct wal_ring *ring, uint64_t lsn, const void *bytes,
+                             uint64_t length_bytes, struct urn_error *error)
+{
+    uint64_t offset;
+    struct os_map *map = locate(ring, lsn, length_bytes, &offset);
+    int why = os_map_write(map, offset, bytes, length_bytes);
+    if (why == 0)
+        return URN_OK;
+    char name[DATA_DIR_NAME_MAX];
+    data_dir_segment_name(name, wal_slot(&ring->geometry, lsn));
+    return error_set(error, URN_IO, why,
+                     "cannot store %" PRIu64 " bytes of log at LSN %" PRIu64 " (%s, offset %" PRIu64
+                     "): an I/O error, a file cut short, or no space under it",
+                     length_bytes, lsn, name, offset);
+}
+
+void wal_ring_sync_begin(struct wal_ring *ring, uint64_t lsn, uint64_t length_bytes,
+                         struct wal_ring_sync *sync)
+{
+    uint64_t offset;
+    struct os_map *map = locate(ring, lsn, length_bytes, &offset);
+    *sync = (struct wal_ring_sync){.lsn = lsn, .length_bytes = length_bytes};
+    os_map_sync_begin(map, offset, length_bytes, &sync->os);
+}
+
+enum urn_code wal_ring_sync_end(struct wal_ring *ring, struct wal_ring_sync *sync,
+                                struct urn_error *error)
+{
+    int why = os_map_sync_end(&sync->os);
+    if (why == 0)
+        return URN_OK;
+    char name[DATA_DIR_NAME_MAX];
+    data_dir_segment_name(name, wal_slot(&ring->geometry, sync->lsn));
+    return error_set(error, URN_IO, why,
+                     "cannot make %" PRIu64 " bytes of log at LSN %" PRIu64
+                     " (%s) durable; what is on the disk there is unknown",
+                     sync->length_bytes, sync->lsn, name);
+}
+
+void wal_ring_populate(struct wal_ring *ring, uint32_t slot, uint64_t offset, uint64_t length_bytes)
+{
+    CHECK(slot < ring->geometry.segments);
+    os_map_populate(ring->maps[slot], offset, length_bytes);
+}

@@ -1,0 +1,62 @@
+/* wal_ring.h: the segment ring as the commit side sees it: N mapped files behind one endless
+ * address.
+ *
+ * Positions are LSNs. A range handed in here never crosses a segment; the callers cut it. One
+ * thread at a time (start-up, later whoever runs the commit step).
+ */
+#ifndef URN_ENGINE_WAL_RING_H
+#define URN_ENGINE_WAL_RING_H
+
+#include "engine/data_dir.h"
+
+struct wal_ring {
+    struct wal_geometry geometry;
+    struct os_map **maps; /* by slot */
+};
+
+/* A range of one segment whose sync has begun. */
+struct wal_ring_sync {
+    struct os_sync os;
+    uint64_t lsn;
+    uint64_t length_bytes;
+};
+
+/* Maps every segment of the directory. On failure nothing stays open. Errors: URN_IO, URN_NOMEMORY.
+ */
+enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ring,
+                            struct urn_error *error);
+void wal_ring_close(struct wal_ring *ring);
+
+/* Copies bytes to their place in the mapping. URN_IO: the log has failed for good. */
+enum urn_code wal_ring_write(struct wal_ring *ring, uint64_t lsn, const void *bytes,
+                             uint64_t length_bytes, struct urn_error *error);
+
+/* See os_map_sync_begin. Each begin has exactly one end, with the same struct. URN_IO from the end:
+ * the log has failed for good; the sync is never tried again. */
+void wal_ring_sync_begin(struct wal_ring *ring, uint64_t lsn, uint64_t length_bytes,
+                         struct wal_ring_sync *sync);
+enum urn_code wal_ring_sync_end(struct wal_ring *ring, struct wal_ring_sync *sync,
+                                struct urn_error *error);
+
+/* Brings a slot's pages into memory, clean, while others write. Any thread. */
+void wal_ring_populate(struct wal_ring *ring, uint32_t slot, uint64_t offset,
+                       uint64_t length_bytes);
+
+static inline uint64_t wal_ring_bytes(const struct wal_geometry *geometry)
+{
+    return geometry->segment_size_bytes * geometry->segments;
+}
+
+/* First LSN of the segment that holds lsn. */
+static inline uint64_t wal_segment_begin(const struct wal_geometry *geometry, uint64_t lsn)
+{
+    return lsn - lsn % geometry->segment_size_bytes;
+}
+
+/* The file (slot) that holds lsn. */
+static inline uint32_t wal_slot(const struct wal_geometry *geometry, uint64_t lsn)
+{
+    return (uint32_t)(lsn / geometry->segment_size_bytes % geometry->segments);
+}
+
+#endif
