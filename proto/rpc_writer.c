@@ -29,32 +29,33 @@ uint32_t rpc_utf8_bytes(const char *bytes, size_t available)
     return length;
 }
 
-/* Makes UTF-8 of length bytes in place: each stray byte becomes a question mark, and a character
- * that the end cuts through is dropped. Returns the length then. */
-static uint32_t make_utf8(char *text, uint32_t length)
+/* Where to cut a text that goes on after `length` bytes, so that no character is cut through. */
+static uint32_t cut_before_character(const char *text, uint32_t length)
 {
-    uint32_t at = 0;
-    while (at < length) {
+    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
+static void replace_stray_bytes(char *text, uint32_t length)
+{
+    for (uint32_t at = 0; at < length;) {
         uint32_t character = rpc_utf8_bytes(text + at, length - at);
-        bool may_be_cut = length - at < 4 && ((unsigned char)text[at] & 0xc0) == 0xc0;
-        if (character == 0 && may_be_cut)
-            return at;
         if (character == 0)
             text[at] = '?';
         at += character > 0 ? character : 1;
     }
-    return length;
 }
 
 void rpc_write_error(struct rpc_writer *writer, uint32_t msgid, enum urn_code code,
                      const char *text)
 {
-    char line[RPC_ERROR_TEXT_BYTES_MAX + 1];
+    char line[RPC_ERROR_TEXT_BYTES_MAX + 2]; /* one byte more than is sent, to see where to cut */
     int wanted = snprintf(line, sizeof line, "%s %s", urn_code_text(code), text);
     uint32_t length = wanted < 0 ? 0 : (uint32_t)wanted;
     if (length > RPC_ERROR_TEXT_BYTES_MAX)
-        length = RPC_ERROR_TEXT_BYTES_MAX;
-    length = make_utf8(line, length);
+        length = cut_before_character(line, RPC_ERROR_TEXT_BYTES_MAX);
+    replace_stray_bytes(line, length);
     rpc_put_byte(writer, 0x94);
     rpc_put_byte(writer, RPC_RESPONSE);
     rpc_write_uint(writer, msgid);
