@@ -1,1 +1,593 @@
-/* pool.c */
+/* pool.c: items in chunks of arrays, ids in an arena and a hash, and the draw. See pool.h.
+ *
+ * What an item takes (bytes; a pool of a million):
+ *
+ *     left       8      how often it can still be drawn: the one counter that a draw changes
+ *     stocked    8      left + drawn: changes only when an operator changes the quantity; and a
+ * flag weight     8      kept while the item is out of stock, too name       4      position of its
+ * id in the arena 1      the id's length, before the id in the arena selector   9.1 at most:  8 in
+ * the tree's lowest level, 16/15 of it for the others, 17/16 of that for growing ids        8 at
+ * most:    4 a slot of the hash, which is between half and three quarters full
+ *               ---
+ *               46.1, and at most one chunk of 4096 items and one of 64 KiB of names to spare
+ *
+ * Counters. drawn = stocked - left. An unlimited item has the flag in stocked and begins with so
+ * much left that drawn + left = URN_NUMBER_MAX; so the draw need not know the two kinds apart.
+ *
+ * The selector holds the in-stock weights of the items [0, selector.count); those behind it (added
+ * since the last draw) wait for the next one, which brings the tree up to date in one sweep.
+ * Changes to waiting items need not touch it. Its memory is reserved when an item is added, so that
+ * a draw allocates nothing.
+ *
+ * Draws in groups. As long as no item runs out, W and the tree stay as they are; so a group of
+ * draws is looked up together, which lets their cache misses overlap and the compares of small
+ * pools pipeline. If an item runs out in the midst of a group, the outcomes behind it are void: the
+ * random words they came from have only been previewed, and are looked at again with the new W.
+ * Outcomes are therefore the same as if drawn one by one. Where items run out often, groups get
+ * short.
+ */
+#include "engine/pool.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/bytes.h"
+#include "engine/check.h"
+#include "engine/chunks.h"
+#include "engine/limits.h"
+
+#define POOL_MAGIC      0x4c4f4f50u /* "POOL" */
+#define UNLIMITED_FLAG  (1ull << 63)
+#define DRAW_GROUP_MAX  16u
+#define ID_SLOTS_FIRST  8u
+#define ID_TAG_BITS     8u
+#define ID_INDEX_BITS   24u
+#define ID_INDEX_MASK   ((1u << ID_INDEX_BITS) - 1)
+#define NAME_BYTES_MOST (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
+
+/* A chunk of n items: n times left, n times stocked, n times weight, n times name. */
+#define ITEM_BYTES (3 * sizeof(uint64_t) + sizeof(uint32_t))
+static const struct chunk_shape item_shape = {4, 12, ITEM_BYTES};
+static const struct chunk_shape arena_shape = {8, 16, 1};
+
+_Static_assert(MAX_ITEMS_MAX < ID_INDEX_MASK, "a slot of the hash holds an index + 1");
+_Static_assert(ID_TAG_BITS + ID_INDEX_BITS == 32, "a slot of the hash is 4 bytes");
+_Static_assert(MAX_ITEMS_MAX *(NAME_BYTES_MOST + 1ull) + (1u << 20) < UINT32_MAX,
+               "an arena position, skipped bytes included, fits 4 bytes");
+_Static_assert(NAME_BYTES_MOST <= 1u << 8, "a name fits the smallest chunk of the arena");
+_Static_assert(URN_NUMBER_MAX < UNLIMITED_FLAG, "the flag is no part of a count");
+
+struct urn_pool {
+    uint32_t magic;
+
+    /* never changes: any thread */
+    uint32_t id;
+    uint32_t items_max;
+    uint8_t name_bytes;
+    char name[URN_NAME_BYTES_MAX];
+
+    /* the writer's; the chunks of published items are read by any thread */
+    bool open;
+    uint32_t item_count;
+    uint64_t odds_version;
+    uint64_t weight_in_stock; /* W */
+    uint64_t weight_of_all;   /* out of stock included; at most URN_NUMBER_MAX */
+    struct selector selector;
+    struct chunks items;
+    struct chunks arena;
+    uint32_t arena_used; /* position behind the last id */
+
+    /* open-addressed hash of ids: 0 is free, else 8 bits of the hash and the index + 1 */
+    uint32_t *id_slots;
+    uint32_t id_slot_count;
+};
+
+/* ---- where things are ------------------------------------------------------------------------ */
+
+/* An item's fields. Pointers into its chunk, which never moves. */
+struct item_fields {
+    uint64_t *left;
+    uint64_t *stocked;
+    uint64_t *weight;
+    uint32_t *name;
+};
+
+static inline struct item_fields item_fields(const struct urn_pool *pool, uint32_t index)
+{
+    struct chunk_place place = chunk_place(index, item_shape);
+    uint64_t *left = chunk_at(&pool->items, place.chunk);
+    uint64_t *stocked = left + place.size;
+    uint64_t *weight = stocked + place.size;
+    uint32_t *name = (uint32_t *)(weight + place.size);
+    return (struct item_fields){left + place.slot, stocked + place.slot, weight + place.slot,
+                                name + place.slot};
+}
+
+static inline struct urn_text text_at(const struct urn_pool *pool, uint32_t position)
+{
+    struct chunk_place place = chunk_place(position, arena_shape);
+    const uint8_t *length = (const uint8_t *)chunk_at(&pool->arena, place.chunk) + place.slot;
+    return (struct urn_text){(const char *)length + 1, *length};
+}
+
+static inline uint64_t in_stock_weight(struct item_fields item)
+{
+    return *item.left > 0 ? *item.weight : 0;
+}
+
+static void check_magic(const struct urn_pool *pool)
+{
+    CHECK(pool != NULL && pool->magic == POOL_MAGIC);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+enum urn_code pool_make(uint32_t id, const char *name, uint32_t name_bytes, uint32_t items_max,
+                        struct urn_pool **pool, struct urn_error *error)
+{
+    CHECK(items_max <= MAX_ITEMS_MAX);
+    if (!name_is_valid(name, name_bytes))
+        return error_set(error, URN_BADARG, 0,
+                         "pool %" PRIu32 ": its name is not 1 to %u bytes of UTF-8 without control"
+                         " characters",
+                         id, URN_NAME_BYTES_MAX);
+    struct urn_pool *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for it", (int)name_bytes,
+                         name);
+    made->magic = POOL_MAGIC;
+    made->id = id;
+    made->items_max = items_max;
+    made->name_bytes = (uint8_t)name_bytes;
+    memcpy(made->name, name, name_bytes);
+    made->open = true;
+    made->odds_version = 1;
+    selector_init(&made->selector);
+    *pool = made;
+    return URN_OK;
+}
+
+void pool_free(struct urn_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    check_magic(pool);
+    selector_free(&pool->selector);
+    chunks_free(&pool->items);
+    chunks_free(&pool->arena);
+    free(pool->id_slots);
+    pool->magic = 0;
+    free(pool);
+}
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+/* The slot where the search for a hash begins: its high half, scaled to the number of slots. The
+ * tag is taken from the low half. */
+static inline uint32_t id_first_slot(const struct urn_pool *pool, uint64_t hash)
+{
+    return (uint32_t)(((hash >> 32) * pool->id_slot_count) >> 32);
+}
+
+static inline uint32_t id_slot_value(uint64_t hash, uint32_t index)
+{
+    return (uint32_t)hash << ID_INDEX_BITS | (index + 1);
+}
+
+static void id_insert(struct urn_pool *pool, uint64_t hash, uint32_t index)
+{
+    uint32_t slot = id_first_slot(pool, hash);
+    while (pool->id_slots[slot] != 0)
+        slot = slot + 1 < pool->id_slot_count ? slot + 1 : 0;
+    pool->id_slots[slot] = id_slot_value(hash, index);
+}
+
+/* Keeps a quarter of the slots free. False, and nothing is changed, for lack of memory. */
+static bool ids_reserve(struct urn_pool *pool, uint32_t count)
+{
+    if (4 * (uint64_t)count <= 3 * (uint64_t)pool->id_slot_count)
+        return true;
+    uint32_t larger = pool->id_slot_count == 0 ? ID_SLOTS_FIRST : pool->id_slot_count / 2 * 3;
+    uint32_t *slots = calloc(larger, sizeof *slots);
+    if (slots == NULL)
+        return false;
+    free(pool->id_slots);
+    pool->id_slots = slots;
+    pool->id_slot_count = larger;
+    for (uint32_t index = 0; index < pool->item_count; index++) {
+        struct urn_text id = pool_item_id(pool, index);
+        id_insert(pool, name_hash(id.bytes, id.length), index);
+    }
+    return true;
+}
+
+static bool id_find(const struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
+                    uint64_t hash, uint32_t *index)
+{
+    if (pool->id_slot_count == 0)
+        return false;
+    for (uint32_t slot = id_first_slot(pool, hash); pool->id_slots[slot] != 0;
+         slot = slot + 1 < pool->id_slot_count ? slot + 1 : 0) {
+        uint32_t candidate = (pool->id_slots[slot] & ID_INDEX_MASK) - 1;
+        if (pool->id_slots[slot] != id_slot_value(hash, candidate))
+            continue;
+        struct urn_text id = pool_item_id(pool, candidate);
+        if (id.length == item_id_bytes && memcmp(id.bytes, item_id, item_id_bytes) == 0) {
+            *index = candidate;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pool_find(const struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
+               uint32_t *index)
+{
+    check_magic(pool);
+    return id_find(pool, item_id, item_id_bytes, name_hash(item_id, item_id_bytes), index);
+}
+
+/* ---- adding ---------------------------------------------------------------------------------- */
+
+static enum urn_code check_numbers(const struct urn_pool *pool, const char *item_id,
+                                   uint32_t item_id_bytes, int64_t quantity, uint64_t probability,
+                                   uint64_t drawn, struct urn_error *error)
+{
+    const char *what;
+    if (quantity != URN_UNLIMITED && (quantity < 0 || (uint64_t)quantity > URN_NUMBER_MAX))
+        what = "quantity must be -1 (unlimited) or 0 to 2^53 - 1";
+    else if (probability > URN_NUMBER_MAX)
+        what = "probability must be 0 to 2^53 - 1";
+    else if (drawn > URN_NUMBER_MAX)
+        what = "drawn must be 0 to 2^53 - 1";
+    else if (quantity != URN_UNLIMITED && (uint64_t)quantity > URN_NUMBER_MAX - drawn)
+        what = "drawn and quantity together must be below 2^53";
+    else if (probability > URN_NUMBER_MAX - pool->weight_of_all)
+        what = "with this item the probabilities of all items of the pool sum up to 2^53 or more";
+    else
+        return URN_OK;
+    return error_set(error, URN_BADARG, 0,
+                     "item \"%.*s\" of pool \"%.*s\" (quantity %" PRId64 ", probability %" PRIu64
+                     ", drawn %" PRIu64 "): %s",
+                     (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name, quantity,
+                     probability, drawn, what);
+}
+
+/* Everything that keeps an item out but want of memory. */
+static enum urn_code check_new_item(const struct urn_pool *pool, const char *item_id,
+                                    uint32_t item_id_bytes, uint64_t hash, struct urn_error *error)
+{
+    uint32_t present;
+    if (id_find(pool, item_id, item_id_bytes, hash, &present))
+        return error_set(error, URN_EXISTS, 0,
+                         "item \"%.*s\": pool \"%.*s\" has it already, at index %" PRIu32,
+                         (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name, present);
+    if (pool->item_count >= pool->items_max)
+        return error_set(
+            error, URN_TOOBIG, 0,
+            "item \"%.*s\": pool \"%.*s\" is full with %" PRIu32 " items; raise limits.max_items",
+            (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name, pool->item_count);
+    return URN_OK;
+}
+
+/* The arena position for the next id: behind the last one, or where the next chunk begins if it
+ * does not fit this one. */
+static uint32_t next_name_position(const struct urn_pool *pool, uint32_t bytes)
+{
+    struct chunk_place place = chunk_place(pool->arena_used, arena_shape);
+    uint32_t room = place.size - place.slot;
+    return bytes <= room ? pool->arena_used : pool->arena_used + room;
+}
+
+/* Makes room for one more item everywhere. What was made before a failure stays, unused. */
+static bool reserve_item(struct urn_pool *pool, uint32_t name_end)
+{
+    while (pool->items.capacity <= pool->item_count)
+        if (!chunks_grow(&pool->items, item_shape))
+            return false;
+    while (pool->arena.capacity < name_end)
+        if (!chunks_grow(&pool->arena, arena_shape))
+            return false;
+    return ids_reserve(pool, pool->item_count + 1) &&
+           selector_reserve(&pool->selector, pool->item_count + 1, pool->items_max);
+}
+
+static void write_name(struct urn_pool *pool, uint32_t position, const char *name,
+                       uint32_t name_bytes)
+{
+    struct chunk_place place = chunk_place(position, arena_shape);
+    uint8_t *to = (uint8_t *)chunk_at(&pool->arena, place.chunk) + place.slot;
+    *to = (uint8_t)name_bytes;
+    memcpy(to + 1, name, name_bytes);
+    pool->arena_used = position + 1 + name_bytes;
+}
+
+enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
+                       int64_t quantity, uint64_t probability, uint64_t drawn,
+                       struct urn_error *error)
+{
+    check_magic(pool);
+    if (!name_is_valid(item_id, item_id_bytes))
+        return error_set(error, URN_BADARG, 0,
+                         "item %" PRIu32 " of pool \"%.*s\": its id is not 1 to %u bytes of UTF-8"
+                         " without control characters",
+                         pool->item_count, (int)pool->name_bytes, pool->name, URN_NAME_BYTES_MAX);
+    uint64_t hash = name_hash(item_id, item_id_bytes);
+    if (check_numbers(pool, item_id, item_id_bytes, quantity, probability, drawn, error) !=
+            URN_OK ||
+        check_new_item(pool, item_id, item_id_bytes, hash, error) != URN_OK)
+        return error->code;
+    uint32_t name_position = next_name_position(pool, 1 + item_id_bytes);
+    if (!reserve_item(pool, name_position + 1 + item_id_bytes))
+        return error_set(error, URN_NOMEMORY, 0,
+                         "item \"%.*s\": no memory for one more in pool \"%.*s\" of %" PRIu32,
+                         (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name,
+                         pool->item_count);
+    write_name(pool, name_position, item_id, item_id_bytes);
+    struct item_fields item = item_fields(pool, pool->item_count);
+    *item.name = name_position;
+    *item.weight = probability;
+    *item.left = quantity == URN_UNLIMITED ? URN_NUMBER_MAX - drawn : (uint64_t)quantity;
+    *item.stocked = (*item.left + drawn) | (quantity == URN_UNLIMITED ? UNLIMITED_FLAG : 0);
+    id_insert(pool, hash, pool->item_count);
+    pool->item_count++;
+    pool->weight_of_all += probability;
+    pool->weight_in_stock += in_stock_weight(item);
+    return URN_OK;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+static void weights_in_stock(const void *context, uint32_t first, uint32_t count, uint64_t *weights)
+{
+    const struct urn_pool *pool = context;
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = in_stock_weight(item_fields(pool, first + i));
+}
+
+/* Brings the selector up to the items. */
+static void settle_selector(struct urn_pool *pool)
+{
+    if (pool->selector.count == 0)
+        selector_build(&pool->selector, pool->item_count, weights_in_stock, pool);
+    while (pool->selector.count < pool->item_count)
+        selector_append(&pool->selector, in_stock_weight(item_fields(pool, pool->selector.count)));
+    CHECK(pool->selector.total == pool->weight_in_stock);
+}
+
+/* The item's last one has gone. */
+static void leave_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
+{
+    pool->weight_in_stock -= weight;
+    if (index < pool->selector.count)
+        selector_decrease(&pool->selector, index, weight);
+}
+
+static void enter_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
+{
+    pool->weight_in_stock += weight;
+    if (index < pool->selector.count)
+        selector_increase(&pool->selector, index, weight);
+}
+
+/* Takes one of an item in stock. True when it was the last. */
+static inline bool stage(struct urn_pool *pool, uint32_t index)
+{
+    struct item_fields item = item_fields(pool, index);
+    CHECK(*item.left > 0);
+    *item.left -= 1;
+    if (__builtin_expect(*item.left > 0, 1))
+        return false;
+    leave_stock(pool, index, *item.weight);
+    return true;
+}
+
+/* Draws 1 to count (DRAW_GROUP_MAX at most) times, until an item runs out or the previewed numbers
+ * are used up. Returns how often. */
+static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                           uint32_t count, bool *ran_out)
+{
+    uint64_t numbers[DRAW_GROUP_MAX];
+    count = random_preview_below(random, pool->weight_in_stock, numbers, count);
+    selector_find(&pool->selector, numbers, outcomes, count);
+    uint32_t used = 0;
+    *ran_out = false;
+    while (used < count && !*ran_out)
+        *ran_out = stage(pool, outcomes[used++]);
+    random_use(random, used);
+    return used;
+}
+
+uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                   uint32_t count)
+{
+    check_magic(pool);
+    settle_selector(pool);
+    uint32_t done = 0, group = DRAW_GROUP_MAX;
+    while (done < count && pool->weight_in_stock > 0) {
+        bool ran_out;
+        uint32_t left = count - done;
+        done += draw_group(pool, random, outcomes + done, group < left ? group : left, &ran_out);
+        if (ran_out)
+            group = group > 1 ? group / 2 : 1;
+        else
+            group = group < DRAW_GROUP_MAX ? group * 2 : DRAW_GROUP_MAX;
+    }
+    for (uint32_t i = done; i < count; i++)
+        outcomes[i] = URN_FAILED_DRAW;
+    return count - done;
+}
+
+void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)
+{
+    check_magic(pool);
+    while (count-- > 0) {
+        uint32_t index = outcomes[count];
+        if (index == URN_FAILED_DRAW)
+            continue;
+        CHECK(index < pool->item_count);
+        struct item_fields item = item_fields(pool, index);
+        CHECK(*item.left < (*item.stocked & ~UNLIMITED_FLAG));
+        *item.left += 1;
+        if (*item.left == 1)
+            enter_stock(pool, index, *item.weight);
+    }
+}
+
+bool pool_take(struct urn_pool *pool, uint32_t index)
+{
+    check_magic(pool);
+    if (index >= pool->item_count || in_stock_weight(item_fields(pool, index)) == 0)
+        return false;
+    stage(pool, index);
+    return true;
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+uint32_t pool_item_count(const struct urn_pool *pool)
+{
+    return pool->item_count;
+}
+
+void pool_item(const struct urn_pool *pool, uint32_t index, struct urn_item *item)
+{
+    check_magic(pool);
+    CHECK(index < pool->item_count);
+    struct item_fields fields = item_fields(pool, index);
+    bool unlimited = (*fields.stocked & UNLIMITED_FLAG) != 0;
+    *item = (struct urn_item){
+        .item_id = text_at(pool, *fields.name),
+        .index = index,
+        .quantity = unlimited ? URN_UNLIMITED : (int64_t)*fields.left,
+        .probability = *fields.weight,
+        .drawn = (*fields.stocked & ~UNLIMITED_FLAG) - *fields.left,
+    };
+}
+
+uint64_t pool_weight_in_stock(const struct urn_pool *pool)
+{
+    return pool->weight_in_stock;
+}
+
+uint64_t pool_odds_version(const struct urn_pool *pool)
+{
+    return pool->odds_version;
+}
+
+void pool_set_odds_version(struct urn_pool *pool, uint64_t odds_version)
+{
+    check_magic(pool);
+    CHECK(odds_version <= URN_NUMBER_MAX);
+    pool->odds_version = odds_version;
+}
+
+bool pool_is_open(const struct urn_pool *pool)
+{
+    return pool->open;
+}
+
+void pool_set_open(struct urn_pool *pool, bool open)
+{
+    check_magic(pool);
+    pool->open = open;
+}
+
+uint32_t pool_id(const struct urn_pool *pool)
+{
+    return pool->id;
+}
+
+struct urn_text pool_name(const struct urn_pool *pool)
+{
+    return (struct urn_text){pool->name, pool->name_bytes};
+}
+
+struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index)
+{
+    return text_at(pool, *item_fields(pool, index).name);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+uint64_t pool_memory_bytes(const struct urn_pool *pool)
+{
+    return sizeof *pool + pool->items.memory_bytes + pool->arena.memory_bytes +
+           pool->id_slot_count * sizeof *pool->id_slots + selector_memory_bytes(&pool->selector);
+}
+
+uint64_t pool_name_arena_bytes(const struct urn_pool *pool)
+{
+    return pool->arena.memory_bytes;
+}
+
+/* One pool of so many items with the longest names. */
+static uint64_t one_pool_bound_bytes(uint64_t items)
+{
+    /* Where a name does not fit the rest of a chunk, less than a name is lost: little in a full
+     * chunk of many names, and at most once in each of the few small chunks before. */
+    uint64_t names = items * NAME_BYTES_MOST;
+    names += names / 512 + 16ull * NAME_BYTES_MOST;
+    uint64_t id_slots =
+        ID_SLOTS_FIRST + 2 * items; /* more than half full, unless it is the first */
+    return sizeof(struct urn_pool) + chunks_memory_bound_bytes(items, item_shape) +
+           chunks_memory_bound_bytes(names, arena_shape) + id_slots * sizeof(uint32_t) +
+           selector_memory_bound_bytes(items);
+}
+
+uint64_t pool_memory_bound_bytes(uint64_t pools, uint64_t items)
+{
+    if (pools == 0)
+        return 0;
+    /* Small pools have relatively more to spare, so that an even spread is the worst. While a pool
+     * grows, its old selector or hash is there as well: at worst that of one pool with all items.
+     */
+    uint64_t growing = selector_memory_bound_bytes(items) + (ID_SLOTS_FIRST + 2 * items) * 4;
+    return pools * one_pool_bound_bytes((items + pools - 1) / pools) + growing;
+}
+
+/* ---- checking -------------------------------------------------------------------------------- */
+
+static void check_item(const struct urn_pool *pool, uint32_t index)
+{
+    struct item_fields item = item_fields(pool, index);
+    uint64_t stocked = *item.stocked & ~UNLIMITED_FLAG;
+    CHECK(*item.left <= stocked && stocked <= URN_NUMBER_MAX);
+    CHECK((*item.stocked & UNLIMITED_FLAG) == 0 || stocked == URN_NUMBER_MAX);
+    CHECK(*item.weight <= URN_NUMBER_MAX);
+    CHECK(*item.name < pool->arena_used);
+    struct urn_text id = text_at(pool, *item.name);
+    CHECK(name_is_valid(id.bytes, id.length));
+    uint32_t found;
+    CHECK(pool_find(pool, id.bytes, id.length, &found) && found == index);
+}
+
+void pool_check(const struct urn_pool *pool)
+{
+    check_magic(pool);
+    CHECK(name_is_valid(pool->name, pool->name_bytes));
+    CHECK(pool->item_count <= pool->items_max && pool->item_count <= pool->items.capacity);
+    CHECK(pool->item_count <= pool->selector.capacity);
+    CHECK(pool->arena_used <= pool->arena.capacity);
+    CHECK(pool->odds_version <= URN_NUMBER_MAX);
+    uint64_t of_all = 0, in_stock = 0;
+    for (uint32_t index = 0; index < pool->item_count; index++) {
+        check_item(pool, index);
+        of_all += *item_fields(pool, index).weight;
+        in_stock += in_stock_weight(item_fields(pool, index));
+    }
+    CHECK(of_all == pool->weight_of_all && of_all <= URN_NUMBER_MAX);
+    CHECK(in_stock == pool->weight_in_stock);
+    uint32_t ids = 0;
+    for (uint32_t slot = 0; slot < pool->id_slot_count; slot++)
+        ids += pool->id_slots[slot] != 0;
+    CHECK(ids == pool->item_count);
+    selector_check(&pool->selector, weights_in_stock, pool);
+}
+
+bool pool_use_selector_path(struct urn_pool *pool, enum selector_path path)
+{
+    check_magic(pool);
+    return selector_use_path(&pool->selector, path);
+}

@@ -4,30 +4,39 @@
  * pool_item_id(), pool_name() and pool_id(), which read what never changes.
  *
  * A pool is a structure of arrays; the names of its items lie in one arena whose bytes never move.
- * At most 48 bytes an item, plus its name.
+ * At most 48 bytes an item, plus its name (pool.c counts them).
  *
  * The draw (docs/architecture.md): number the items in catalog order; W = sum of the weights of
  * those in stock; take r uniform in [0, W); the outcome is the first item whose running sum of
  * in-stock weights exceeds r.
+ *
+ * An item is in stock while its quantity is not 0. What was ever handed out of an item and what is
+ * left of it are together at most URN_NUMBER_MAX, so that no counter can leave its range; an
+ * unlimited item is one that runs out after URN_NUMBER_MAX draws.
  */
 #ifndef URN_ENGINE_POOL_H
 #define URN_ENGINE_POOL_H
 
 #include "engine/error.h"
+#include "engine/name.h"
 #include "engine/random.h"
+#include "engine/selector.h"
 
 struct urn_pool;
 
-/* Makes an empty pool, open, at odds version 1. name: 1 to URN_NAME_BYTES_MAX bytes of UTF-8 (else
- * URN_BADARG). items_max bounds its items for ever. The caller frees it with pool_free(). */
+/* Makes an empty pool, open, at odds version 1. name: see name.h (else URN_BADARG). items_max, at
+ * most MAX_ITEMS_MAX, bounds its items for ever and costs nothing. The caller frees *pool with
+ * pool_free(), which takes NULL too. */
 enum urn_code pool_make(uint32_t id, const char *name, uint32_t name_bytes, uint32_t items_max,
                         struct urn_pool **pool, struct urn_error *error);
 void pool_free(struct urn_pool *pool);
 
 /* Appends an item; its index is the count before. Does not change the odds version (the caller
- * decides what is one change). Errors: URN_BADARG (id not 1 to 64 bytes of UTF-8, a number out of
- * range, the sum of weights beyond URN_NUMBER_MAX), URN_EXISTS, URN_TOOBIG (items_max), URN_NOMEMORY.
- * Adding n items costs O(n) altogether, the next draw apart. */
+ * decides what is one change). quantity: 0 to URN_NUMBER_MAX, or URN_UNLIMITED; probability: the
+ * weight, 0 to URN_NUMBER_MAX; drawn: what has been handed out already. Errors, after which nothing
+ * is changed: URN_BADARG (the id breaks name.h; a number out of range; drawn and quantity together,
+ * or the weights of all items, beyond URN_NUMBER_MAX), URN_EXISTS, URN_TOOBIG (items_max),
+ * URN_NOMEMORY. Adding n items costs O(n) altogether, the next draw apart. */
 enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
                        int64_t quantity, uint64_t probability, uint64_t drawn,
                        struct urn_error *error);
@@ -35,7 +44,9 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
 /* ---- draws ----------------------------------------------------------------------------------- */
 
 /* Draws count times and stages each: outcomes[i] is an index or URN_FAILED_DRAW. Returns how many
- * failed; they are the last ones. Allocates nothing. */
+ * failed; they are the last ones, for nothing comes back into stock in between. Uses the numbers
+ * that as many random_below(random, W) calls would give, each with the W of its moment. Allocates
+ * nothing. */
 uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
                    uint32_t count);
 
@@ -49,7 +60,11 @@ bool pool_take(struct urn_pool *pool, uint32_t index);
 /* ---- looking --------------------------------------------------------------------------------- */
 
 uint32_t pool_item_count(const struct urn_pool *pool);
+
+/* index is below pool_item_count(). The id's bytes live as long as the pool. */
 void pool_item(const struct urn_pool *pool, uint32_t index, struct urn_item *item);
+
+/* The index of an item by its id; false when there is none. */
 bool pool_find(const struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
                uint32_t *index);
 uint64_t pool_weight_in_stock(const struct urn_pool *pool); /* W */
@@ -58,7 +73,8 @@ void pool_set_odds_version(struct urn_pool *pool, uint64_t odds_version);
 bool pool_is_open(const struct urn_pool *pool);
 void pool_set_open(struct urn_pool *pool, bool open);
 
-/* What never changes; any thread. pool_item_id: any index that the caller has been shown. */
+/* What never changes; any thread. pool_item_id: any index that the caller has been shown (by a way
+ * that orders memory: a queue, a lock), also while the writer adds others. */
 uint32_t pool_id(const struct urn_pool *pool);
 struct urn_text pool_name(const struct urn_pool *pool);
 struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index);
@@ -67,13 +83,14 @@ struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index);
 uint64_t pool_memory_bytes(const struct urn_pool *pool);
 uint64_t pool_name_arena_bytes(const struct urn_pool *pool);
 
-/* The most that `items` items in `pools` pools can take. */
+/* The most that `items` items in `pools` pools can take, however they are spread, and while one of
+ * the pools is growing. */
 uint64_t pool_memory_bound_bytes(uint64_t pools, uint64_t items);
 
 /* Checks everything that must hold inside the pool; stops the process when it does not. Slow. */
 void pool_check(const struct urn_pool *pool);
 
-/* 1 to URN_NAME_BYTES_MAX bytes of well-formed UTF-8 without control characters. */
-bool name_is_valid(const char *bytes, uint32_t length);
+/* For tests: selects by another path of selector.h. False when this processor lacks it. */
+bool pool_use_selector_path(struct urn_pool *pool, enum selector_path path);
 
 #endif

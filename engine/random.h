@@ -1,7 +1,12 @@
 /* random.h: unbiased numbers from the seam's random bytes, taken in bulk.
  *
  * os_random() is the cryptographic source; this buffers it, so that a draw costs 8 bytes of a block
- * and no call. Used bytes are wiped.
+ * and no call. Used bytes are wiped at once, so that a later look at the process's memory does not
+ * tell past outcomes.
+ *
+ * The stream: 8 bytes, little-endian, make a word; words are used in the order in which the source
+ * gave them, a block after a block, and none is used twice. A word that would bias the number asked
+ * for is passed over.
  */
 #ifndef URN_ENGINE_RANDOM_H
 #define URN_ENGINE_RANDOM_H
@@ -9,18 +14,32 @@
 #include "engine/os.h"
 
 #define RANDOM_BLOCK_BYTES 4096u
+#define RANDOM_WORD_BYTES  8u
 
-/* Owned by one thread (the writer). */
+/* Owned by one thread (the writer). Bytes before used_bytes are zero; those from it on are fresh.
+ */
 struct random_source {
     struct urn_os *os;
     uint32_t used_bytes;
     uint8_t block[RANDOM_BLOCK_BYTES] __attribute__((aligned(64)));
 };
 
+/* Begins with an empty block: nothing is asked of the system before the first number is. */
 void random_init(struct random_source *source, struct urn_os *os);
 
-/* Uniform in [0, bound), bound > 0, without bias: multiply-shift with rejection (Lemire, "Fast random
- * integer generation in an interval", 2019), 8 little-endian bytes a try. */
+/* Uniform in [0, bound), bound > 0, without bias: multiply-shift with rejection (Lemire, "Fast
+ * random integer generation in an interval", ACM Transactions on Modeling and Computer Simulation
+ * 29, 2019), one word a try. */
 uint64_t random_below(struct random_source *source, uint64_t bound);
+
+/* Looks ahead: numbers[i] becomes what the i-th of the next random_below(source, bound) calls would
+ * return. Gives 1 to count numbers (count > 0) and returns how many: fewer than count where the
+ * block ends or a word would be passed over. Nothing is used yet: the caller says with random_use()
+ * how many of them it took, and may then go on with another bound. */
+uint32_t random_preview_below(struct random_source *source, uint64_t bound, uint64_t *numbers,
+                              uint32_t count);
+
+/* Uses up and wipes the words behind the first count numbers of the preview just made. */
+void random_use(struct random_source *source, uint32_t count);
 
 #endif

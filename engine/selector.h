@@ -1,0 +1,86 @@
+/* selector.h: from a number below W to the item that it falls on: a 16-way tree of in-stock
+ * weights.
+ *
+ * Slot i stands for item i and has a weight; the running sum up to slot i decides which numbers
+ * fall on it: find(r) is the first slot whose running sum exceeds r. Zero weights are never found.
+ *
+ * A node has 16 slots and keeps, for each, the sum of the slots before it in the node:
+ *
+ *     weights        10   0   5  70   -   -  ...      sums before    0  10  10  15  85  85 ...
+ *
+ * so that the slot for r is how many sums are <= r, less one: two vector compares and a count of
+ * bits, without a branch; r less that slot's sum goes on to the node below. Slots of no item and of
+ * weight 0 have the same sum as their successor, or the node's total, and are stepped over by
+ * themselves. 1,000,000 items are five levels of 128-byte nodes; up to 16 items are one node. A
+ * weight that changes by d adds d to the later slots of one node a level.
+ *
+ * There are three implementations of the two inner loops (AVX-512, AVX2, plain C), chosen for the
+ * processor when a selector is made; they give the same results.
+ *
+ * Owned by one thread. Weights and their sum stay below 2^53.
+ */
+#ifndef URN_ENGINE_SELECTOR_H
+#define URN_ENGINE_SELECTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SELECTOR_FANOUT     16u
+#define SELECTOR_LEVELS_MAX 6u /* 16^6 slots: see selector.c */
+
+enum selector_path { SELECTOR_SCALAR, SELECTOR_AVX2, SELECTOR_AVX512, SELECTOR_PATHS };
+
+struct selector {
+    const struct selector_kernel *kernel;
+    uint64_t *sums;    /* all levels, the lowest first; 64-byte aligned; NULL: capacity 0 */
+    uint64_t total;    /* W: the sum of all weights */
+    uint32_t capacity; /* slots: a multiple of 16 */
+    uint32_t count;    /* slots in use; the others have no weight */
+    uint32_t levels;
+    uint32_t level_first[SELECTOR_LEVELS_MAX]; /* where in sums a level begins */
+};
+
+/* Makes an empty selector that uses the best path of this processor. */
+void selector_init(struct selector *selector);
+void selector_free(struct selector *selector);
+
+/* For tests: takes another path from now on. False, and no change, when this processor lacks it. */
+bool selector_use_path(struct selector *selector, enum selector_path path);
+const char *selector_path_name(enum selector_path path);
+
+/* Makes room for count slots (16^6 at most), and for a few more as long as they are no more than
+ * count_max. When that takes new memory all slots are gone (count is 0), and they must be built
+ * again: a build costs O(n), and so do n reservations of one more altogether. False, and nothing is
+ * changed, for lack of memory. */
+bool selector_reserve(struct selector *selector, uint32_t count, uint32_t count_max);
+
+/* Fills in the weights of count slots (at most 16) from slot first on. */
+typedef void (*selector_weights)(const void *context, uint32_t first, uint32_t count,
+                                 uint64_t *weights);
+
+/* Sets all slots anew: count of them (room must have been reserved). O(n); allocates nothing. */
+void selector_build(struct selector *selector, uint32_t count, selector_weights weights_of,
+                    const void *context);
+
+/* Puts one more slot behind the others. Room must have been reserved. O(log n). */
+void selector_append(struct selector *selector, uint64_t weight);
+
+/* Finds the slots of count numbers, each below total. The numbers are used up. */
+void selector_find(const struct selector *selector, uint64_t *numbers, uint32_t *slots,
+                   uint32_t count);
+
+/* Changes the weight of a slot. O(log n). */
+void selector_increase(struct selector *selector, uint32_t slot, uint64_t weight);
+void selector_decrease(struct selector *selector, uint32_t slot, uint64_t weight);
+
+uint64_t selector_memory_bytes(const struct selector *selector);
+
+/* The most that a selector of so many slots takes. While it grows, the smaller one is there as
+ * well. */
+uint64_t selector_memory_bound_bytes(uint64_t slots);
+
+/* Checks every sum of every node against the weights, which must be those of the slots. Slow. */
+void selector_check(const struct selector *selector, selector_weights weights_of,
+                    const void *context);
+
+#endif
