@@ -1,19 +1,25 @@
-/* snapshot_format.h: the whole state as bytes. Pure. This file owns the format.
+/* snapshot_format.h: the whole state as bytes. Pure. This file owns the format;
+ * docs/snapshot-format.md tells the same to outsiders.
  *
- * A snapshot file is a sequence of blocks, each a multiple of 4096 bytes. All but the last hold
- * SNAPSHOT_BLOCK_BYTES. The blocks' payloads, put together, are the canonical serialisation: equal
- * states have equal bytes.
+ * A snapshot file is one or more data blocks of 65536 bytes and one end block of 4096 bytes: its
+ * length alone says how many data blocks there are. The payloads of the data blocks, put together,
+ * are the canonical serialisation: equal states have equal bytes. All integers little-endian.
  *
- * Block
+ * Data block (65536 bytes)
  *      0   4  magic "URNB"
- *      4   4  CRC32C of bytes 8..end of the block
+ *      4   4  CRC32C of bytes 8..65535
  *      8   4  index: 0, 1, 2 ...
- *     12   4  payload bytes: SNAPSHOT_PAYLOAD_BYTES, fewer only in the last block but one
+ *     12   4  payload bytes: 65520; in the last data block 1 to 65520
  *     16  ..  payload, zero fill to the block's end
  *
- * Last block (4096 bytes): magic "URNE", CRC, index, payload bytes 40; payload:
- *     16  32  SHA-256 over the CRCs of all blocks before, 4 bytes each
+ * End block (4096 bytes)
+ *      0   4  magic "URNE"
+ *      4   4  CRC32C of bytes 8..4095
+ *      8   4  index: how many data blocks there are
+ *     12   4  payload bytes: 40
+ *     16  32  SHA-256 over the CRCs of all data blocks, the 4 bytes of each as they stand there
  *     48   8  bytes of the canonical serialisation
+ *     56  ..  zero
  *
  * Canonical serialisation
  *      0   8  magic "URNSNAP1"
@@ -31,24 +37,40 @@
  *                    then its items in order of their indexes, each
  *             0   8  quantity (-1: unlimited)   8  8 weight   16  8 drawn
  *            24   1  length of the id          25  .. the id
+ *
+ * A file is a valid snapshot when
+ *   F1  its length is that of at least one data block and the end block
+ *   F2  every block has its magic, CRC, index and payload length, and zeroes behind the payload
+ *   F3  the SHA-256 and the serialisation's length in the end block are those of the data blocks
+ *   F4  magic and version of the serialisation are known (another version: URN_FORMAT)
+ *   F5  ring size, segment size, LSN, ids and times are within the engine's limits, the LSN is a
+ * place where a group can begin, and what has to be zero is zero F6  pool ids are 0, 1, 2 ...;
+ * names and item ids are 1 to 64 bytes of UTF-8 and occur once (in the directory, in their pool);
+ * quantities, weights and their sums, counters and odds versions are within the engine's limits F7
+ * the serialisation ends exactly where the last pool ends
  */
 #ifndef URN_ENGINE_SNAPSHOT_FORMAT_H
 #define URN_ENGINE_SNAPSHOT_FORMAT_H
 
 #include "engine/state.h"
 
-#define SNAPSHOT_FORMAT_VERSION 1u
-#define SNAPSHOT_BLOCK_BYTES    65536u
-#define SNAPSHOT_BLOCK_HEADER   16u
-#define SNAPSHOT_PAYLOAD_BYTES  (SNAPSHOT_BLOCK_BYTES - SNAPSHOT_BLOCK_HEADER)
+#define SNAPSHOT_FORMAT_VERSION    1u
+#define SNAPSHOT_BLOCK_BYTES       65536u
+#define SNAPSHOT_BLOCK_HEADER      16u
+#define SNAPSHOT_PAYLOAD_BYTES     (SNAPSHOT_BLOCK_BYTES - SNAPSHOT_BLOCK_HEADER)
+#define SNAPSHOT_END_BYTES         4096u
+#define SNAPSHOT_END_PAYLOAD_BYTES 40u
+#define SNAPSHOT_HEADER_BYTES      112u /* of the canonical serialisation */
+#define SNAPSHOT_POOL_BYTES        18u  /* of a pool, its name and items apart */
+#define SNAPSHOT_ITEM_BYTES        25u  /* of an item, its id apart */
 
 /* Takes blocks as they are finished: a multiple of 4096 bytes each. Returns URN_OK or an error that
  * ends the encoding. */
 typedef enum urn_code (*snapshot_sink)(void *context, const uint8_t *block, uint32_t length_bytes,
                                        struct urn_error *error);
 
-/* Encodes state as a file of blocks. block: SNAPSHOT_BLOCK_BYTES of the caller's memory, page-aligned
- * where the sink needs it. */
+/* Encodes state as a file of blocks. block: SNAPSHOT_BLOCK_BYTES of the caller's memory,
+ * page-aligned where the sink needs it. Fails only when the sink fails. By the state's owner. */
 enum urn_code snapshot_encode(const struct state *state, const struct wal_geometry *geometry,
                               uint8_t *block, snapshot_sink sink, void *context,
                               struct urn_error *error);
@@ -57,9 +79,11 @@ enum urn_code snapshot_encode(const struct state *state, const struct wal_geomet
 typedef enum urn_code (*snapshot_source)(void *context, uint8_t *to, uint32_t length_bytes,
                                          struct urn_error *error);
 
-/* Decodes a file of file_bytes into a new state (bounds checked; freed by the caller) and geometry.
- * Every byte is treated as hostile. Errors: URN_DAMAGED, URN_FORMAT (another version), URN_TOOBIG
- * (beyond bounds: the message names the limit), URN_NOMEMORY, and what the source returns. */
+/* Decodes a file of file_bytes into a new state (on success the caller's to state_free) and its
+ * geometry; block as above. Every byte is treated as hostile: what is allocated is bounded by the
+ * file's length and by bounds. On an error *state holds nothing. Errors: URN_DAMAGED, URN_FORMAT
+ * (another version), URN_TOOBIG (beyond bounds: the message names the limit), URN_NOMEMORY, and
+ * what the source returns. Any thread. */
 enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bounds,
                               snapshot_source source, void *context, uint8_t *block,
                               struct state *state, struct wal_geometry *geometry,
