@@ -1,29 +1,20 @@
-/* data_dir.h: the data directory: its lock, its identity, its creation, its files' names.
+/* data_dir.h: the data directory: its files' names, its lock, its opening and checks.
+ * docs/snapshot-format.md tells the same to outsiders.
  *
  *     LOCK                          the first thing made; held (flock) while a process has it open
- *     segment-0000 ...              the ring, slot by slot
+ *     segment-0000 ...              the ring, slot by slot, 4 decimal digits
  *     snapshot-<LSN>-<serial>       16 and 4 hexadecimal digits: "snapshot-00000000000f4000-0001"
  *     IDENTITY                      renamed into place last: its presence says that creation ended
  *     *.tmp                         unfinished; never evidence of anything
  *
- * IDENTITY is text, a line a fact, ended by a line with the CRC32C of all lines before:
- *     urn data directory
- *     format: 1
- *     ring: 8f14e45f-ceea-467f-9575-3a1c40b0d2a1
- *     segment_size: 67108864
- *     segments: 8
- *     crc32c: 1c291ca3
+ * The rule of opening: everything but LOCK is looked at and made under the lock only. Without
+ * config->create nothing is ever made: a volume that is not mounted refuses instead of beginning
+ * anew with all stock. (A complete directory that has lost its LOCK gets a new one: it is only a
+ * lock.) The directory is synced before anything found in it is trusted, for it may stand in the
+ * cache only.
  *
- * Creation, and what a crash leaves at each step (everything before a step is durable when it begins):
- *     C1  the directory itself, then LOCK in it        -> no IDENTITY, no segment
- *     C2  segments 0 to N-1: allocated, zeroes written, synced, directory synced
- *                                                      -> no IDENTITY, segments of zeroes, no snapshot
- *     C3  snapshot 0 (LSN 0, serial 0): temporary name, synced, read back, renamed, directory synced
- *                                                      -> no IDENTITY, N segments of zeroes, snapshot 0
- *     C4  IDENTITY: temporary name, synced, renamed, directory synced
- * Without IDENTITY and with nothing but what C1 to C3 leave, creation begins afresh (what is there is
- * removed first). Anything else without IDENTITY (a byte that is not zero in a segment, a snapshot
- * above LSN 0, snapshot 0 without all segments, a name that is not ours) is of worth: refuse.
+ * identity.h owns the text of IDENTITY; data_dir_create.h the creation and what a crash leaves of
+ * it.
  */
 #ifndef URN_ENGINE_DATA_DIR_H
 #define URN_ENGINE_DATA_DIR_H
@@ -32,35 +23,67 @@
 #include "engine/os.h"
 #include "engine/wal_format.h"
 
-#define DATA_DIR_LOCK     "LOCK"
-#define DATA_DIR_IDENTITY "IDENTITY"
-#define DATA_DIR_NAME_MAX 64u
+#define DATA_DIR_LOCK           "LOCK"
+#define DATA_DIR_IDENTITY       "IDENTITY"
+#define DATA_DIR_TEMPORARY      ".tmp"
+#define DATA_DIR_NAME_MAX       64u
+#define DATA_DIR_SERIAL_MAX     0xffffu
+#define DATA_DIR_PATH_BYTES_MAX 4096u
 
 struct data_dir {
-    char path[4096]; /* for messages */
+    char path[DATA_DIR_PATH_BYTES_MAX]; /* for messages */
     struct os_dir *dir;
     struct os_file *lock; /* NULL when opened to look only */
     struct wal_geometry geometry;
     bool created; /* by this opening */
 };
 
+/* ---- names: pure, any thread ----------------------------------------------------------------- */
+
+enum data_dir_name_kind {
+    DATA_DIR_NAME_FOREIGN, /* none of ours */
+    DATA_DIR_NAME_LOCK,
+    DATA_DIR_NAME_IDENTITY,
+    DATA_DIR_NAME_SEGMENT,
+    DATA_DIR_NAME_SNAPSHOT,
+    DATA_DIR_NAME_TEMPORARY, /* of IDENTITY or of a snapshot */
+};
+
+enum data_dir_name_kind data_dir_name_kind(const char *name);
+
 void data_dir_segment_name(char name[DATA_DIR_NAME_MAX], uint32_t slot);
+
+/* serial: at most DATA_DIR_SERIAL_MAX. */
 void data_dir_snapshot_name(char name[DATA_DIR_NAME_MAX], uint64_t lsn, uint32_t serial);
+
+/* True when name is a segment's; *slot is then set. */
+bool data_dir_parse_segment_name(const char *name, uint32_t *slot);
 
 /* True when name is a finished snapshot's; *lsn and *serial are then set. */
 bool data_dir_parse_snapshot_name(const char *name, uint64_t *lsn, uint32_t *serial);
 
-/* Opens the directory under its lock; with config->create, creates what is not there. Checks identity
- * and the presence and size of every segment. Errors: URN_NODATA (with what to do), URN_CANTCREATE,
- * URN_INUSE, URN_CONFIG (another geometry than configured: says both), URN_FORMAT, URN_DAMAGED (files
- * missing or of a wrong size, IDENTITY unreadable, or worth without IDENTITY), URN_IO. */
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* Opens the directory under its lock; with config->create, creates what is not there. Checks
+ * identity and the presence and size of every segment, and removes unfinished files. On success the
+ * caller has to data_dir_close(); on an error *data_dir holds nothing. Blocks. Errors: URN_NODATA
+ * (with what to do), URN_CANTCREATE (likewise), URN_INUSE, URN_CONFIG (another geometry than
+ * configured: says both; pools that cannot be made), URN_FORMAT, URN_DAMAGED (files missing or of a
+ * wrong size, IDENTITY not what urn writes, or something of worth without IDENTITY), URN_IO,
+ * URN_NOMEMORY. */
 enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *config,
                             struct data_dir *data_dir, struct urn_error *error);
 
-/* Opens it to look only: no lock, nothing is ever made; geometry from IDENTITY. For tools. */
-enum urn_code data_dir_open_readonly(struct urn_os *os, const char *path,
-                                     struct data_dir *data_dir, struct urn_error *error);
+/* Opens it to look only: no lock, nothing is ever made or checked but IDENTITY, which gives the
+ * geometry. For tools; what they see may be in motion when a server has it open. */
+enum urn_code data_dir_open_readonly(struct urn_os *os, const char *path, struct data_dir *data_dir,
+                                     struct urn_error *error);
 
+/* Checks that every segment is there and of its size, and that there is a finished snapshot.
+ * Errors: URN_DAMAGED (names the files), URN_IO. */
+enum urn_code data_dir_check_files(const struct data_dir *data_dir, struct urn_error *error);
+
+/* Releases lock and handles; what is closed already, or was never opened, is left alone. */
 void data_dir_close(struct data_dir *data_dir);
 
 #endif

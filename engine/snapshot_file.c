@@ -1,1 +1,268 @@
-/* snapshot_file.c */
+/* snapshot_file.c: see snapshot_file.h. */
+#include "engine/snapshot_file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/check.h"
+#include "engine/file_io.h"
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* A snapshot on its way to the disk, and, once more, on its way back. */
+struct snapshot_writer {
+    struct os_dir *dir;
+    struct os_file *file;
+    const struct state *state;
+    const struct wal_geometry *geometry;
+    uint8_t *block;     /* what the encoder fills */
+    uint8_t *read_back; /* what the disk says */
+    uint64_t offset;    /* of the next block */
+    char name[DATA_DIR_NAME_MAX];
+    char temporary_name[DATA_DIR_NAME_MAX + sizeof DATA_DIR_TEMPORARY];
+};
+
+static enum urn_code write_block(void *context, const uint8_t *block, uint32_t length_bytes,
+                                 struct urn_error *error)
+{
+    struct snapshot_writer *writer = context;
+    enum urn_code code = file_write_exact(writer->file, writer->temporary_name, block, length_bytes,
+                                          writer->offset, error);
+    writer->offset += length_bytes;
+    return code;
+}
+
+static enum urn_code compare_block(void *context, const uint8_t *block, uint32_t length_bytes,
+                                   struct urn_error *error)
+{
+    struct snapshot_writer *writer = context;
+    enum urn_code code = file_read_exact(writer->file, writer->temporary_name, writer->read_back,
+                                         length_bytes, writer->offset, error);
+    if (code != URN_OK)
+        return code;
+    if (memcmp(block, writer->read_back, length_bytes) != 0)
+        return error_set(error, URN_DAMAGED, 0,
+                         "%s: what was read back from %" PRIu64 " on is not what was written: "
+                         "check the disk",
+                         writer->temporary_name, writer->offset);
+    writer->offset += length_bytes;
+    return URN_OK;
+}
+
+/* Sends the whole encoding through the sink; the file must be as long as it afterwards. */
+static enum urn_code encode_through(struct snapshot_writer *writer, snapshot_sink sink,
+                                    struct urn_error *error)
+{
+    writer->offset = 0;
+    enum urn_code code =
+        snapshot_encode(writer->state, writer->geometry, writer->block, sink, writer, error);
+    if (code != URN_OK)
+        return code;
+    uint64_t size_bytes = 0;
+    int failed = os_file_size(writer->file, &size_bytes);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot find the size of %s",
+                         writer->temporary_name);
+    if (size_bytes != writer->offset)
+        return error_set(error, URN_DAMAGED, 0,
+                         "%s: has %" PRIu64 " bytes after %" PRIu64 " were written",
+                         writer->temporary_name, size_bytes, writer->offset);
+    return URN_OK;
+}
+
+/* S1 to S3. */
+static enum urn_code write_temporary(struct snapshot_writer *writer, struct urn_error *error)
+{
+    int failed = os_remove(writer->dir, writer->temporary_name);
+    if (failed != 0 && failed != ENOENT)
+        return error_set(error, URN_IO, failed, "cannot remove %s", writer->temporary_name);
+    failed = os_file_open(writer->dir, writer->temporary_name, OS_CREATE, &writer->file);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot create %s", writer->temporary_name);
+    enum urn_code code = encode_through(writer, write_block, error);
+    if (code != URN_OK)
+        goto close_file;
+    failed = os_file_sync(writer->file);
+    if (failed != 0) {
+        code = error_set(error, URN_IO, failed, "cannot sync %s", writer->temporary_name);
+        goto close_file;
+    }
+    failed = os_file_drop_cache(writer->file);
+    if (failed != 0) {
+        code = error_set(error, URN_IO, failed, "cannot read %s back past the cache",
+                         writer->temporary_name);
+        goto close_file;
+    }
+    code = encode_through(writer, compare_block, error);
+close_file:
+    os_file_close(writer->file);
+    writer->file = NULL;
+    return code;
+}
+
+/* S4 and S5. What a failed sync of the directory leaves is uncertain for good, so the name goes. */
+static enum urn_code put_into_place(struct snapshot_writer *writer, struct urn_error *error)
+{
+    int failed = os_rename(writer->dir, writer->temporary_name, writer->name);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot rename %s to %s", writer->temporary_name,
+                         writer->name);
+    failed = os_dir_sync(writer->dir);
+    if (failed != 0) {
+        error_set(error, URN_IO, failed, "cannot sync the directory of %s", writer->name);
+        (void)os_remove(writer->dir, writer->name);
+        return error->code;
+    }
+    return URN_OK;
+}
+
+static enum urn_code refuse_existing(struct os_dir *dir, const char *name, struct urn_error *error)
+{
+    struct os_file *file = NULL;
+    int failed = os_file_open(dir, name, OS_READ, &file);
+    if (failed == ENOENT)
+        return URN_OK;
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot open %s", name);
+    os_file_close(file);
+    return error_set(error, URN_EXISTS, 0, "there is a %s already", name);
+}
+
+enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
+                                  const struct wal_geometry *geometry, uint32_t serial,
+                                  struct urn_error *error)
+{
+    struct snapshot_writer writer = {.dir = dir, .state = state, .geometry = geometry};
+    data_dir_snapshot_name(writer.name, state->tail.lsn, serial);
+    snprintf(writer.temporary_name, sizeof writer.temporary_name, "%s" DATA_DIR_TEMPORARY,
+             writer.name);
+    enum urn_code code = refuse_existing(dir, writer.name, error);
+    if (code != URN_OK)
+        return code;
+    uint8_t *blocks = aligned_alloc(OS_PAGE_BYTES, 2 * (size_t)SNAPSHOT_BLOCK_BYTES);
+    if (blocks == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory to write %s", writer.name);
+    writer.block = blocks;
+    writer.read_back = blocks + SNAPSHOT_BLOCK_BYTES;
+    code = write_temporary(&writer, error);
+    if (code == URN_OK)
+        code = put_into_place(&writer, error);
+    if (code != URN_OK)
+        (void)os_remove(dir, writer.temporary_name); /* the first error is the one to tell */
+    free(blocks);
+    return code;
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+struct snapshot_reader {
+    struct os_file *file;
+    const char *name;
+    uint64_t offset;
+};
+
+static enum urn_code read_bytes(void *context, uint8_t *to, uint32_t length_bytes,
+                                struct urn_error *error)
+{
+    struct snapshot_reader *reader = context;
+    enum urn_code code =
+        file_read_exact(reader->file, reader->name, to, length_bytes, reader->offset, error);
+    reader->offset += length_bytes;
+    return code;
+}
+
+static enum urn_code load_open_file(struct snapshot_reader *reader,
+                                    const struct state_bounds *bounds, struct state *state,
+                                    struct wal_geometry *geometry, struct urn_error *error)
+{
+    uint64_t size_bytes = 0;
+    int failed = os_file_size(reader->file, &size_bytes);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot find its size");
+    uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
+    if (block == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory to read it");
+    enum urn_code code =
+        snapshot_decode(size_bytes, bounds, read_bytes, reader, block, state, geometry, error);
+    free(block);
+    return code;
+}
+
+enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
+                                 const struct state_bounds *bounds, struct state *state,
+                                 struct wal_geometry *geometry, struct urn_error *error)
+{
+    *state = (struct state){0};
+    char file_name[DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(file_name, name.lsn, name.serial);
+    struct snapshot_reader reader = {.name = file_name};
+    int failed = os_file_open(dir, file_name, OS_READ, &reader.file);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot open %s", file_name);
+    enum urn_code code = load_open_file(&reader, bounds, state, geometry, error);
+    os_file_close(reader.file);
+    if (code == URN_OK && state->tail.lsn != name.lsn) {
+        code = error_set(error, URN_DAMAGED, 0, "its content is of LSN %" PRIu64, state->tail.lsn);
+        state_free(state);
+        *state = (struct state){0};
+    }
+    return code == URN_OK ? code : error_prefix(error, "%s: ", file_name);
+}
+
+/* ---- listing --------------------------------------------------------------------------------- */
+
+struct name_list {
+    struct snapshot_name *names;
+    uint32_t count, room;
+};
+
+static int list_visit(void *context, const char *name)
+{
+    struct name_list *list = context;
+    struct snapshot_name found;
+    if (!data_dir_parse_snapshot_name(name, &found.lsn, &found.serial))
+        return 0;
+    if (list->count == list->room) {
+        uint32_t room = list->room == 0 ? 8 : 2 * list->room;
+        struct snapshot_name *names = realloc(list->names, room * sizeof *names);
+        if (names == NULL)
+            return ENOMEM;
+        list->names = names;
+        list->room = room;
+    }
+    list->names[list->count++] = found;
+    return 0;
+}
+
+static int compare_newest_first(const void *left, const void *right)
+{
+    const struct snapshot_name *a = left;
+    const struct snapshot_name *b = right;
+    if (a->lsn != b->lsn)
+        return a->lsn > b->lsn ? -1 : 1;
+    if (a->serial != b->serial)
+        return a->serial > b->serial ? -1 : 1;
+    return 0;
+}
+
+enum urn_code snapshot_file_list(struct os_dir *dir, struct snapshot_name **names, uint32_t *count,
+                                 struct urn_error *error)
+{
+    *names = NULL;
+    *count = 0;
+    struct name_list list = {0};
+    int failed = os_dir_list(dir, list_visit, &list);
+    if (failed != 0) {
+        free(list.names);
+        if (failed == ENOMEM)
+            return error_set(error, URN_NOMEMORY, failed, "cannot list the snapshots");
+        return error_set(error, URN_IO, failed, "cannot list the snapshots");
+    }
+    if (list.count > 0)
+        qsort(list.names, list.count, sizeof *list.names, compare_newest_first);
+    *names = list.names;
+    *count = list.count;
+    return URN_OK;
+}

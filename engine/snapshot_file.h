@@ -1,7 +1,10 @@
 /* snapshot_file.h: snapshots on disk: written, verified, listed, loaded.
  *
- * A snapshot counts only when it was written under a temporary name, synced, read back past the page
- * cache and verified, renamed, and its directory synced; in this order (S1 to S5).
+ * A snapshot counts only when these steps were taken, in this order:
+ *     S1  written under its temporary name (its own with ".tmp" behind; a leftover is removed
+ * first) S2  synced S3  dropped from the page cache, read back and found to be what the state
+ * encodes to S4  renamed S5  its directory synced The caller has made the log durable up to the
+ * snapshot's LSN before.
  */
 #ifndef URN_ENGINE_SNAPSHOT_FILE_H
 #define URN_ENGINE_SNAPSHOT_FILE_H
@@ -15,19 +18,24 @@ struct snapshot_name {
 };
 
 /* Writes the state as the snapshot (state->tail.lsn, serial), steps S1 to S5, with plain writes.
- * Errors: URN_IO (ENOSPC among them), URN_DAMAGED when what was read back is not what was written;
- * the temporary file is removed where that is possible. */
+ * The state must not change meanwhile. Takes 128 KiB of memory. Blocks. Errors: URN_IO (ENOSPC
+ * among them), URN_EXISTS (a snapshot of this name; it is not touched), URN_DAMAGED when what was
+ * read back is not what was written, URN_NOMEMORY; the file is removed where that is possible, and
+ * if S5 fails under its final name too. */
 enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
                                   const struct wal_geometry *geometry, uint32_t serial,
                                   struct urn_error *error);
 
-/* Loads and verifies one snapshot. *geometry is what the file says. */
+/* Loads and verifies one snapshot: the file's content, and that it is of the LSN in its name.
+ * *geometry is what the file says; *state is the caller's to state_free(), and holds nothing after
+ * an error. Errors: those of snapshot_decode, URN_IO, all with the file's name in front. Blocks. */
 enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
                                  const struct state_bounds *bounds, struct state *state,
                                  struct wal_geometry *geometry, struct urn_error *error);
 
 /* The finished snapshots of a directory, newest (highest LSN, then serial) first; *names is the
- * caller's to free(). Temporary names are not listed. Errors: URN_IO, URN_NOMEMORY. */
+ * caller's to free(), NULL when there are none. Temporary names are not listed. Errors: URN_IO,
+ * URN_NOMEMORY. */
 enum urn_code snapshot_file_list(struct os_dir *dir, struct snapshot_name **names, uint32_t *count,
                                  struct urn_error *error);
 
