@@ -151,12 +151,10 @@ enum urn_code yaml_reader_next(struct yaml_reader *reader, struct yaml_value *va
     case YAML_MAPPING_START_EVENT:
         value->kind = YAML_MAPPING;
         break;
-    case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-    case YAML_DOCUMENT_END_EVENT:
-        break;
     default:
-        CHECK(false && "an event that cannot stand inside a document");
+        CHECK(event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT ||
+              event->type == YAML_DOCUMENT_END_EVENT);
+        break;
     }
     return URN_OK;
 }
