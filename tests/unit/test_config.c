@@ -570,7 +570,7 @@ static void the_engine_refuses_with_a_place(void **state)
     const struct folder *folder = *state;
     struct config config;
     struct urn_error error;
-    assert_int_equal(load(folder, "data_dir: a\nwal: {segment_size: 3MiB}\n", &config, &error),
+    assert_int_equal(load(folder, "data_dir: a\nwal: {segment_size: 3000000B}\n", &config, &error),
                      URN_CONFIG);
     char start[128];
     snprintf(start, sizeof start, "%s:2:7: ", folder->file);
