@@ -1,0 +1,479 @@
+/* test_messages.c: parameters to calls, finished requests to replies, and the sizes of those.
+ *
+ * Replies are decoded by msgpack-c and compared as text, in the notation of docs/protocol.md.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <msgpack.h>
+
+#include "engine/pool.h"
+#include "proto/messages.h"
+
+static const struct message_limits limits = {
+    .max_batch = 1000, .max_items = 500, .max_pools = 8, .max_reply_bytes = 100000};
+
+/* ---- calls ------------------------------------------------------------------------------- */
+
+/* Reads a call of which the method and the parameters (an array) are given as bytes. */
+static enum urn_code read_call(const struct message_limits *within, const char *method,
+                               const char *parameters, size_t length, struct message_call *call,
+                               struct urn_error *error)
+{
+    static uint8_t message[512]; /* the call points into it */
+    struct rpc_writer writer;
+    struct rpc_request request;
+    rpc_writer_begin(&writer, message, sizeof message);
+    rpc_write_array(&writer, 4);
+    rpc_write_uint(&writer, 0);
+    rpc_write_uint(&writer, 9);
+    rpc_write_cstr(&writer, method);
+    assert_true(rpc_writer_room(&writer, length));
+    memcpy(writer.next, parameters, length);
+    writer.next += length;
+    struct rpc_scan scan;
+    struct rpc_bounds bounds = {RPC_SERVER, sizeof message, 16};
+    rpc_scan_begin(&scan);
+    assert_int_equal(rpc_scan(&scan, &bounds, message, rpc_written_bytes(&writer)), RPC_COMPLETE);
+    assert_int_equal(rpc_request_read(message, rpc_written_bytes(&writer), &request, error),
+                     URN_OK);
+    return message_read_call(&request, within, call, error);
+}
+
+#define READ(method, parameters, call, error)                                                      \
+    read_call(&limits, method, parameters, sizeof(parameters) - 1, call, error)
+
+static void draw_takes_pool_count_and_options(void **state)
+{
+    (void)state;
+    struct message_call call;
+    struct urn_error error;
+    assert_int_equal(READ("draw", "\x92\xa4main\x01", &call, &error), URN_OK);
+    assert_int_equal(call.method, RPC_DRAW);
+    assert_true(rpc_text_is(call.pool, "main"));
+    assert_int_equal(call.count, 1);
+    assert_int_equal(call.as, MESSAGE_AS_NAMES);
+    assert_false(call.all);
+    assert_int_equal(READ("draw",
+                          "\x93\xc4\4main\xcd\x03\xe8\x82\xa2"
+                          "as\xa5tally\xa3"
+                          "all\xc3",
+                          &call, &error),
+                     URN_OK);
+    assert_true(rpc_text_is(call.pool, "main"));
+    assert_int_equal(call.count, 1000);
+    assert_int_equal(call.as, MESSAGE_AS_TALLY);
+    assert_true(call.all);
+    struct urn_request request = {.op = URN_POOLS};
+    message_fill_request(&call, &request);
+    assert_int_equal(request.op, URN_DRAW);
+    assert_int_equal(request.count, 1000);
+    assert_true(request.draw_all);
+    assert_memory_equal(request.pool_name, "main", 4);
+    assert_int_equal(request.pool_name_bytes, 4);
+}
+
+static void pages_have_defaults_and_no_more_items_than_there_can_be(void **state)
+{
+    (void)state;
+    struct message_call call;
+    struct urn_error error;
+    assert_int_equal(READ("state", "\x91\xa4main", &call, &error), URN_OK);
+    assert_int_equal(call.offset, 0);
+    assert_int_equal(call.limit, 500); /* the default is 1000, but there cannot be so many items */
+    assert_int_equal(
+        READ("catalog", "\x92\xa4main\x82\xa6offset\xcd\x01\x00\xa5limit\x03", &call, &error),
+        URN_OK);
+    assert_int_equal(call.method, RPC_CATALOG);
+    assert_int_equal(call.offset, 256);
+    assert_int_equal(call.limit, 3);
+    struct urn_request request = {.op = URN_POOLS};
+    message_fill_request(&call, &request);
+    assert_int_equal(request.op, URN_CATALOG);
+    assert_int_equal(request.offset, 256);
+    assert_int_equal(request.limit, 3);
+    assert_int_equal(READ("pools", "\x90", &call, &error), URN_OK);
+    assert_int_equal(call.limit, 8);
+}
+
+#define CASE(method, parameters, code, text)                                                       \
+    {                                                                                              \
+        method, parameters, sizeof(parameters) - 1, code, text                                     \
+    }
+#define NAME64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static void a_wrong_call_is_refused_with_its_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *parameters;
+        size_t length;
+        enum urn_code code;
+        const char *text;
+    } cases[] = {
+        CASE("drow", "\x90", URN_NOMETHOD,
+             "no method is called \"drow\"; there are \"ping\", \"draw\", \"state\", \"catalog\", "
+             "\"pools\" and \"info\""),
+        CASE("ping", "\x91\x01", URN_BADARG, "ping takes no parameters, got 1"),
+        CASE("draw", "\x90", URN_BADARG, "parameter 1 (pool) is missing"),
+        CASE("draw", "\x91\xa4main", URN_BADARG, "parameter 2 (count) is missing"),
+        CASE("draw", "\x92\xa4main\x00", URN_BADARG,
+             "parameter 2 (count): expected an integer from 1 to 1000, got 0"),
+        CASE("draw", "\x92\xa4main\xff", URN_BADARG,
+             "parameter 2 (count): expected an integer from 1 to 1000, got -1"),
+        CASE("draw", "\x92\xa4main\xcd\x03\xe9", URN_BADARG,
+             "parameter 2 (count): expected an integer from 1 to 1000, got 1001"),
+        CASE("draw", "\x92\xa4main\xa1\x31", URN_BADARG,
+             "parameter 2 (count): expected an integer from 1 to 1000, got a string"),
+        CASE("draw", "\x92\x01\x01", URN_BADARG, "parameter 1 (pool): expected a string, got 1"),
+        CASE("draw", "\x93\xa4main\x01\x05", URN_BADARG,
+             "parameter 3 (options): expected a map of options, got 5"),
+        CASE("draw", "\x94\xa4main\x01\x80\x01", URN_BADARG,
+             "draw takes at most 3 parameters, got 4"),
+        CASE("draw", "\x93\xa4main\x01\x81\xa1k\x01", URN_BADARG,
+             "no option is called \"k\"; there are \"as\" and \"all\""),
+        CASE("draw", "\x92\xa0\x01", URN_NOPOOL, "no pool is called \"\""),
+        CASE("draw", "\x92\xd9\x41" NAME64 "4\x01", URN_NOPOOL,
+             "no pool is called \"" NAME64 "...\""),
+        CASE("state", "\x92\xa4main\x81\xa5limit\xff", URN_BADARG,
+             "option \"limit\": expected an integer from 0 to 4294967295, got -1"),
+        CASE("state", "\x93\xa4main\x80\x80", URN_BADARG,
+             "state takes at most 2 parameters, got 3"),
+        CASE("pools", "\x91\xc0", URN_BADARG, "pools takes no parameters, got 1"),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct message_call call;
+        struct urn_error error = {.code = URN_OK};
+        assert_int_equal(read_call(&limits, cases[i].method, cases[i].parameters, cases[i].length,
+                                   &call, &error),
+                         cases[i].code);
+        assert_string_equal(error.text, cases[i].text);
+    }
+}
+
+static void too_long_a_reply_is_refused_and_what_fits_is_told(void **state)
+{
+    (void)state;
+    struct message_limits narrow = limits;
+    struct message_call call;
+    struct urn_error error;
+    narrow.max_reply_bytes = 20000;
+    assert_int_equal(read_call(&narrow, "draw", "\x92\xa4main\xcd\x03\xe8", 9, &call, &error),
+                     URN_TOOBIG);
+    unsigned fits = 0;
+    const char *told = strstr(error.text, "ask for at most ");
+    assert_non_null(told);
+    assert_int_equal(sscanf(told, "ask for at most %u", &fits), 1);
+    assert_in_range(fits, 250, 310);
+    call = (struct message_call){.method = RPC_DRAW, .count = fits};
+    assert_true(message_reply_bytes_max(&call, &narrow) <= narrow.max_reply_bytes);
+    call.count++;
+    assert_true(message_reply_bytes_max(&call, &narrow) > narrow.max_reply_bytes);
+    /* The same draws fit as a tally or as indexes. */
+    assert_int_equal(read_call(&narrow, "draw",
+                               "\x93\xa4main\xcd\x03\xe8\x81\xa2"
+                               "as\xa7indexes",
+                               21, &call, &error),
+                     URN_OK);
+}
+
+/* ---- replies ----------------------------------------------------------------------------- */
+
+/* Three items whose names are as long as names get, so that sizes are tested too. */
+#define ITEMS 3
+
+static struct urn_pool *make_pool(void)
+{
+    struct urn_pool *pool;
+    struct urn_error error;
+    char item_id[URN_NAME_BYTES_MAX];
+    assert_int_equal(pool_make(0, NAME64, 64, ITEMS, &pool, &error), URN_OK);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        memset(item_id, (int)('a' + i), sizeof item_id);
+        assert_int_equal(pool_add(pool, item_id, sizeof item_id, URN_UNLIMITED, 1, 0, &error),
+                         URN_OK);
+    }
+    return pool;
+}
+
+/* Writes a reply into a buffer of exactly the size promised, and decodes it. Long names are
+ * shortened to their first letter and a +. */
+static void reply_text(const struct message_call *call, struct urn_request *done, char *text,
+                       size_t text_bytes)
+{
+    uint64_t bound = message_reply_bytes_max(call, &limits);
+    uint8_t *buffer = malloc(bound);
+    struct rpc_writer writer;
+    rpc_writer_begin(&writer, buffer, bound);
+    message_write_reply(&writer, 5, call, done);
+    assert_false(writer.overflow);
+    msgpack_unpacked unpacked;
+    msgpack_unpacked_init(&unpacked);
+    size_t end = 0;
+    assert_int_equal(
+        msgpack_unpack_next(&unpacked, (const char *)buffer, rpc_written_bytes(&writer), &end),
+        MSGPACK_UNPACK_SUCCESS);
+    assert_int_equal(end, rpc_written_bytes(&writer));
+    char *full = calloc(1, 16384);
+    assert_true(msgpack_object_print_buffer(full, 16384, unpacked.data) > 0);
+    size_t used = 0;
+    for (const char *from = full; *from != '\0' && used + 2 < text_bytes;) {
+        size_t run = strspn(from, (const char[]){*from, '\0'});
+        text[used++] = *from;
+        if (run >= 32)
+            text[used++] = '+';
+        from += run >= 32 ? run : 1;
+    }
+    text[used] = '\0';
+    free(full);
+    msgpack_unpacked_destroy(&unpacked);
+    free(buffer);
+}
+
+static void draws_are_told_in_three_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        enum message_as as;
+        const char *text;
+    } cases[] = {
+        {MESSAGE_AS_NAMES, "[1, 5, nil, [9007199254740991, [\"c+\", \"a+\", \"c+\", nil], 1, "
+                           "9007199254740991, false]]"},
+        {MESSAGE_AS_INDEXES,
+         "[1, 5, nil, [9007199254740991, [2, 0, 2, nil], 1, 9007199254740991, false]]"},
+        {MESSAGE_AS_TALLY, "[1, 5, nil, [9007199254740991, {\"a+\"=>1, \"c+\"=>2}, 1, "
+                           "9007199254740991, false]]"},
+    };
+    struct urn_pool *pool = make_pool();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[500];
+        uint32_t outcomes[] = {2, 0, 2, URN_FAILED_DRAW};
+        struct message_call call = {.method = RPC_DRAW, .count = 4, .as = cases[i].as};
+        struct urn_request done = {.op = URN_DRAW,
+                                   .pool = pool,
+                                   .count = 4,
+                                   .outcomes = outcomes,
+                                   .failed = 1,
+                                   .first_request_id = URN_NUMBER_MAX,
+                                   .odds_version = URN_NUMBER_MAX};
+        reply_text(&call, &done, text, sizeof text);
+        assert_string_equal(text, cases[i].text);
+    }
+    pool_free(pool);
+}
+
+static void a_tally_counts_every_draw_once(void **state)
+{
+    (void)state;
+    struct urn_pool *pool;
+    struct urn_error error;
+    enum { KINDS = 300, DRAWS = 1000 };
+    assert_int_equal(pool_make(0, "many", 4, KINDS, &pool, &error), URN_OK);
+    for (uint32_t i = 0; i < KINDS; i++) {
+        char item_id[16];
+        int length = snprintf(item_id, sizeof item_id, "%03u", i);
+        assert_int_equal(pool_add(pool, item_id, (uint32_t)length, URN_UNLIMITED, 1, 0, &error),
+                         URN_OK);
+    }
+    uint32_t outcomes[DRAWS];
+    uint32_t expected[KINDS] = {0};
+    uint32_t succeeded = 0;
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        uint32_t index = i * 7919u % 401;
+        outcomes[i] = index < KINDS ? index : URN_FAILED_DRAW;
+        succeeded += index < KINDS;
+        expected[index < KINDS ? index : 0] += index < KINDS;
+    }
+    struct message_call call = {.method = RPC_DRAW, .count = DRAWS, .as = MESSAGE_AS_TALLY};
+    struct urn_request done = {.op = URN_DRAW,
+                               .pool = pool,
+                               .count = DRAWS,
+                               .outcomes = outcomes,
+                               .failed = DRAWS - succeeded};
+    uint8_t *buffer = malloc(message_reply_bytes_max(&call, &limits));
+    struct rpc_writer writer;
+    rpc_writer_begin(&writer, buffer, message_reply_bytes_max(&call, &limits));
+    message_write_reply(&writer, 0, &call, &done);
+    assert_false(writer.overflow);
+    msgpack_unpacked unpacked;
+    msgpack_unpacked_init(&unpacked);
+    assert_int_equal(
+        msgpack_unpack_next(&unpacked, (const char *)buffer, rpc_written_bytes(&writer), NULL),
+        MSGPACK_UNPACK_SUCCESS);
+    msgpack_object_map tally = unpacked.data.via.array.ptr[3].via.array.ptr[1].via.map;
+    uint32_t at = 0;
+    for (uint32_t index = 0; index < KINDS; index++) {
+        if (expected[index] == 0)
+            continue;
+        assert_true(at < tally.size);
+        char item_id[16];
+        snprintf(item_id, sizeof item_id, "%03u", index);
+        assert_memory_equal(tally.ptr[at].key.via.str.ptr, item_id, 3);
+        assert_int_equal(tally.ptr[at].val.via.u64, expected[index]);
+        at++;
+    }
+    assert_int_equal(at, tally.size);
+    msgpack_unpacked_destroy(&unpacked);
+    free(buffer);
+    pool_free(pool);
+}
+
+static void looking_is_told_whole_and_within_its_bound(void **state)
+{
+    (void)state;
+    char text[2000];
+    struct urn_text long_name = {NAME64, 64};
+    struct urn_item items[] = {
+        {long_name, UINT32_MAX, URN_UNLIMITED, URN_NUMBER_MAX, URN_NUMBER_MAX},
+        {long_name, 1, (int64_t)URN_NUMBER_MAX, 0, 0}};
+    struct urn_text names[] = {long_name, long_name, {"x", 1}};
+    struct message_call call = {.method = RPC_STATE, .limit = 2};
+    struct urn_request done = {.op = URN_STATE,
+                               .pool_name = NAME64,
+                               .pool_name_bytes = 64,
+                               .items = items,
+                               .names = names,
+                               .returned = 2,
+                               .total = UINT32_MAX,
+                               .open = true,
+                               .odds_version = URN_NUMBER_MAX,
+                               .last_request_id = URN_NUMBER_MAX,
+                               .lsn = URN_NUMBER_MAX};
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(
+        text, "[1, 5, nil, {\"pool\"=>\"" NAME64
+              "\", \"open\"=>true, \"odds_version\"=>9007199254740991, "
+              "\"last_request_id\"=>9007199254740991, \"lsn\"=>9007199254740991, "
+              "\"total\"=>4294967295, \"items\"=>[{\"item_id\"=>\"" NAME64
+              "\", \"index\"=>4294967295, \"quantity\"=>-1, \"probability\"=>9007199254740991, "
+              "\"drawn\"=>9007199254740991}, {\"item_id\"=>\"" NAME64
+              "\", \"index\"=>1, \"quantity\"=>9007199254740991, \"probability\"=>0, "
+              "\"drawn\"=>0}]}]");
+    call = (struct message_call){.method = RPC_CATALOG, .limit = 3};
+    done.op = URN_CATALOG;
+    done.returned = 3;
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(text, "[1, 5, nil, [9007199254740991, 4294967295, [\"" NAME64
+                              "\", \"" NAME64 "\", \"x\"]]]");
+    call = (struct message_call){.method = RPC_POOLS, .limit = 3};
+    done.op = URN_POOLS;
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(text, "[1, 5, nil, [\"" NAME64 "\", \"" NAME64 "\", \"x\"]]");
+}
+
+static void no_reply_outgrows_its_bound(void **state)
+{
+    (void)state;
+    /* Everything as long as it gets, and the bound not much longer: at most the array headers that
+     * could have been longer. */
+    enum { MANY = 500 };
+    struct urn_text long_name = {NAME64, 64};
+    static struct urn_item items[MANY];
+    static struct urn_text names[MANY];
+    for (uint32_t i = 0; i < MANY; i++) {
+        names[i] = long_name;
+        items[i] = (struct urn_item){long_name, UINT32_MAX, (int64_t)URN_NUMBER_MAX, URN_NUMBER_MAX,
+                                     URN_NUMBER_MAX};
+    }
+    static const struct {
+        enum rpc_method method;
+        enum urn_op op;
+        uint32_t slack;
+    } cases[] = {{RPC_STATE, URN_STATE, 20 + MANY * 4},
+                 {RPC_CATALOG, URN_CATALOG, 20},
+                 {RPC_POOLS, URN_POOLS, 20}};
+    for (size_t i = 0; i < 3; i++) {
+        struct message_call call = {.method = cases[i].method, .limit = MANY};
+        struct urn_request done = {.op = cases[i].op,
+                                   .pool_name = NAME64,
+                                   .pool_name_bytes = 64,
+                                   .items = items,
+                                   .names = names,
+                                   .returned = MANY,
+                                   .total = UINT32_MAX,
+                                   .odds_version = URN_NUMBER_MAX,
+                                   .last_request_id = URN_NUMBER_MAX,
+                                   .lsn = URN_NUMBER_MAX};
+        uint64_t bound = message_reply_bytes_max(&call, &limits);
+        uint8_t *buffer = malloc(bound);
+        struct rpc_writer writer;
+        rpc_writer_begin(&writer, buffer, bound);
+        message_write_reply(&writer, UINT32_MAX, &call, &done);
+        assert_false(writer.overflow);
+        assert_in_range(rpc_written_bytes(&writer), bound - cases[i].slack, bound);
+        free(buffer);
+    }
+}
+
+static void a_failure_is_told_with_the_pools_name(void **state)
+{
+    (void)state;
+    static const struct {
+        enum urn_code code;
+        const char *text;
+    } cases[] = {
+        {URN_NOPOOL, "[1, 5, \"NOPOOL no pool is called \"main\"\", nil]"},
+        {URN_NOSTOCK, "[1, 5, \"NOSTOCK not all of 10 draws could succeed, so none was made; pool "
+                      "\"main\"\", nil]"},
+        {URN_CLOSED, "[1, 5, \"CLOSED closed for draws: pool \"main\"\", nil]"},
+        {URN_BUSY, "[1, 5, \"BUSY a queue or the log has no room for this request now\", nil]"},
+        {URN_INDOUBT, "[1, 5, \"INDOUBT the log failed while the request was under way\", nil]"},
+    };
+    struct message_call call = {.method = RPC_DRAW, .count = 1};
+    struct urn_request done = {
+        .op = URN_DRAW, .pool_name = "main", .pool_name_bytes = 4, .count = 10};
+    char text[500];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        done.code = cases[i].code;
+        reply_text(&call, &done, text, sizeof text);
+        assert_string_equal(text, cases[i].text);
+    }
+    /* The longest there is: a name of which every byte is escaped. */
+    char name[URN_NAME_BYTES_MAX];
+    memset(name, '\xff', sizeof name);
+    done.pool_name = name;
+    done.pool_name_bytes = sizeof name;
+    for (int code = 1; code < URN_CODE_COUNT; code++) {
+        uint8_t buffer[MESSAGE_ERROR_REPLY_BYTES_MAX];
+        struct rpc_writer writer;
+        done.code = (enum urn_code)code;
+        rpc_writer_begin(&writer, buffer, sizeof buffer);
+        message_write_reply(&writer, UINT32_MAX, &call, &done);
+        assert_false(writer.overflow);
+    }
+}
+
+static void ping_is_answered_with_pong(void **state)
+{
+    (void)state;
+    uint8_t buffer[32];
+    struct rpc_writer writer;
+    rpc_writer_begin(&writer, buffer, sizeof buffer);
+    message_write_pong(&writer, 7);
+    assert_int_equal(rpc_written_bytes(&writer), 9);
+    assert_memory_equal(buffer, "\x94\x01\x07\xc0\xa4pong", 9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draw_takes_pool_count_and_options),
+        cmocka_unit_test(pages_have_defaults_and_no_more_items_than_there_can_be),
+        cmocka_unit_test(a_wrong_call_is_refused_with_its_reason),
+        cmocka_unit_test(too_long_a_reply_is_refused_and_what_fits_is_told),
+        cmocka_unit_test(draws_are_told_in_three_forms),
+        cmocka_unit_test(a_tally_counts_every_draw_once),
+        cmocka_unit_test(looking_is_told_whole_and_within_its_bound),
+        cmocka_unit_test(no_reply_outgrows_its_bound),
+        cmocka_unit_test(a_failure_is_told_with_the_pools_name),
+        cmocka_unit_test(ping_is_answered_with_pong),
+    };
+    return cmocka_run_group_tests_name("messages", tests, NULL, NULL);
+}
