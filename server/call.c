@@ -1,0 +1,64 @@
+/* call.c: see call.h. */
+#include "server/call.h"
+
+#include "engine/bytes.h"
+#include "engine/check.h"
+
+#define RESULT_ALIGN_BYTES 8u
+
+static uint64_t result_offset(uint64_t reply_bytes)
+{
+    return round_up_u64(offsetof(struct call, reply) + reply_bytes, RESULT_ALIGN_BYTES);
+}
+
+bool call_is_too_big(const struct server *server, uint64_t reply_bytes, uint64_t result_bytes)
+{
+    return result_offset(reply_bytes) + result_bytes > budget_loan_bytes_max(server->replies);
+}
+
+struct call *call_borrow(struct server *server, struct connection *connection, uint32_t msgid,
+                         uint64_t reply_bytes, uint64_t result_bytes, void **results)
+{
+    CHECK(connection->magic == CONNECTION_MAGIC);
+    if (!link_is_alone(&server->want_reply_room) && !server->resuming)
+        return NULL; /* others came first */
+    uint64_t offset = result_offset(reply_bytes);
+    uint8_t *loan = budget_borrow(server->replies, offset + result_bytes);
+    if (loan == NULL)
+        return NULL;
+    struct call *call = (struct call *)(void *)loan;
+    *call = (struct call){
+        .magic = CALL_MAGIC,
+        .msgid = msgid,
+        .connection = connection,
+        .arrived_ns = server->now_ns,
+        .reply_room_bytes = reply_bytes,
+    };
+    connection->inflight++;
+    *results = loan + offset;
+    return call;
+}
+
+void call_write_begin(struct call *call, struct rpc_writer *writer)
+{
+    CHECK(call->magic == CALL_MAGIC);
+    rpc_writer_begin(writer, call->reply, call->reply_room_bytes);
+}
+
+void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer)
+{
+    CHECK(!writer->overflow); /* the worst case was borrowed */
+    call->reply_bytes = rpc_written_bytes(writer);
+    CHECK(call->reply_bytes > 0 && call->reply_bytes <= call->reply_room_bytes);
+    budget_shrink(server->replies, call, offsetof(struct call, reply) + call->reply_bytes);
+    connection_queue_reply(server, call->connection, call);
+}
+
+void call_return(struct server *server, struct call *call)
+{
+    CHECK(call->magic == CALL_MAGIC);
+    CHECK(call->connection->inflight > 0);
+    call->connection->inflight--;
+    call->magic = 0;
+    budget_return(server->replies, call);
+}

@@ -1,0 +1,50 @@
+/* call.h: one request under way, from its admission until its reply has been written.
+ *
+ * It lives in one loan of the reply budget, which is borrowed whole before the request is admitted
+ * and holds all that the request will need:
+ *
+ *     | struct call | reply: asked.reply_bytes_max | result: outcomes, items or names |
+ *
+ * When the reply's bytes are made, the loan is cut behind them; when they have been written, it is
+ * returned.
+ */
+#ifndef URN_SERVER_CALL_H
+#define URN_SERVER_CALL_H
+
+#include "server/connection.h"
+
+#define CALL_MAGIC 0x43414c4cu
+
+struct call {
+    uint32_t magic;
+    uint32_t msgid;
+    struct connection *connection;
+    struct call *next; /* in the connection's queue of replies */
+    uint64_t arrived_ns;
+    uint64_t reply_room_bytes; /* borrowed for the reply */
+    uint64_t reply_bytes;      /* made */
+    struct message_call asked;
+    struct urn_request request; /* what the engine gets */
+    char pool_name[URN_NAME_BYTES_MAX];
+    uint8_t reply[];
+};
+
+/* Borrows a call on a connection, with room for a reply and for result_bytes of results; NULL when
+ * the budget cannot lend so much now, or when others wait for it (the connection then has to). On
+ * success *results is where they go, aligned to 8 bytes. */
+struct call *call_borrow(struct server *server, struct connection *connection, uint32_t msgid,
+                         uint64_t reply_bytes, uint64_t result_bytes, void **results);
+
+/* Loans of this size are never lent, whatever is returned. */
+bool call_is_too_big(const struct server *server, uint64_t reply_bytes, uint64_t result_bytes);
+
+/* Opens the reply's room for writing. */
+void call_write_begin(struct call *call, struct rpc_writer *writer);
+
+/* The reply has been written: gives back what it did not need and queues it on the connection. */
+void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer);
+
+/* The reply has left, or nobody is there to read it. */
+void call_return(struct server *server, struct call *call);
+
+#endif

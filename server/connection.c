@@ -1,0 +1,473 @@
+/* connection.c: see connection.h. */
+#include "server/connection.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine/check.h"
+#include "server/call.h"
+#include "server/dispatch.h"
+
+#define OWN_INPUT_BYTES  (CONNECTION_BYTES - offsetof(struct connection, own_input))
+#define WRITE_PIECES_MAX 256
+
+_Static_assert(OWN_INPUT_BYTES >= 4096, "a few hundred draws fit a connection's own memory");
+
+/* ---- what it waits for --------------------------------------------------------------------- */
+
+static bool is_reading(const struct connection *connection)
+{
+    return (connection->state == CONNECTION_OPEN && connection->pause == PAUSE_NONE) ||
+           connection->state == CONNECTION_LINGERING;
+}
+
+/* Holds something that others may need, and it is the client's turn to move. */
+static bool may_stall(const struct connection *connection)
+{
+    return connection->blocked || connection->state == CONNECTION_LINGERING ||
+           (is_reading(connection) && connection->input_begin < connection->input_end);
+}
+
+/* Brings what epoll watches and the place among the borrowers in line with the state. moved: the
+ * client has just done what we were waiting for. */
+static void settle(struct server *server, struct connection *connection, bool moved)
+{
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    uint32_t events = (is_reading(connection) ? (uint32_t)EPOLLIN : 0) |
+                      (connection->blocked ? (uint32_t)EPOLLOUT : 0);
+    if (events != connection->events) {
+        struct epoll_event event = {.events = events, .data.ptr = connection};
+        int result = epoll_ctl(server->epoll, EPOLL_CTL_MOD, connection->source.fd, &event);
+        CHECK(result == 0); /* it is in the set: nothing is needed that could lack */
+        connection->events = events;
+    }
+    if (!may_stall(connection)) {
+        list_remove(&connection->borrower);
+    } else if (moved || link_is_alone(&connection->borrower)) {
+        list_remove(&connection->borrower);
+        list_append(&server->borrowers, &connection->borrower);
+        connection->progress_ns = server->now_ns;
+    }
+}
+
+/* ---- input's memory ------------------------------------------------------------------------ */
+
+static void use_own_input(struct connection *connection)
+{
+    connection->input = connection->own_input;
+    connection->input_capacity = OWN_INPUT_BYTES;
+}
+
+static void drop_input(struct server *server, struct connection *connection)
+{
+    if (connection->input != connection->own_input)
+        slab_return(&server->request_buffers, connection->input);
+    use_own_input(connection);
+    connection->input_begin = 0;
+    connection->input_end = 0;
+    connection->message_complete = false;
+    rpc_scan_begin(&connection->scan);
+}
+
+/* Puts what is left, the begin of one message, at the front of the smaller buffer that has room
+ * behind it. */
+static void compact_input(struct server *server, struct connection *connection)
+{
+    uint64_t left = connection->input_end - connection->input_begin;
+    uint8_t *from = connection->input;
+    if (from != connection->own_input && left < OWN_INPUT_BYTES)
+        use_own_input(connection);
+    if (connection->input != from || connection->input_begin > 0)
+        memmove(connection->input, from + connection->input_begin, left);
+    if (connection->input != from)
+        slab_return(&server->request_buffers, from);
+    connection->input_begin = 0;
+    connection->input_end = left;
+}
+
+/* Waits in line; who is just being served keeps its place at the head. */
+static void wait_in_line(struct server *server, struct connection *connection, struct link *line,
+                         enum connection_pause pause)
+{
+    bool at_head = server->resuming && line == &server->want_reply_room;
+    list_append(at_head ? line->next : line, &connection->waiting);
+    connection->pause = pause;
+    server->counters.waits++;
+}
+
+/* The own memory is full of one unfinished message: goes on in a large buffer. */
+static void grow_input(struct server *server, struct connection *connection)
+{
+    CHECK(connection->input == connection->own_input && connection->input_begin == 0);
+    uint8_t *buffer = slab_borrow(&server->request_buffers);
+    if (buffer == NULL) {
+        wait_in_line(server, connection, &server->want_input_room, PAUSE_INPUT_ROOM);
+        return;
+    }
+    memcpy(buffer, connection->input, connection->input_end);
+    connection->input = buffer;
+    connection->input_capacity = server->bounds.max_message_bytes;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+struct connection *connection_open(struct server *server, int fd)
+{
+    struct connection *connection = slab_borrow(&server->connections);
+    if (connection == NULL)
+        return NULL;
+    *connection = (struct connection){
+        .source = {SOURCE_CONNECTION, fd},
+        .magic = CONNECTION_MAGIC,
+        .state = CONNECTION_OPEN,
+        .events = EPOLLIN,
+    };
+    struct epoll_event event = {.events = connection->events, .data.ptr = connection};
+    if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        slab_return(&server->connections, connection);
+        return NULL;
+    }
+    use_own_input(connection);
+    rpc_scan_begin(&connection->scan);
+    link_init(&connection->place);
+    link_init(&connection->unsent);
+    link_init(&connection->waiting);
+    link_init(&connection->borrower);
+    list_append(&server->open, &connection->place);
+    return connection;
+}
+
+void connection_close(struct server *server, struct connection *connection)
+{
+    CHECK(connection->magic == CONNECTION_MAGIC && connection->state != CONNECTION_CLOSED);
+    close(connection->source.fd);
+    connection->source.fd = -1;
+    connection->state = CONNECTION_CLOSED;
+    list_remove(&connection->place);
+    list_remove(&connection->unsent);
+    list_remove(&connection->waiting);
+    list_remove(&connection->borrower);
+    drop_input(server, connection);
+    while (connection->reply_first != NULL) {
+        struct call *call = connection->reply_first;
+        connection->reply_first = call->next;
+        call_return(server, call);
+    }
+    CHECK(connection->inflight == connection->in_engine);
+    if (connection->in_engine == 0)
+        list_append(&server->ended, &connection->place);
+}
+
+void connection_reclaim(struct server *server)
+{
+    while (!link_is_alone(&server->ended)) {
+        struct connection *connection = list_element(server->ended.next, struct connection, place);
+        CHECK(connection->state == CONNECTION_CLOSED && connection->inflight == 0);
+        list_remove(&connection->place);
+        connection->magic = 0;
+        slab_return(&server->connections, connection);
+    }
+}
+
+/* Takes the last step of a connection that reads no more, when its last reply is out. */
+static void end_if_answered(struct server *server, struct connection *connection)
+{
+    if (connection->inflight > 0)
+        return;
+    if (connection->state == CONNECTION_FINISHING) {
+        connection_close(server, connection);
+    } else if (connection->state == CONNECTION_REFUSED) {
+        shutdown(connection->source.fd,
+                 SHUT_WR); /* fails when the client has gone: the read tells */
+        connection->state = CONNECTION_LINGERING;
+    }
+}
+
+void connection_finish(struct server *server, struct connection *connection)
+{
+    if (connection->state == CONNECTION_LINGERING) {
+        connection_close(server, connection);
+        return;
+    }
+    CHECK(connection->state != CONNECTION_CLOSED);
+    connection->state = CONNECTION_FINISHING;
+    list_remove(&connection->waiting);
+    connection->pause = PAUSE_NONE;
+    drop_input(server, connection);
+    end_if_answered(server, connection);
+    settle(server, connection, false);
+}
+
+/* What it sent is not a request: says so to the client, if it can be told, and to the log; answers
+ * what was asked before, and ends. */
+static void refuse(struct server *server, struct connection *connection,
+                   const struct urn_error *error)
+{
+    char peer[CONNECTION_PEER_BYTES];
+    server->counters.bad_requests++;
+    log_line_limited(&server->bad_request_log, server->now_ns, LOG_PRIORITY_WARNING,
+                     "closing the connection from %s: %s", connection_peer(connection, peer),
+                     error->text);
+    connection->state = CONNECTION_REFUSED;
+    if (connection->scan.has_msgid && connection->scan.type == RPC_REQUEST)
+        dispatch_error(server, connection, connection->scan.msgid, error);
+    drop_input(server, connection);
+    end_if_answered(server, connection);
+}
+
+/* ---- bytes in ------------------------------------------------------------------------------ */
+
+/* Makes sure that a whole message stands at input_begin. False: not yet, or never. */
+static bool find_message(struct server *server, struct connection *connection)
+{
+    if (connection->message_complete)
+        return true;
+    struct urn_error error;
+    switch (rpc_scan(&connection->scan, &server->bounds,
+                     connection->input + connection->input_begin,
+                     connection->input_end - connection->input_begin)) {
+    case RPC_COMPLETE:
+        connection->message_complete = true;
+        return true;
+    case RPC_NEED_MORE:
+        return false;
+    case RPC_BAD:
+        error_set(&error, URN_BADREQ, 0, "%s", connection->scan.reason);
+        break;
+    case RPC_TOOBIG:
+        error_set(&error, URN_TOOBIG, 0, "%s", connection->scan.reason);
+        break;
+    }
+    refuse(server, connection, &error);
+    return false;
+}
+
+/* Dispatches every whole message that has arrived, until something says to wait. */
+static void feed(struct server *server, struct connection *connection)
+{
+    connection->pause = PAUSE_NONE;
+    while (connection->state == CONNECTION_OPEN &&
+           connection->input_begin < connection->input_end) {
+        if (connection->inflight >= server->config->limits.max_inflight) {
+            connection->pause = PAUSE_INFLIGHT;
+            return;
+        }
+        if (!find_message(server, connection))
+            break;
+        struct urn_error error;
+        switch (dispatch_message(server, connection, connection->input + connection->input_begin,
+                                 connection->scan.offset, &error)) {
+        case DISPATCH_TAKEN:
+            connection->input_begin += connection->scan.offset;
+            connection->message_complete = false;
+            rpc_scan_begin(&connection->scan);
+            break;
+        case DISPATCH_WAIT:
+            wait_in_line(server, connection, &server->want_reply_room, PAUSE_REPLY_ROOM);
+            return;
+        case DISPATCH_REFUSE:
+            refuse(server, connection, &error);
+            return;
+        }
+    }
+    if (connection->state != CONNECTION_OPEN)
+        return;
+    compact_input(server, connection);
+    if (connection->input_end == connection->input_capacity)
+        grow_input(server, connection);
+}
+
+void connection_resume(struct server *server, struct connection *connection)
+{
+    CHECK(connection->state == CONNECTION_OPEN && connection->pause != PAUSE_NONE);
+    list_remove(&connection->waiting);
+    feed(server, connection);
+    settle(server, connection, true);
+}
+
+/* One read; the level-triggered epoll comes back when there is more. */
+static void receive(struct server *server, struct connection *connection)
+{
+    if (connection->state == CONNECTION_LINGERING)
+        connection->input_end = 0; /* thrown away */
+    CHECK(connection->input_end < connection->input_capacity);
+    ssize_t length = recv(connection->source.fd, connection->input + connection->input_end,
+                          connection->input_capacity - connection->input_end, MSG_DONTWAIT);
+    if (length < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            connection_close(server, connection);
+        return;
+    }
+    if (connection->state == CONNECTION_LINGERING) {
+        connection->input_end = 0;
+        if (length == 0)
+            connection_close(server, connection);
+        return;
+    }
+    if (length == 0) {
+        connection_finish(server, connection);
+        return;
+    }
+    connection->input_end += (uint64_t)length;
+    feed(server, connection);
+    settle(server, connection, !connection->blocked);
+}
+
+void connection_event(struct server *server, struct connection *connection, uint32_t events)
+{
+    CHECK(connection->magic == CONNECTION_MAGIC);
+    if (connection->state == CONNECTION_CLOSED)
+        return; /* by an earlier event of this round */
+    if (events & EPOLLOUT) {
+        connection->blocked = false;
+        if (link_is_alone(&connection->unsent))
+            list_append(&server->unsent, &connection->unsent);
+    }
+    if (is_reading(connection) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+        receive(server, connection);
+    else if (events & (EPOLLHUP | EPOLLERR))
+        connection_close(server, connection); /* nobody is there to read what is still to come */
+}
+
+/* ---- bytes out ----------------------------------------------------------------------------- */
+
+void connection_queue_reply(struct server *server, struct connection *connection, struct call *call)
+{
+    CHECK(connection->state != CONNECTION_CLOSED);
+    call->next = NULL;
+    if (connection->reply_first == NULL)
+        connection->reply_first = call;
+    else
+        connection->reply_last->next = call;
+    connection->reply_last = call;
+    if (link_is_alone(&connection->unsent))
+        list_append(&server->unsent, &connection->unsent);
+}
+
+/* The next replies as pieces for one write; *bytes is their sum. */
+static int gather(const struct connection *connection, struct iovec pieces[WRITE_PIECES_MAX],
+                  uint64_t *bytes)
+{
+    int count = 0;
+    uint64_t skip = connection->reply_sent_bytes;
+    *bytes = 0;
+    for (struct call *call = connection->reply_first; call != NULL && count < WRITE_PIECES_MAX;
+         call = call->next) {
+        CHECK(skip < call->reply_bytes);
+        pieces[count++] = (struct iovec){call->reply + skip, call->reply_bytes - skip};
+        *bytes += call->reply_bytes - skip;
+        skip = 0;
+    }
+    return count;
+}
+
+/* So many bytes have left: returns the calls that are done with. */
+static void count_as_sent(struct server *server, struct connection *connection, uint64_t bytes)
+{
+    while (bytes > 0) {
+        struct call *call = connection->reply_first;
+        CHECK(call != NULL);
+        uint64_t left = call->reply_bytes - connection->reply_sent_bytes;
+        if (bytes < left) {
+            connection->reply_sent_bytes += bytes;
+            return;
+        }
+        bytes -= left;
+        connection->reply_sent_bytes = 0;
+        connection->reply_first = call->next;
+        call_return(server, call);
+    }
+}
+
+/* False: the socket failed. */
+static bool write_replies(struct server *server, struct connection *connection, bool *moved)
+{
+    while (connection->reply_first != NULL && !connection->blocked) {
+        struct iovec pieces[WRITE_PIECES_MAX];
+        uint64_t bytes;
+        int count = gather(connection, pieces, &bytes);
+        const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+        ssize_t sent = sendmsg(connection->source.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno != EAGAIN)
+            return false;
+        if (sent > 0) {
+            count_as_sent(server, connection, (uint64_t)sent);
+            *moved = true;
+        }
+        connection->blocked = sent < 0 || (uint64_t)sent < bytes;
+    }
+    return true;
+}
+
+void connection_flush(struct server *server, struct connection *connection)
+{
+    CHECK(connection->magic == CONNECTION_MAGIC && connection->state != CONNECTION_CLOSED);
+    list_remove(&connection->unsent);
+    bool moved = false;
+    if (!write_replies(server, connection, &moved)) {
+        connection_close(server, connection);
+        return;
+    }
+    if (connection->pause == PAUSE_INFLIGHT &&
+        connection->inflight < server->config->limits.max_inflight)
+        connection_resume(server, connection);
+    end_if_answered(server, connection);
+    settle(server, connection, moved);
+}
+
+/* ---- who does not move --------------------------------------------------------------------- */
+
+void connection_close_stalled(struct server *server)
+{
+    while (!link_is_alone(&server->borrowers)) {
+        struct connection *connection =
+            list_element(server->borrowers.next, struct connection, borrower);
+        if (server->now_ns - connection->progress_ns < SERVER_STALL_NS)
+            return;
+        if (connection->state != CONNECTION_LINGERING) {
+            char peer[CONNECTION_PEER_BYTES];
+            server->counters.connections_stalled++;
+            log_line_limited(&server->stalled_log, server->now_ns, LOG_PRIORITY_WARNING,
+                             "closing the connection from %s: for %llu s it %s",
+                             connection_peer(connection, peer), SERVER_STALL_NS / 1000000000u,
+                             connection->blocked ? "has not read its replies"
+                                                 : "has not sent the rest of a request");
+        }
+        connection_close(server, connection);
+    }
+}
+
+const char *connection_peer(const struct connection *connection, char text[CONNECTION_PEER_BYTES])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (getpeername(connection->source.fd, (struct sockaddr *)&address, &length) != 0) {
+        snprintf(text, CONNECTION_PEER_BYTES, "a client that has gone");
+    } else if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+        snprintf(text, CONNECTION_PEER_BYTES, "%s:%u", host, ntohs(v4->sin_port));
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+        snprintf(text, CONNECTION_PEER_BYTES, "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else {
+        struct ucred credentials = {0};
+        length = sizeof credentials;
+        getsockopt(connection->source.fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+        snprintf(text, CONNECTION_PEER_BYTES, "unix pid %d uid %u", (int)credentials.pid,
+                 (unsigned)credentials.uid);
+    }
+    return text;
+}

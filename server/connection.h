@@ -1,0 +1,102 @@
+/* connection.h: one client: bytes in, messages; replies, bytes out.
+ *
+ *            accept                                      the last reply is out
+ *     (free) ------> OPEN --- end of input, or a stop ---> FINISHING ------> CLOSED
+ *                     |                                                        ^
+ *                     +--- not a request ---> REFUSED ---> LINGERING ----------+
+ *                                       the last reply is out   end of input, or SERVER_STALL_NS
+ *
+ * A failing socket leads from anywhere to CLOSED, which lasts as long as the engine has requests of
+ * the connection. LINGERING: our side is shut and input is thrown away, so that the reply that says
+ * what was wrong is not destroyed by a reset.
+ *
+ * Input is read into the rest of the connection's own memory; a request that does not fit there
+ * borrows a buffer of limits.max_request_bytes and goes on in it. Each byte is scanned once.
+ */
+#ifndef URN_SERVER_CONNECTION_H
+#define URN_SERVER_CONNECTION_H
+
+#include "server/server.h"
+
+#define CONNECTION_MAGIC      0x434f4e4eu
+#define CONNECTION_BYTES      8192u
+#define CONNECTION_PEER_BYTES 96u
+
+enum connection_state {
+    CONNECTION_OPEN,
+    CONNECTION_FINISHING,
+    CONNECTION_REFUSED,
+    CONNECTION_LINGERING,
+    CONNECTION_CLOSED,
+};
+
+/* Why a connection is not read from although it is open. */
+enum connection_pause {
+    PAUSE_NONE,
+    PAUSE_INFLIGHT,   /* limits.max_inflight requests wait for their replies */
+    PAUSE_REPLY_ROOM, /* in want_reply_room */
+    PAUSE_INPUT_ROOM, /* in want_input_room */
+};
+
+struct connection {
+    struct source source;
+    uint32_t magic;
+    enum connection_state state;
+    enum connection_pause pause;
+    uint32_t events; /* what epoll watches */
+    bool blocked;    /* the socket takes no more bytes for now */
+    bool
+        message_complete; /* scan stands at the end of a message that has not been dispatched yet */
+    uint64_t progress_ns; /* when it last moved, while among the borrowers */
+    struct link place;    /* in open or ended */
+    struct link unsent;
+    struct link waiting; /* in want_reply_room or want_input_room */
+    struct link borrower;
+
+    /* Calls: in the engine, and with replies that have not been written whole. */
+    uint32_t in_engine;
+    uint32_t inflight; /* both */
+    struct call *reply_first, *reply_last;
+    uint64_t reply_sent_bytes; /* of the first */
+
+    /* Input: bytes from input_begin to input_end have not been dispatched. */
+    uint8_t *input; /* own_input, or a loan of request_buffers */
+    uint64_t input_capacity, input_begin, input_end;
+    struct rpc_scan scan; /* of the message at input_begin */
+    uint8_t own_input[];
+};
+
+/* Takes a connected, non-blocking socket over. NULL when there are limits.max_connections already:
+ * the socket then stays the caller's. */
+struct connection *connection_open(struct server *server, int fd);
+
+/* epoll has something to say about it. */
+void connection_event(struct server *server, struct connection *connection, uint32_t events);
+
+/* Goes on with what a paused connection has already sent. */
+void connection_resume(struct server *server, struct connection *connection);
+
+/* A reply is ready; connection_flush writes it at the end of the round. */
+void connection_queue_reply(struct server *server, struct connection *connection,
+                            struct call *call);
+
+/* Writes as many replies as the socket takes, many by one call. */
+void connection_flush(struct server *server, struct connection *connection);
+
+/* Reads no more; closes when the last reply is out. */
+void connection_finish(struct server *server, struct connection *connection);
+
+/* Closes at once, whatever is unsent. */
+void connection_close(struct server *server, struct connection *connection);
+
+/* Makes the memory of closed connections free for others. At a round's end: until then events of
+ * the round may still name them. */
+void connection_reclaim(struct server *server);
+
+/* Closes those among the borrowers that have not moved for SERVER_STALL_NS. */
+void connection_close_stalled(struct server *server);
+
+/* The other side, for a log line: "127.0.0.1:40112", "unix pid 4711 uid 1000". */
+const char *connection_peer(const struct connection *connection, char text[CONNECTION_PEER_BYTES]);
+
+#endif

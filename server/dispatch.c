@@ -1,0 +1,130 @@
+/* dispatch.c: see dispatch.h. */
+#include "server/dispatch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "server/call.h"
+#include "server/info.h"
+
+bool dispatch_error(struct server *server, struct connection *connection, uint32_t msgid,
+                    const struct urn_error *error)
+{
+    void *nothing;
+    struct call *call =
+        call_borrow(server, connection, msgid, RPC_ERROR_REPLY_BYTES_MAX, 0, &nothing);
+    if (call == NULL)
+        return false;
+    struct rpc_writer writer;
+    call_write_begin(call, &writer);
+    rpc_write_error(&writer, msgid, error->code, error->text);
+    call_write_end(server, call, &writer);
+    server->counters.error_replies++;
+    return true;
+}
+
+/* ping and info: the network thread knows the answer itself. */
+static bool answer_at_once(struct server *server, struct connection *connection, uint32_t msgid,
+                           const struct message_call *asked)
+{
+    void *nothing;
+    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max, 0, &nothing);
+    if (call == NULL)
+        return false;
+    struct rpc_writer writer;
+    call_write_begin(call, &writer);
+    if (asked->method == RPC_PING)
+        message_write_pong(&writer, msgid);
+    else
+        info_write_reply(&writer, msgid, server);
+    call_write_end(server, call, &writer);
+    return true;
+}
+
+/* The room that the engine's answer to a call takes. */
+static uint64_t result_bytes(const struct message_call *asked)
+{
+    switch (asked->method) {
+    case RPC_DRAW:
+        return (uint64_t)asked->count * sizeof(uint32_t);
+    case RPC_STATE:
+        return (uint64_t)asked->limit * sizeof(struct urn_item);
+    case RPC_CATALOG:
+    case RPC_POOLS:
+        return (uint64_t)asked->limit * sizeof(struct urn_text);
+    case RPC_PING:
+    case RPC_INFO:
+    case RPC_METHOD_COUNT:
+        break;
+    }
+    CHECK(asked->method < RPC_METHOD_COUNT);
+    return 0;
+}
+
+/* Puts a call on the round's list for the engine. */
+static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
+                   const struct message_call *asked)
+{
+    void *results;
+    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
+                                    result_bytes(asked), &results);
+    if (call == NULL)
+        return false;
+    call->asked = *asked;
+    struct urn_request *request = &call->request;
+    message_fill_request(asked, request);
+    if (request->pool_name_bytes > 0) { /* the message goes away before the engine is done */
+        CHECK(request->pool_name_bytes <= sizeof call->pool_name);
+        memcpy(call->pool_name, request->pool_name, request->pool_name_bytes);
+        request->pool_name = call->pool_name;
+        call->asked.pool.bytes = call->pool_name;
+    }
+    if (request->op == URN_DRAW)
+        request->outcomes = results;
+    else if (request->op == URN_STATE)
+        request->items = results;
+    else
+        request->names = results;
+    request->next = NULL;
+    *server->submit_end = request;
+    server->submit_end = &request->next;
+    connection->in_engine++;
+    server->calls_in_engine++;
+    return true;
+}
+
+static bool answer(struct server *server, struct connection *connection,
+                   struct rpc_request *request, struct urn_error *error)
+{
+    struct message_call asked;
+    if (message_read_call(request, &server->limits, &asked, error) != URN_OK)
+        return dispatch_error(server, connection, request->msgid, error);
+    if (asked.method == RPC_PING || asked.method == RPC_INFO)
+        return answer_at_once(server, connection, request->msgid, &asked);
+    if (call_is_too_big(server, asked.reply_bytes_max, result_bytes(&asked))) {
+        error_set(error, URN_TOOBIG, 0,
+                  "the answer might take more memory than limits.reply_buffers (%" PRIu64
+                  " bytes) can lend to one request; ask for less at a time",
+                  server->config->limits.reply_buffers_bytes);
+        return dispatch_error(server, connection, request->msgid, error);
+    }
+    return submit(server, connection, request->msgid, &asked);
+}
+
+enum dispatch_result dispatch_message(struct server *server, struct connection *connection,
+                                      const uint8_t *message, uint64_t length,
+                                      struct urn_error *error)
+{
+    struct rpc_request request;
+    if (rpc_request_read(message, length, &request, error) != URN_OK)
+        return DISPATCH_REFUSE;
+    if (request.type == RPC_NOTIFICATION) {
+        server->counters.notifications++;
+        return DISPATCH_TAKEN;
+    }
+    if (!answer(server, connection, &request, error))
+        return DISPATCH_WAIT;
+    server->counters.requests++;
+    return DISPATCH_TAKEN;
+}

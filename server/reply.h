@@ -1,0 +1,14 @@
+/* reply.h: from finished requests to replies. */
+#ifndef URN_SERVER_REPLY_H
+#define URN_SERVER_REPLY_H
+
+#include "server/server.h"
+
+/* Makes the replies of a list from urn_collect and queues them on their connections; returns the
+ * loans of those whose connection has closed. */
+void reply_finished(struct server *server, struct urn_request *list);
+
+/* After a fail stop, the first time: one line that says what failed and what to do. */
+void reply_look_for_failure(struct server *server);
+
+#endif
