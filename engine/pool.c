@@ -23,8 +23,9 @@
  * draws is looked up together, which lets their cache misses overlap and the compares of small
  * pools pipeline. If an item runs out in the midst of a group, the outcomes behind it are void: the
  * random words they came from have only been previewed, and are looked at again with the new W.
- * Outcomes are therefore the same as if drawn one by one. Where items run out often, groups get
- * short.
+ * Outcomes are therefore the same as if drawn one by one. What is looked at again is nearly always
+ * where the void outcome was, in memory that is at hand by now; so even where every draw empties an
+ * item (single coupons), 16 draws wait for memory together.
  */
 #include "engine/pool.h"
 
@@ -383,14 +384,26 @@ static inline bool stage(struct urn_pool *pool, uint32_t index)
     return true;
 }
 
+/* Brings the memory that staging will touch closer, for outcomes whose items may well run out. */
+static void prefetch_items(const struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct item_fields item = item_fields(pool, outcomes[i]);
+        __builtin_prefetch(item.left, 1);
+        __builtin_prefetch(item.weight);
+    }
+}
+
 /* Draws 1 to count (DRAW_GROUP_MAX at most) times, until an item runs out or the previewed numbers
  * are used up. Returns how often. */
 static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                           uint32_t count, bool *ran_out)
+                           uint32_t count, bool prefetch, bool *ran_out)
 {
     uint64_t numbers[DRAW_GROUP_MAX];
     count = random_preview_below(random, pool->weight_in_stock, numbers, count);
     selector_find(&pool->selector, numbers, outcomes, count);
+    if (prefetch)
+        prefetch_items(pool, outcomes, count);
     uint32_t used = 0;
     *ran_out = false;
     while (used < count && !*ran_out)
@@ -404,15 +417,20 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
 {
     check_magic(pool);
     settle_selector(pool);
-    uint32_t done = 0, group = DRAW_GROUP_MAX;
+    uint32_t done = 0;
+    uint32_t seen = 0; /* draws that have been looked up once, even if void since */
+    uint32_t group = 0;
+    bool ran_out = false;
     while (done < count && pool->weight_in_stock > 0) {
-        bool ran_out;
-        uint32_t left = count - done;
-        done += draw_group(pool, random, outcomes + done, group < left ? group : left, &ran_out);
-        if (ran_out)
-            group = group > 1 ? group / 2 : 1;
-        else
-            group = group < DRAW_GROUP_MAX ? group * 2 : DRAW_GROUP_MAX;
+        bool first_look = done == seen;
+        if (first_look) {
+            group = count - done < DRAW_GROUP_MAX ? count - done : DRAW_GROUP_MAX;
+            seen = done + group;
+        }
+        done += draw_group(pool, random, outcomes + done, group, first_look && ran_out, &ran_out);
+        /* Looking again: one by one at first, and no further than where memory is at hand. */
+        group = ran_out ? 1 : 2 * group;
+        group = group < seen - done ? group : seen - done;
     }
     for (uint32_t i = done; i < count; i++)
         outcomes[i] = URN_FAILED_DRAW;
