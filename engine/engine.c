@@ -22,7 +22,7 @@ struct urn_request inbox_closed;
 /* The group of the largest single request. */
 static uint64_t largest_request_bytes(const struct urn_engine_config *config)
 {
-    return WAL_GROUP_HEADER_BYTES + wal_draws_bytes_max(config->max_batch);
+    return WAL_GROUP_HEADER_BYTES + wal_draws_bytes_max(config->max_batch, WAL_OUTCOME_WIDTH_MAX);
 }
 
 static uint64_t group_capacity_bytes(const struct urn_engine_config *config)
@@ -163,7 +163,9 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
                               &report->rewritten_bytes, error) != URN_OK)
         return error->code;
 
-    uint64_t wanted_bytes = writer->reserve_bytes + WRITER_MARK_ROOM_BYTES;
+    /* After a start, any allowed request finds room. */
+    uint64_t wanted_bytes =
+        writer->reserve_bytes + WRITER_MARK_ROOM_BYTES + 2 * (uint64_t)writer->group_capacity_bytes;
     uint64_t limit_lsn = 0;
     enum urn_code code = recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
                                             &limit_lsn, &report->room_error);

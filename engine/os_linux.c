@@ -251,6 +251,7 @@ static void on_bus_error(int signal_number)
     raise(signal_number);
 }
 
+/* At every mapping, not once: others in the process may have put theirs in our handler's place. */
 static void install_bus_handler(void)
 {
     /* SA_NODEFER: the handler is left by a jump, and the signal must not stay blocked. */
@@ -261,9 +262,7 @@ static void install_bus_handler(void)
 
 int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, struct os_map **map)
 {
-    static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
-    pthread_once(&handler_once, install_bus_handler);
-
+    install_bus_handler();
     int fd = openat(dir->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return errno;

@@ -83,42 +83,48 @@ static void run_commit_step(struct urn_engine *engine)
     } while (!engine_commit_end(engine));
 }
 
+/* True when a step would find something to do. While the commit thread has a group, requests that
+ * have been taken and did not fit the open group keep those in the inbox waiting. */
+static bool writer_has_work(const struct urn_engine *engine, bool commit_is_running)
+{
+    if (engine->writer.todo == NULL && atomic_load(&engine->inbox) != NULL)
+        return true;
+    return commit_is_running ? atomic_load(&engine->commit_slot) == NULL
+                             : atomic_load(&engine->stopping);
+}
+
 /* Nothing to do: waits for a request, the commit thread, a stop, or the time of a mark. */
 static void park_writer(struct urn_engine *engine, bool commit_is_running)
 {
     struct sleeper *sleeper = &engine->threads->writer_sleeper;
     atomic_store(&sleeper->parked, true);
-    bool work = atomic_load(&engine->inbox) != NULL ||
-                (commit_is_running ? atomic_load(&engine->commit_slot) == NULL
-                                   : atomic_load(&engine->stopping));
-    if (work) {
-        if (!atomic_exchange(&sleeper->parked, false))
-            wait_for_post(&sleeper->posted);
-        return;
-    }
-    sleep_until(sleeper, commit_is_running ? UINT64_MAX : writer_deadline_ns(engine));
+    if (!writer_has_work(engine, commit_is_running))
+        sleep_until(sleeper, commit_is_running ? UINT64_MAX : writer_deadline_ns(engine));
+    else if (!atomic_exchange(&sleeper->parked, false))
+        wait_for_post(&sleeper->posted);
 }
 
 static void *writer_main(void *argument)
 {
     struct urn_engine *engine = argument;
-    struct threads *threads = engine->threads;
-    bool commit_is_running = false; /* the commit thread has a group */
+    const struct group *running = NULL; /* the group that the commit thread has */
     while (!engine->writer.done) {
         bool did = writer_step(engine);
-        bool closed = atomic_load_explicit(&engine->commit_slot, memory_order_acquire) != NULL;
-        if (closed && !commit_is_running) {
+        const struct group *closed =
+            atomic_load_explicit(&engine->commit_slot, memory_order_acquire);
+        if (closed != NULL && closed != running) { /* just closed: groups take turns */
             if (writer_has_waiting(engine)) {
-                commit_is_running = true;
-                CHECK(sem_post(&threads->commit_posted) == 0);
+                running = closed;
+                CHECK(sem_post(&engine->threads->commit_posted) == 0);
             } else {
                 run_commit_step(engine);
+                running = NULL;
             }
             continue;
         }
-        commit_is_running = closed;
+        running = closed;
         if (!did && !engine->writer.done)
-            park_writer(engine, commit_is_running);
+            park_writer(engine, running != NULL);
     }
     return NULL;
 }

@@ -249,17 +249,20 @@ enum wal_read_result wal_group_read_next(const uint8_t *bytes, uint64_t availabl
 
 /* ---- entries: writing ------------------------------------------------------------------------ */
 
+#define WAL_OUTCOME_WIDTH_MAX 4u
+
 /* Bytes of one outcome in a pool of item_count items: 1, 2 or 4. */
 static inline uint32_t wal_outcome_width(uint32_t item_count)
 {
     return item_count < 0xff ? 1 : item_count < 0xffff ? 2 : 4;
 }
 
-/* The most bytes that one request of count draws can add to a group, a new entry included. Where a
- * request's draws begin to fail they all fail from there on (nothing restocks in its midst). */
-static inline uint64_t wal_draws_bytes_max(uint64_t count)
+/* The most bytes that one request of count draws can add to a group, a new entry included, when an
+ * outcome takes width bytes. A request whose draws begin to fail has failures at its end only (nothing
+ * restocks in its midst), so that it needs one escape at most. */
+static inline uint64_t wal_draws_bytes_max(uint64_t count, uint32_t width)
 {
-    return WAL_DRAWS_HEADER_BYTES + round_up_u64(4 * count + 4 + 4, WAL_ALIGN_BYTES);
+    return WAL_DRAWS_HEADER_BYTES + round_up_u64((count + 1) * width + 4, WAL_ALIGN_BYTES);
 }
 
 /* Builds the entries of one group in the caller's memory. */

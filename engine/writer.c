@@ -238,21 +238,23 @@ static enum urn_code draw(struct urn_engine *engine, struct urn_pool *pool,
 static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
-    uint64_t bytes_max = wal_draws_bytes_max(request->count);
-    if (!group_has_room(writer, request, bytes_max))
-        return false;
-    enum urn_code code;
+    struct group *group = &writer->groups[writer->open];
     struct urn_pool *pool =
         state_find_pool(&writer->state, request->pool_name, request->pool_name_bytes);
-    if (pool == NULL)
-        code = URN_NOPOOL;
-    else if (!log_has_room(engine, bytes_max))
-        code = URN_BUSY;
-    else
+    if (pool == NULL) {
+        wait_for_group(group, request, URN_NOPOOL);
+        return true;
+    }
+    uint64_t bytes_max =
+        wal_draws_bytes_max(request->count, wal_outcome_width(pool_item_count(pool)));
+    if (!group_has_room(writer, request, bytes_max))
+        return false;
+    enum urn_code code = URN_BUSY;
+    if (log_has_room(engine, bytes_max))
         code = draw(engine, pool, request);
-    if (code == URN_BUSY)
+    else
         count(&engine->counters.busy_log, 1);
-    wait_for_group(&writer->groups[writer->open], request, code);
+    wait_for_group(group, request, code);
     return true;
 }
 

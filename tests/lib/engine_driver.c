@@ -1,0 +1,143 @@
+/* engine_driver.c: see engine_driver.h. */
+#include "tests/lib/engine_driver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/check.h"
+
+static const struct urn_item_spec items[] = {
+    {"diamond", 7, 100, 10},
+    {"gold", 4, 1000, 20},
+    {"mud", 3, URN_UNLIMITED, 70},
+};
+static const struct urn_pool_spec pools[] = {{"main", 4, 3, items}};
+
+void driver_init(struct driver *driver, uint64_t seed)
+{
+    *driver = (struct driver){.world = sim_world_make(seed)};
+    driver->config = (struct urn_engine_config){
+        .data_dir = "data",
+        .create = true,
+        .pools = pools,
+        .pool_count = 1,
+        .segment_size_bytes = SEGMENT_SIZE_BYTES_MIN,
+        .segments = SEGMENTS_MIN,
+        .flush_after_n_draw = 65536,
+        .max_batch = DRIVER_BATCH_MAX,
+        .max_pools = 8,
+        .max_items = 1000,
+        .queue_requests = 64,
+        .queue_draws = 1000000,
+    };
+}
+
+void driver_free(struct driver *driver)
+{
+    if (driver->engine != NULL)
+        engine_abandon(driver->engine);
+    sim_world_free(driver->world);
+}
+
+enum urn_code driver_open(struct driver *driver)
+{
+    CHECK(driver->engine == NULL);
+    driver->config.os = sim_os(driver->world);
+    driver->error = (struct urn_error){0};
+    return engine_open_steps(&driver->config, &driver->engine, &driver->report, &driver->error);
+}
+
+void driver_must_open(struct driver *driver)
+{
+    if (driver_open(driver) == URN_OK)
+        return;
+    fprintf(stderr, "cannot open: %s %s\n", urn_code_text(driver->error.code), driver->error.text);
+    abort();
+}
+
+void driver_crash(struct driver *driver, enum sim_crash kind)
+{
+    if (sim_crashed(driver->world) == SIM_NO_CRASH)
+        sim_crash_now(driver->world, kind);
+    if (driver->engine != NULL)
+        engine_abandon(driver->engine);
+    driver->engine = NULL;
+    sim_restart(driver->world);
+}
+
+void driver_run(struct driver *driver)
+{
+    struct urn_engine *engine = driver->engine;
+    bool did;
+    do {
+        did = writer_step(engine);
+        while (atomic_load(&engine->commit_slot) != NULL) {
+            did = true;
+            if (!engine_commit_begin(engine))
+                break;
+            (void)engine_commit_end(engine);
+        }
+    } while (did);
+}
+
+enum urn_code driver_stop(struct driver *driver)
+{
+    engine_ask_stop(driver->engine);
+    while (!driver->engine->writer.done)
+        driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    urn_engine_failure(driver->engine, &driver->error);
+    urn_engine_free(driver->engine);
+    driver->engine = NULL;
+    return driver->error.code;
+}
+
+static enum urn_code finish(struct driver *driver)
+{
+    driver_run(driver);
+    struct urn_request *finished = urn_collect(driver->engine);
+    CHECK(finished == &driver->request && finished->next == NULL);
+    return finished->code;
+}
+
+void driver_submit_draw(struct driver *driver, const char *pool, uint32_t count)
+{
+    CHECK(count <= DRIVER_BATCH_MAX);
+    driver->request = (struct urn_request){.op = URN_DRAW,
+                                           .pool_name = pool,
+                                           .pool_name_bytes = (uint32_t)strlen(pool),
+                                           .count = count,
+                                           .outcomes = driver->outcomes};
+    urn_submit(driver->engine, &driver->request);
+}
+
+enum urn_code driver_draw(struct driver *driver, const char *pool, uint32_t count, bool draw_all)
+{
+    driver->request = (struct urn_request){.op = URN_DRAW,
+                                           .pool_name = pool,
+                                           .pool_name_bytes = (uint32_t)strlen(pool),
+                                           .count = count,
+                                           .draw_all = draw_all,
+                                           .outcomes = driver->outcomes};
+    urn_submit(driver->engine, &driver->request);
+    return finish(driver);
+}
+
+enum urn_code driver_state(struct driver *driver, const char *pool)
+{
+    driver->request = (struct urn_request){.op = URN_STATE,
+                                           .pool_name = pool,
+                                           .pool_name_bytes = (uint32_t)strlen(pool),
+                                           .limit = 16,
+                                           .items = driver->items};
+    urn_submit(driver->engine, &driver->request);
+    return finish(driver);
+}
+
+void driver_idle(struct driver *driver)
+{
+    sim_advance(driver->world, MARK_AFTER_NS);
+    driver_run(driver);
+}

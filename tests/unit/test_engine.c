@@ -1,0 +1,469 @@
+/* test_engine.c: what the engine promises its callers, step by step over the simulated system. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/engine_driver.h"
+
+static struct driver *a_driver(void)
+{
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 11);
+    driver_must_open(driver);
+    return driver;
+}
+
+static void done(struct driver *driver)
+{
+    driver_free(driver);
+    free(driver);
+}
+
+static struct urn_engine_info info_of(const struct driver *driver)
+{
+    struct urn_engine_info info;
+    urn_engine_info(driver->engine, &info);
+    return info;
+}
+
+/* ---- P1: nothing leaves before it is durable ----------------------------------------------- */
+
+static void test_no_answer_leaves_before_the_sync_has_ended(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_submit_draw(driver, "main", 10);
+    assert_true(writer_step(driver->engine));
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_end(driver->engine));
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    assert_int_equal(driver->request.code, URN_OK);
+    assert_int_equal(driver->request.first_request_id, 1);
+    done(driver);
+}
+
+/* An error and a read that were computed behind a draw wait for that draw. */
+static void test_errors_and_reads_wait_for_what_they_were_computed_from(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    driver_submit_draw(driver, "main", 5);
+    struct urn_request error = {
+        .op = URN_DRAW, .pool_name = "none", .pool_name_bytes = 4, .count = 1};
+    struct urn_item items[4];
+    struct urn_request read = {
+        .op = URN_STATE, .pool_name = "main", .pool_name_bytes = 4, .items = items, .limit = 4};
+    assert_true(writer_step(driver->engine)); /* closes the draw's group */
+    urn_submit(driver->engine, &error);
+    urn_submit(driver->engine, &read);
+    writer_step(driver->engine); /* stages both while the first group is under way */
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    writer_step(driver->engine);
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_end(driver->engine));
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    driver_run(driver);
+    struct urn_request *first = urn_collect(driver->engine);
+    assert_ptr_equal(first, &error);
+    assert_ptr_equal(first->next, &read);
+    assert_int_equal(error.code, URN_NOPOOL);
+    assert_int_equal(read.last_request_id, 6);
+    assert_int_equal(read.lsn, info_of(driver).durable_lsn);
+    done(driver);
+}
+
+/* ---- draws --------------------------------------------------------------------------------- */
+
+static void test_ids_are_consecutive_and_a_failed_draw_has_one(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    static const struct urn_item_spec coupons[] = {
+        {"a", 1, 2, 1}, {"b", 1, 1, 5}, {"never", 5, 9, 0}};
+    static const struct urn_pool_spec pool = {"coupons", 7, 3, coupons};
+    driver_init(driver, 12);
+    driver->config.pools = &pool;
+    driver_must_open(driver);
+    assert_int_equal(driver_draw(driver, "coupons", 5, false), URN_OK);
+    assert_int_equal(driver->request.first_request_id, 1);
+    assert_int_equal(driver->request.failed, 2);
+    for (int i = 0; i < 3; i++)
+        assert_in_range(driver->outcomes[i], 0, 1);
+    assert_int_equal(driver->outcomes[3], URN_FAILED_DRAW);
+    assert_int_equal(driver->outcomes[4], URN_FAILED_DRAW);
+    assert_int_equal(driver_draw(driver, "coupons", 1, false), URN_OK);
+    assert_int_equal(driver->request.first_request_id, 6);
+    assert_int_equal(driver->request.failed, 1);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.next_request_id, 7);
+    assert_int_equal(driver_state(driver, "coupons"), URN_OK);
+    assert_int_equal(driver->items[0].quantity, 0);
+    assert_int_equal(driver->items[0].drawn, 2);
+    assert_int_equal(driver->items[2].drawn, 0);
+    done(driver);
+}
+
+static void test_all_or_nothing(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    static const struct urn_item_spec coupons[] = {{"a", 1, 5, 1}, {"b", 1, 5, 1}};
+    static const struct urn_pool_spec pool = {"coupons", 7, 2, coupons};
+    driver_init(driver, 13);
+    driver->config.pools = &pool;
+    driver_must_open(driver);
+    assert_int_equal(driver_draw(driver, "coupons", 11, true), URN_NOSTOCK);
+    assert_int_equal(driver_state(driver, "coupons"), URN_OK);
+    assert_int_equal(driver->items[0].quantity, 5);
+    assert_int_equal(driver->items[1].quantity, 5);
+    assert_int_equal(driver->request.last_request_id, 0); /* nothing happened: no ids were given */
+    assert_int_equal(driver_draw(driver, "coupons", 10, true), URN_OK);
+    assert_int_equal(driver_draw(driver, "coupons", 1, true), URN_NOSTOCK);
+    done(driver);
+}
+
+static void test_bounds_of_a_request(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver->request =
+        (struct urn_request){.op = URN_DRAW, .pool_name = "main", .pool_name_bytes = 4};
+    urn_submit(driver->engine, &driver->request);
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    assert_int_equal(driver->request.code, URN_BADARG);
+    driver->request.count = DRIVER_BATCH_MAX + 1;
+    urn_submit(driver->engine, &driver->request);
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    assert_int_equal(driver->request.code, URN_BADARG);
+    assert_int_equal(driver_draw(driver, "", 1, false), URN_NOPOOL);
+    assert_int_equal(driver_draw(driver, "mai", 1, false), URN_NOPOOL);
+    done(driver);
+}
+
+static void test_a_full_queue_answers_busy(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    static struct urn_request requests[65];
+    static uint32_t outcomes[65];
+    for (int i = 0; i < 65; i++) {
+        requests[i] = (struct urn_request){.op = URN_DRAW,
+                                           .pool_name = "main",
+                                           .pool_name_bytes = 4,
+                                           .count = 1,
+                                           .outcomes = &outcomes[i],
+                                           .next = i < 64 ? &requests[i + 1] : NULL};
+    }
+    urn_submit(driver->engine, requests);
+    struct urn_request *refused = urn_collect(driver->engine);
+    assert_ptr_equal(refused, &requests[64]);
+    assert_int_equal(refused->code, URN_BUSY);
+    assert_int_equal(info_of(driver).queued_requests, 64);
+    assert_int_equal(info_of(driver).queued_draws, 64);
+    driver_run(driver);
+    int finished = 0;
+    for (struct urn_request *request = urn_collect(driver->engine); request != NULL;
+         request = request->next)
+        assert_ptr_equal(request, &requests[finished++]); /* in the order of the log */
+    assert_int_equal(finished, 64);
+    assert_int_equal(info_of(driver).queued_requests, 0);
+    assert_int_equal(info_of(driver).queued_draws, 0);
+    assert_int_equal(info_of(driver).busy, 1);
+    done(driver);
+}
+
+/* ---- groups -------------------------------------------------------------------------------- */
+
+static void test_requests_share_a_group_and_an_entry(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver->config.queue_requests = 64;
+    uint64_t before = info_of(driver).log_bytes;
+    static struct urn_request requests[50];
+    static uint32_t outcomes[50];
+    for (int i = 0; i < 50; i++) {
+        requests[i] = (struct urn_request){.op = URN_DRAW,
+                                           .pool_name = "main",
+                                           .pool_name_bytes = 4,
+                                           .count = 1,
+                                           .outcomes = &outcomes[i],
+                                           .next = i < 49 ? &requests[i + 1] : NULL};
+    }
+    urn_submit(driver->engine, requests);
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    assert_int_equal(info_of(driver).log_bytes - before,
+                     WAL_GROUP_HEADER_BYTES + WAL_DRAWS_HEADER_BYTES + 56);
+    done(driver);
+}
+
+static void test_a_group_closes_before_a_request_that_would_break_its_limit(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    driver_init(driver, 14);
+    driver->config.flush_after_n_draw = 10;
+    driver_must_open(driver);
+    uint64_t before = info_of(driver).groups;
+    static struct urn_request requests[3];
+    static uint32_t outcomes[3][25];
+    static const uint32_t counts[3] = {6, 6, 25};
+    for (int i = 0; i < 3; i++)
+        requests[i] = (struct urn_request){.op = URN_DRAW,
+                                           .pool_name = "main",
+                                           .pool_name_bytes = 4,
+                                           .count = counts[i],
+                                           .outcomes = outcomes[i],
+                                           .next = i < 2 ? &requests[i + 1] : NULL};
+    urn_submit(driver->engine, requests);
+    driver_run(driver);
+    /* 6 and 6 are more than 10, and 25 stands alone: a request is never cut. */
+    assert_int_equal(info_of(driver).groups - before, 3);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    done(driver);
+}
+
+static void test_the_last_group_gets_exactly_one_mark(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_idle(driver);
+    assert_int_equal(info_of(driver).marks, 0); /* behind an epoch group: none */
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    driver_run(driver);
+    assert_int_equal(info_of(driver).marks, 0); /* not before its time */
+    for (int i = 0; i < 5; i++)
+        driver_idle(driver);
+    assert_int_equal(info_of(driver).marks, 1);
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    driver_idle(driver);
+    assert_int_equal(info_of(driver).marks, 2);
+    done(driver);
+}
+
+static void test_a_clean_stop_answers_everything_and_marks(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_submit_draw(driver, "main", 3);
+    engine_ask_stop(driver->engine);
+    struct urn_request late = {
+        .op = URN_DRAW, .pool_name = "main", .pool_name_bytes = 4, .count = 1};
+    urn_submit(driver->engine, &late);
+    driver_run(driver);
+    struct urn_request *first = urn_collect(driver->engine);
+    assert_ptr_equal(first, &late); /* refused at once */
+    assert_int_equal(late.code, URN_READONLY);
+    assert_ptr_equal(first->next, &driver->request);
+    assert_int_equal(driver->request.code, URN_OK);
+    assert_int_equal(info_of(driver).marks, 1);
+    assert_true(driver->engine->writer.done);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.next_request_id, 4);
+    /* All but the mark, and the padding before it, is known to be durable. */
+    assert_in_range(driver->report.rewritten_bytes, WAL_GROUP_HEADER_BYTES, 2 * OS_PAGE_BYTES);
+    done(driver);
+}
+
+/* ---- P6: fail stop ------------------------------------------------------------------------- */
+
+static void fail_stop(enum sim_call call)
+{
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    uint64_t durable_lsn = info_of(driver).durable_lsn;
+    driver_submit_draw(driver, "main", 3);
+    assert_true(writer_step(driver->engine));
+    struct urn_request staged = {.op = URN_DRAW,
+                                 .pool_name = "main",
+                                 .pool_name_bytes = 4,
+                                 .count = 1,
+                                 .outcomes = &(uint32_t){0}};
+    struct urn_request read = {.op = URN_CATALOG, .pool_name = "main", .pool_name_bytes = 4};
+    urn_submit(driver->engine, &staged);
+    urn_submit(driver->engine, &read);
+    writer_step(driver->engine);
+    sim_fail_at(driver->world, call, 1, EIO);
+    driver_run(driver);
+    int finished = 0;
+    for (struct urn_request *request = urn_collect(driver->engine); request != NULL;
+         request = request->next, finished++)
+        assert_int_equal(request->code, request == &read ? URN_READONLY : URN_INDOUBT);
+    assert_int_equal(finished, 3);
+    assert_true(info_of(driver).failed);
+    assert_int_equal(info_of(driver).durable_lsn, durable_lsn);
+    urn_engine_failure(driver->engine, &driver->error);
+    assert_int_equal(driver->error.code, URN_IO);
+    assert_non_null(strstr(driver->error.text, "segment-0000"));
+
+    /* Nothing is tried again, and nothing is acknowledged any more, a stop included. */
+    uint64_t syncs = sim_calls_of(driver->world, SIM_MAP_SYNC_END);
+    uint64_t writes = sim_calls_of(driver->world, SIM_MAP_WRITE);
+    driver_submit_draw(driver, "main", 1);
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    assert_int_equal(driver->request.code, URN_READONLY);
+    driver_idle(driver);
+    assert_int_equal(driver_stop(driver), URN_IO);
+    assert_int_equal(sim_calls_of(driver->world, SIM_MAP_SYNC_END), syncs);
+    assert_int_equal(sim_calls_of(driver->world, SIM_MAP_WRITE), writes);
+    done(driver);
+}
+
+static void test_a_failed_sync_is_final(void **unused)
+{
+    (void)unused;
+    fail_stop(SIM_MAP_SYNC_END);
+}
+
+static void test_a_failed_store_is_final(void **unused)
+{
+    (void)unused;
+    fail_stop(SIM_MAP_WRITE);
+}
+
+/* ---- reads --------------------------------------------------------------------------------- */
+
+static void test_reads_page_through_what_there_is(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_state(driver, "main"), URN_OK);
+    assert_int_equal(driver->request.total, 3);
+    assert_int_equal(driver->request.returned, 3);
+    assert_true(driver->request.open);
+    assert_int_equal(driver->request.odds_version, 1);
+    assert_int_equal(driver->request.last_request_id, 0);
+    assert_memory_equal(driver->items[2].item_id.bytes, "mud", 3);
+    assert_int_equal(driver->items[2].quantity, URN_UNLIMITED);
+    assert_int_equal(driver->items[0].probability, 10);
+
+    struct urn_request page = {.op = URN_CATALOG,
+                               .pool_name = "main",
+                               .pool_name_bytes = 4,
+                               .offset = 2,
+                               .limit = 5,
+                               .names = driver->names};
+    urn_submit(driver->engine, &page);
+    driver_run(driver);
+    assert_ptr_equal(urn_collect(driver->engine), &page);
+    assert_int_equal(page.returned, 1);
+    assert_int_equal(page.total, 3);
+    page.offset = UINT32_MAX;
+    page.op = URN_POOLS;
+    urn_submit(driver->engine, &page);
+    driver_run(driver);
+    assert_ptr_equal(urn_collect(driver->engine), &page);
+    assert_int_equal(page.returned, 0);
+    assert_int_equal(page.total, 1);
+    assert_int_equal(driver_state(driver, "other"), URN_NOPOOL);
+    done(driver);
+}
+
+/* ---- configurations ------------------------------------------------------------------------ */
+
+static void refuse_config(void (*spoil)(struct urn_engine_config *), const char *words)
+{
+    struct driver driver;
+    driver_init(&driver, 1);
+    spoil(&driver.config);
+    assert_int_equal(driver_open(&driver), URN_CONFIG);
+    if (strstr(driver.error.text, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", driver.error.text, words);
+    assert_false(sim_file_exists(driver.world, "data/LOCK")); /* refused before anything was made */
+    driver_free(&driver);
+}
+
+static void small_segment(struct urn_engine_config *config)
+{
+    config->segment_size_bytes = 4096;
+}
+static void odd_segment(struct urn_engine_config *config)
+{
+    config->segment_size_bytes += 1;
+}
+static void two_segments(struct urn_engine_config *config)
+{
+    config->segments = 2;
+}
+static void large_batch(struct urn_engine_config *config)
+{
+    config->max_batch = 20000;
+}
+static void small_queue(struct urn_engine_config *config)
+{
+    config->queue_draws = config->max_batch - 1;
+}
+
+static void test_impossible_sizes_are_refused(void **unused)
+{
+    (void)unused;
+    refuse_config(small_segment, "wal.segment_size");
+    refuse_config(odd_segment, "multiple of 4096");
+    refuse_config(two_segments, "wal.segments");
+    refuse_config(large_batch, "raise wal.segment_size to at least");
+    refuse_config(small_queue, "limits.queue_draws");
+}
+
+/* Engine time follows the wall clock over a pause, but never backwards and at most a day. */
+static void test_engine_time_over_a_restart(void **unused)
+{
+    (void)unused;
+    static const int64_t jumps_us[] = {-3600000000, 0, 5000000, 100ll * 24 * 3600 * 1000000};
+    static const uint64_t least_us[] = {0, 0, 5000000, ENGINE_TIME_JUMP_US};
+    struct driver *driver = a_driver();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+        uint64_t before_us = driver->engine->writer.groups[0].engine_time_us;
+        uint64_t other_us = driver->engine->writer.groups[1].engine_time_us;
+        before_us = other_us > before_us ? other_us : before_us;
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        sim_jump_wall_clock(driver->world, jumps_us[i]);
+        driver_must_open(driver);
+        uint64_t after_us = driver->engine->writer.time_base_us;
+        assert_true(after_us >= before_us + least_us[i]);
+        assert_true(after_us <= before_us + least_us[i] + 1000000);
+    }
+    done(driver);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_answer_leaves_before_the_sync_has_ended),
+        cmocka_unit_test(test_errors_and_reads_wait_for_what_they_were_computed_from),
+        cmocka_unit_test(test_ids_are_consecutive_and_a_failed_draw_has_one),
+        cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_bounds_of_a_request),
+        cmocka_unit_test(test_a_full_queue_answers_busy),
+        cmocka_unit_test(test_requests_share_a_group_and_an_entry),
+        cmocka_unit_test(test_a_group_closes_before_a_request_that_would_break_its_limit),
+        cmocka_unit_test(test_the_last_group_gets_exactly_one_mark),
+        cmocka_unit_test(test_a_clean_stop_answers_everything_and_marks),
+        cmocka_unit_test(test_a_failed_sync_is_final),
+        cmocka_unit_test(test_a_failed_store_is_final),
+        cmocka_unit_test(test_reads_page_through_what_there_is),
+        cmocka_unit_test(test_impossible_sizes_are_refused),
+        cmocka_unit_test(test_engine_time_over_a_restart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,320 @@
+/* test_recovery.c: the recovery table walked exhaustively, and every case of it met at a real
+ * start: the simulated disk is damaged so that exactly that case holds. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/data_dir.h"
+#include "tests/lib/engine_driver.h"
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+static void test_exactly_one_row_matches_every_combination(void **unused)
+{
+    (void)unused;
+    bool seen[RECOVERY_CASES_END] = {false};
+    for (unsigned bits = 0; bits < 16; bits++) {
+        for (int stop = 0; stop < RECOVERY_STOPS; stop++) {
+            struct recovery_facts facts = {.snapshot_loaded = (bits & 1) != 0,
+                                           .stop = (enum recovery_stop)stop,
+                                           .unreadable_elsewhere = (bits & 2) != 0,
+                                           .group_beyond = (bits & 4) != 0,
+                                           .snapshot_beyond = (bits & 8) != 0};
+            uint32_t matches;
+            seen[recovery_decide(&facts, &matches)] = true;
+            assert_int_equal(matches, 1);
+        }
+    }
+    for (int which = 1; which < RECOVERY_CASES_END; which++)
+        assert_true(seen[which]);
+}
+
+static void test_a_start_needs_a_snapshot_and_no_evidence(void **unused)
+{
+    (void)unused;
+    for (unsigned bits = 0; bits < 16; bits++) {
+        for (int stop = 0; stop < RECOVERY_STOPS; stop++) {
+            struct recovery_facts facts = {.snapshot_loaded = (bits & 1) != 0,
+                                           .stop = (enum recovery_stop)stop,
+                                           .unreadable_elsewhere = (bits & 2) != 0,
+                                           .group_beyond = (bits & 4) != 0,
+                                           .snapshot_beyond = (bits & 8) != 0};
+            bool sound = facts.snapshot_loaded && stop <= RECOVERY_STOP_STALE &&
+                         !facts.unreadable_elsewhere && !facts.group_beyond &&
+                         !facts.snapshot_beyond;
+            assert_int_equal(recovery_case_starts(recovery_decide(&facts, NULL)), sound);
+        }
+    }
+}
+
+/* ---- the cases at a start ------------------------------------------------------------------ */
+
+static struct driver *a_driver(void)
+{
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 7);
+    driver_must_open(driver);
+    driver->config.create = false;
+    return driver;
+}
+
+static void done(struct driver *driver)
+{
+    driver_free(driver);
+    free(driver);
+}
+
+/* Of everything but LOCK, which names the process that looks. */
+static uint64_t hash_of_data(const struct sim_world *world)
+{
+    static const char *const paths[] = {"data/segment-0000", "data/segment-0001",
+                                        "data/segment-0002", "data/IDENTITY",
+                                        "data/snapshot-0000000000000000-0000"};
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        uint64_t size_bytes = 0;
+        if (!sim_file_size(world, paths[i], &size_bytes))
+            continue;
+        for (uint64_t offset = 0; offset < size_bytes; offset++) {
+            uint8_t byte = 0; /* what cannot be read counts as nothing */
+            (void)sim_file_bytes(world, paths[i], offset, &byte, 1);
+            hash = (hash ^ byte) * 1099511628211u;
+        }
+    }
+    return hash;
+}
+
+static void assert_refused(struct driver *driver, const char *words)
+{
+    uint64_t before = hash_of_data(driver->world);
+    assert_int_equal(driver_open(driver), URN_DAMAGED);
+    if (strstr(driver->error.text, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", driver->error.text, words);
+    assert_non_null(strstr(driver->error.text, "urn-wal verify data"));
+    assert_int_equal(hash_of_data(driver->world), before); /* a refusal changes nothing */
+}
+
+static void test_d1_no_snapshot(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    assert_true(sim_flip_bit(driver->world, "data/snapshot-0000000000000000-0000", 100, 3));
+    assert_refused(driver, "case D1");
+    assert_true(sim_lose_file(driver->world, "data/snapshot-0000000000000000-0000"));
+    assert_refused(driver, "there is no snapshot");
+    done(driver);
+}
+
+static void test_d2_unreadable(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_set_unreadable(driver->world, "data/segment-0000", 4096));
+    assert_refused(driver, "case D2");
+    done(driver);
+}
+
+static void test_d4_unreadable_elsewhere(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_set_unreadable(driver->world, "data/segment-0002", 8192));
+    assert_refused(driver, "case D4");
+    assert_non_null(strstr(driver->error.text, "segment-0002"));
+    done(driver);
+}
+
+static void test_d5_damage_below_a_carried_durable_lsn(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    /* The epoch group is the first; whatever bit of it flips, the draws behind it tell. */
+    assert_true(sim_flip_bit(driver->world, "data/segment-0000", 4096 + 120, 0));
+    assert_refused(driver, "case D5");
+    done(driver);
+}
+
+static void test_d5_the_mark_tells_of_the_last_group(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    uint64_t end_lsn = driver->engine->writer.end_lsn;
+    driver_idle(driver);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, "data/segment-0000", end_lsn - 1, 7));
+    assert_refused(driver, "case D5");
+    done(driver);
+}
+
+static void test_d5_a_damaged_segment_header(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, "data/segment-0000", 20, 1));
+    /* The header page is part of the log: the epoch group behind it carries its end as durable. */
+    assert_refused(driver, "case D5");
+    done(driver);
+}
+
+static void test_d6_a_snapshot_is_named_beyond(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    struct os_dir *dir;
+    struct os_file *file;
+    struct urn_os *os = sim_os(driver->world);
+    assert_int_equal(os_dir_open(os, "data", &dir), 0);
+    assert_int_equal(os_file_open(dir, "snapshot-0000000000020000-0000", OS_CREATE, &file), 0);
+    os_file_close(file);
+    os_dir_close(dir);
+    assert_refused(driver, "case D6");
+    done(driver);
+}
+
+static void test_d7_clean_end(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.recovery_case, RECOVERY_CLEAN_END);
+    assert_int_equal(driver->report.replayed_draws, 10);
+    assert_int_equal(driver->report.next_request_id, 11);
+    done(driver);
+}
+
+static void test_d8_torn_tail(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    uint64_t end_lsn = driver->engine->writer.end_lsn;
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    /* The last group is below no durable LSN that survives: its damage passes for a torn tail. */
+    assert_true(sim_flip_bit(driver->world, "data/segment-0000", end_lsn - 1, 7));
+    driver_must_open(driver);
+    assert_int_equal(driver->report.recovery_case, RECOVERY_TORN_TAIL);
+    assert_true(driver->report.torn_tail);
+    done(driver);
+}
+
+static void test_every_start_raises_the_epoch(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint64_t epoch = driver->report.epoch;
+    assert_int_equal(epoch, 1);
+    for (int start = 0; start < 5; start++) {
+        driver_crash(driver, start % 2 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.epoch, ++epoch);
+    }
+    done(driver);
+}
+
+/* What a failed sync left in the cache only must be on the disk before it is built upon. */
+static void test_the_tail_is_made_durable_again(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct driver *driver = malloc(sizeof *driver);
+        assert_non_null(driver);
+        driver_init(driver, seed);
+        driver_must_open(driver);
+        sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, EIO);
+        assert_int_equal(driver_draw(driver, "main", 10, false), URN_INDOUBT);
+        driver_crash(driver, SIM_CRASH_PROCESS);
+        driver_must_open(driver);
+        uint64_t next_request_id = driver->report.next_request_id;
+        assert_int_equal(next_request_id,
+                         11); /* the cache still had it, so it counts from now on */
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.next_request_id, next_request_id);
+        done(driver);
+    }
+}
+
+/* ---- the full ring ------------------------------------------------------------------------- */
+
+static void test_a_full_ring_starts_again_any_number_of_times(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint64_t draws = 0;
+    for (int start = 0; start < 100; start++) {
+        enum urn_code code;
+        while ((code = driver_draw(driver, "main", DRIVER_BATCH_MAX, false)) == URN_OK)
+            draws += DRIVER_BATCH_MAX;
+        assert_int_equal(code, URN_BUSY);
+        driver_crash(driver, start % 3 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.next_request_id, draws + 1);
+    }
+    assert_true(driver->engine->writer.end_lsn >
+                50 * wal_ring_bytes(&driver->engine->ring.geometry));
+    done(driver);
+}
+
+static void test_a_full_ring_on_a_full_disk_still_starts(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    while (driver_draw(driver, "main", DRIVER_BATCH_MAX, false) == URN_OK)
+        ;
+    while (driver_draw(driver, "main", 1, false) == URN_OK)
+        ;
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.room_error.code, URN_IO);
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_BUSY);
+    assert_int_equal(driver_state(driver, "main"), URN_OK);
+    sim_set_capacity(driver->world, UINT64_MAX);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.room_error.code, URN_OK);
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    done(driver);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exactly_one_row_matches_every_combination),
+        cmocka_unit_test(test_a_start_needs_a_snapshot_and_no_evidence),
+        cmocka_unit_test(test_d1_no_snapshot),
+        cmocka_unit_test(test_d2_unreadable),
+        cmocka_unit_test(test_d4_unreadable_elsewhere),
+        cmocka_unit_test(test_d5_damage_below_a_carried_durable_lsn),
+        cmocka_unit_test(test_d5_the_mark_tells_of_the_last_group),
+        cmocka_unit_test(test_d5_a_damaged_segment_header),
+        cmocka_unit_test(test_d6_a_snapshot_is_named_beyond),
+        cmocka_unit_test(test_d7_clean_end),
+        cmocka_unit_test(test_d8_torn_tail),
+        cmocka_unit_test(test_every_start_raises_the_epoch),
+        cmocka_unit_test(test_the_tail_is_made_durable_again),
+        cmocka_unit_test(test_a_full_ring_starts_again_any_number_of_times),
+        cmocka_unit_test(test_a_full_ring_on_a_full_disk_still_starts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

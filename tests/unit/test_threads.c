@@ -1,0 +1,241 @@
+/* test_threads.c: the engine with its threads on the real system: many submitters at once, a stop
+ * under load, a log file cut short under the engine. Built with ThreadSanitizer as well. */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/check.h"
+#include "engine/urn.h"
+
+#define SUBMITTERS        4u
+#define REQUESTS_EACH     400u
+#define DRAWS_PER_REQUEST 7u
+
+static const struct urn_item_spec items[] = {
+    {"gold", 4, 1000, 30},
+    {"mud", 3, URN_UNLIMITED, 70},
+};
+static const struct urn_pool_spec pools[] = {{"main", 4, 2, items}};
+
+struct fixture {
+    char folder[64];
+    char data_dir[80];
+    struct urn_engine_config config;
+    struct urn_engine *engine;
+    struct urn_start_report report;
+    struct urn_error error;
+    sem_t notified;
+};
+
+static void on_notify(void *context)
+{
+    struct fixture *fixture = context;
+    CHECK(sem_post(&fixture->notified) == 0);
+}
+
+static void wait_for_notice(struct fixture *fixture)
+{
+    while (sem_wait(&fixture->notified) != 0)
+        CHECK(errno == EINTR);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    CHECK(fixture != NULL);
+    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/urn-test-XXXXXX");
+    CHECK(mkdtemp(fixture->folder) != NULL);
+    snprintf(fixture->data_dir, sizeof fixture->data_dir, "%s/data", fixture->folder);
+    CHECK(sem_init(&fixture->notified, 0, 0) == 0);
+    fixture->config = (struct urn_engine_config){.data_dir = fixture->data_dir,
+                                                 .create = true,
+                                                 .pools = pools,
+                                                 .pool_count = 1,
+                                                 .segment_size_bytes = 1u << 20,
+                                                 .segments = 3,
+                                                 .flush_after_n_draw = 256,
+                                                 .max_batch = 1000,
+                                                 .max_pools = 4,
+                                                 .max_items = 100,
+                                                 .queue_requests = 4096,
+                                                 .queue_draws = 1000000,
+                                                 .notify = on_notify,
+                                                 .notify_context = fixture};
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf '%s'", fixture->folder);
+    CHECK(system(command) == 0);
+    sem_destroy(&fixture->notified);
+    free(fixture);
+    return 0;
+}
+
+static void open_engine(struct fixture *fixture)
+{
+    if (urn_engine_open(&fixture->config, &fixture->engine, &fixture->report, &fixture->error) !=
+        URN_OK)
+        fail_msg("%s", fixture->error.text);
+}
+
+struct submitter {
+    pthread_t thread;
+    struct urn_engine *engine;
+    struct urn_request requests[REQUESTS_EACH];
+    uint32_t outcomes[REQUESTS_EACH][DRAWS_PER_REQUEST];
+};
+
+static void fill(struct urn_request *request, uint32_t count, uint32_t *outcomes)
+{
+    *request = (struct urn_request){.op = URN_DRAW,
+                                    .pool_name = "main",
+                                    .pool_name_bytes = 4,
+                                    .count = count,
+                                    .outcomes = outcomes};
+}
+
+static void *submit_all(void *argument)
+{
+    struct submitter *submitter = argument;
+    for (uint32_t i = 0; i < REQUESTS_EACH; i++) {
+        fill(&submitter->requests[i], DRAWS_PER_REQUEST, submitter->outcomes[i]);
+        urn_submit(submitter->engine, &submitter->requests[i]);
+    }
+    return NULL;
+}
+
+/* Collects until so many requests are back; returns how many ended with the code. */
+static uint32_t collect(struct fixture *fixture, uint32_t wanted, enum urn_code code)
+{
+    uint32_t with_code = 0;
+    for (uint32_t back = 0; back < wanted;) {
+        wait_for_notice(fixture);
+        for (struct urn_request *request = urn_collect(fixture->engine); request != NULL;
+             request = request->next, back++)
+            with_code += request->code == code;
+    }
+    return with_code;
+}
+
+static void test_many_submitters_get_ids_without_gap_or_repeat(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    struct submitter *submitters = calloc(SUBMITTERS, sizeof *submitters);
+    assert_non_null(submitters);
+    for (uint32_t i = 0; i < SUBMITTERS; i++) {
+        submitters[i].engine = fixture->engine;
+        assert_int_equal(pthread_create(&submitters[i].thread, NULL, submit_all, &submitters[i]),
+                         0);
+    }
+    assert_int_equal(collect(fixture, SUBMITTERS * REQUESTS_EACH, URN_OK),
+                     SUBMITTERS * REQUESTS_EACH);
+    uint32_t draws = SUBMITTERS * REQUESTS_EACH * DRAWS_PER_REQUEST;
+    uint8_t *seen = calloc(draws + 1, 1);
+    assert_non_null(seen);
+    for (uint32_t i = 0; i < SUBMITTERS; i++) {
+        assert_int_equal(pthread_join(submitters[i].thread, NULL), 0);
+        for (uint32_t j = 0; j < REQUESTS_EACH; j++)
+            for (uint64_t k = 0; k < DRAWS_PER_REQUEST; k++) {
+                uint64_t id = submitters[i].requests[j].first_request_id + k;
+                assert_in_range(id, 1, draws);
+                assert_int_equal(seen[id]++, 0);
+            }
+    }
+    free(seen);
+    free(submitters);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+
+    open_engine(fixture);
+    assert_int_equal(fixture->report.next_request_id, draws + 1);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+static void test_a_stop_under_load_finishes_every_request(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    struct submitter *submitter = calloc(1, sizeof *submitter);
+    assert_non_null(submitter);
+    submitter->engine = fixture->engine;
+    assert_int_equal(pthread_create(&submitter->thread, NULL, submit_all, submitter), 0);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    assert_int_equal(pthread_join(submitter->thread, NULL), 0);
+    uint32_t finished = 0;
+    uint64_t draws = 0;
+    for (struct urn_request *request = urn_collect(fixture->engine); request != NULL;
+         request = request->next, finished++) {
+        assert_true(request->code == URN_OK || request->code == URN_READONLY);
+        draws += request->code == URN_OK ? request->count : 0;
+    }
+    assert_int_equal(finished, REQUESTS_EACH);
+    urn_engine_free(fixture->engine);
+    open_engine(fixture);
+    assert_int_equal(fixture->report.next_request_id, draws + 1);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+    free(submitter);
+}
+
+/* Storing behind the end of a file raises SIGBUS; the engine must turn it into a fail stop. */
+static void test_a_segment_cut_short_is_a_fail_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    char path[128];
+    snprintf(path, sizeof path, "%s/segment-0000", fixture->data_dir);
+    assert_int_equal(truncate(path, 0), 0);
+    struct urn_request request;
+    uint32_t outcomes[3];
+    fill(&request, 3, outcomes);
+    urn_submit(fixture->engine, &request);
+    assert_int_equal(collect(fixture, 1, URN_INDOUBT), 1);
+    struct urn_engine_info info;
+    urn_engine_info(fixture->engine, &info);
+    assert_true(info.failed);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_IO);
+    assert_non_null(strstr(fixture->error.text, "segment-0000"));
+    urn_engine_free(fixture->engine);
+}
+
+static void test_the_lock_keeps_a_second_engine_out(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    struct urn_engine *second;
+    struct urn_start_report report;
+    assert_int_equal(urn_engine_open(&fixture->config, &second, &report, &fixture->error),
+                     URN_INUSE);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_many_submitters_get_ids_without_gap_or_repeat, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stop_under_load_finishes_every_request, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_segment_cut_short_is_a_fail_stop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_lock_keeps_a_second_engine_out, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
