@@ -1,0 +1,413 @@
+/* test_apply.c: what a group means, and every way in which it can be untrue. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "engine/apply.h"
+
+#define FAILED      URN_FAILED_DRAW
+#define GROUP_BYTES 65536u
+
+/* A state of two pools, and the next group. */
+struct scene {
+    struct state state;
+    struct wal_entries entries;
+    struct wal_group_header header;
+    uint8_t bytes[GROUP_BYTES];
+};
+
+static void add_item(struct state *state, uint32_t pool, const char *item_id, int64_t quantity,
+                     uint64_t probability)
+{
+    struct urn_error error;
+    assert_int_equal(state_add_item(state, state->pools[pool], item_id, (uint32_t)strlen(item_id),
+                                    quantity, probability, 0, &error),
+                     URN_OK);
+}
+
+static int set_up(void **context)
+{
+    struct scene *scene = calloc(1, sizeof *scene);
+    assert_non_null(scene);
+    const struct state_bounds bounds = {.max_pools = 4, .max_items = 100};
+    struct urn_error error;
+    struct urn_pool *pool;
+    assert_int_equal(state_make(&bounds, &scene->state, &error), URN_OK);
+    assert_int_equal(state_add_pool(&scene->state, "main", 4, 10, &pool, &error), URN_OK);
+    assert_int_equal(state_add_pool(&scene->state, "side", 4, 10, &pool, &error), URN_OK);
+    add_item(&scene->state, 0, "diamond", 3, 10);
+    add_item(&scene->state, 0, "gold", 2000, 20);
+    add_item(&scene->state, 0, "mud", URN_UNLIMITED, 70);
+    add_item(&scene->state, 0, "never", 5, 0);
+    add_item(&scene->state, 1, "coupon", 2, 1);
+    scene->state.engine_time_us = 500;
+    scene->state.tail.epoch = 1;
+    wal_entries_begin(&scene->entries, scene->bytes, GROUP_BYTES);
+    *context = scene;
+    return 0;
+}
+
+static int tear_down(void **context)
+{
+    struct scene *scene = *context;
+    state_check(&scene->state);
+    state_free(&scene->state);
+    free(scene);
+    return 0;
+}
+
+static void draws(struct scene *scene, uint32_t pool_id, const uint32_t *outcomes, uint32_t count)
+{
+    wal_entries_add_draws(&scene->entries, pool_id, 1, 1, outcomes, count);
+}
+
+/* The header that the entries so far ask for. */
+static void head(struct scene *scene, enum wal_group_kind kind)
+{
+    scene->header = (struct wal_group_header){
+        .length_bytes = scene->entries.used_bytes,
+        .kind = kind,
+        .lsn = 8192,
+        .epoch = 1,
+        .draws = scene->entries.draws,
+        .engine_time_us = scene->state.engine_time_us + 1,
+        .wall_time_us = 1700000000000000,
+        .first_request_id = scene->state.next_request_id,
+    };
+}
+
+/* Seals the group as the header says and applies it; the entries begin anew. */
+static enum urn_code apply(struct scene *scene, struct urn_error *error)
+{
+    *error = (struct urn_error){0};
+    wal_group_seal(&scene->header, scene->bytes);
+    const enum urn_code code = apply_group(&scene->state, &scene->header, scene->bytes, error);
+    wal_entries_begin(&scene->entries, scene->bytes, GROUP_BYTES);
+    return code;
+}
+
+static void assert_applies(struct scene *scene)
+{
+    struct urn_error error;
+    if (apply(scene, &error) != URN_OK)
+        fail_msg("%s", error.text);
+}
+
+/* Refused with this code; the text names the place and holds the word. */
+static void assert_refused(struct scene *scene, enum urn_code code, const char *word)
+{
+    struct urn_error error;
+    assert_int_equal(apply(scene, &error), code);
+    assert_int_equal(error.code, code);
+    if (strstr(error.text, word) == NULL || strstr(error.text, "log position 8192") == NULL)
+        fail_msg("expected \"%s\" in \"%s\"", word, error.text);
+}
+
+static struct urn_item item(const struct scene *scene, uint32_t pool, uint32_t index)
+{
+    struct urn_item found;
+    pool_item(scene->state.pools[pool], index, &found);
+    return found;
+}
+
+/* ---- what is true ---------------------------------------------------------------------------- */
+
+static void test_draws_move_stock_ids_and_times(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 0, (uint32_t[]){0, 1, 2, 2, 0}, 5);
+    draws(scene, 1, (uint32_t[]){0, 0, FAILED, FAILED}, 4);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(item(scene, 0, 0).quantity, 1);
+    assert_int_equal(item(scene, 0, 0).drawn, 2);
+    assert_int_equal(item(scene, 0, 1).quantity, 1999);
+    assert_int_equal(item(scene, 0, 2).quantity, URN_UNLIMITED);
+    assert_int_equal(item(scene, 0, 2).drawn, 2);
+    assert_int_equal(item(scene, 1, 0).quantity, 0);
+    assert_int_equal(scene->state.next_request_id, 10);
+    assert_int_equal(scene->state.engine_time_us, 501);
+    assert_int_equal(scene->state.wall_time_us, 1700000000000000);
+
+    draws(scene, 0, (uint32_t[]){0}, 1); /* and on */
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(scene->state.next_request_id, 11);
+    assert_int_equal(item(scene, 0, 0).quantity, 0);
+}
+
+/* Long runs go item by item, short ones draw by draw: the same comes of it, to the last item. */
+static void test_long_runs_count_as_short_ones_do(void **context)
+{
+    struct scene *scene = *context;
+    static uint32_t outcomes[5000];
+    for (uint32_t i = 0; i < 5000; i++)
+        outcomes[i] = i % 5 < 2 ? 1 : 2;
+    outcomes[7] = outcomes[4001] = outcomes[4999] = 0;
+    uint32_t expected[3] = {0};
+    for (uint32_t i = 0; i < 5000; i++)
+        expected[outcomes[i]]++;
+    draws(scene, 0, outcomes, 5000);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    for (uint32_t index = 0; index < 3; index++)
+        assert_int_equal(item(scene, 0, index).drawn, expected[index]);
+    assert_int_equal(item(scene, 0, 0).quantity, 0);
+    assert_int_equal(item(scene, 0, 1).quantity, 2000 - expected[1]);
+    assert_int_equal(scene->state.next_request_id, 5001);
+}
+
+static void test_wide_outcomes(void **context)
+{
+    struct scene *scene = *context;
+    wal_entries_add_draws(&scene->entries, 0, 1, 2, (uint32_t[]){0, 2}, 2);
+    wal_entries_add_draws(&scene->entries, 0, 1, 4, (uint32_t[]){0, 1}, 2);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(item(scene, 0, 0).drawn, 2);
+}
+
+static void test_pads_and_marks_move_time_only(void **context)
+{
+    struct scene *scene = *context;
+    memset(scene->bytes, 0, 4096);
+    head(scene, WAL_PAD);
+    scene->header.length_bytes = 4096;
+    assert_applies(scene);
+    memset(scene->bytes, 0, 4096);
+    head(scene, WAL_MARK);
+    assert_applies(scene);
+    assert_int_equal(scene->state.next_request_id, 1);
+    assert_int_equal(scene->state.engine_time_us, 502);
+}
+
+static void epoch(struct scene *scene, uint64_t next_request_id)
+{
+    static const uint8_t nonce[WAL_NONCE_BYTES] = {1};
+    wal_entries_add_epoch(&scene->entries, nonce, next_request_id);
+    head(scene, WAL_EPOCH);
+}
+
+static void test_an_epoch_may_raise_the_next_id(void **context)
+{
+    struct scene *scene = *context;
+    epoch(scene, 1);
+    assert_applies(scene);
+    assert_int_equal(scene->state.next_request_id, 1);
+    epoch(scene, 1000); /* its header may name the id of before */
+    assert_applies(scene);
+    assert_int_equal(scene->state.next_request_id, 1000);
+    epoch(scene, 2000);
+    scene->header.first_request_id = 2000; /* or that of after */
+    assert_applies(scene);
+    assert_int_equal(scene->state.next_request_id, 2000);
+}
+
+/* ---- what is not ----------------------------------------------------------------------------- */
+
+static void test_an_epoch_never_lowers_the_next_id(void **context)
+{
+    struct scene *scene = *context;
+    scene->state.next_request_id = 100;
+    epoch(scene, 99);
+    assert_refused(scene, URN_DAMAGED, "ids go on");
+    epoch(scene, 200);
+    scene->header.first_request_id = 201;
+    assert_refused(scene, URN_DAMAGED, "ids go on");
+    scene->state.reserved_request_id = 500;
+    epoch(scene, 500);
+    assert_refused(scene, URN_DAMAGED, "ids go on");
+    epoch(scene, 1ull << 53);
+    assert_refused(scene, URN_DAMAGED, "ids go on");
+    epoch(scene, 501);
+    assert_applies(scene);
+}
+
+static void test_an_epoch_group_needs_its_entry(void **context)
+{
+    struct scene *scene = *context;
+    head(scene, WAL_EPOCH);
+    assert_refused(scene, URN_DAMAGED, "without its entry");
+}
+
+static void test_ids_follow_without_gap_or_repeat(void **context)
+{
+    struct scene *scene = *context;
+    for (int off = -1; off <= 1; off += 2) {
+        scene->state.next_request_id = 100;
+        draws(scene, 0, (uint32_t[]){2}, 1);
+        head(scene, WAL_DATA);
+        scene->header.first_request_id = (uint64_t)(100 + off);
+        assert_refused(scene, URN_DAMAGED, "instead of 100");
+    }
+    memset(scene->bytes, 0, 4096);
+    head(scene, WAL_MARK);
+    scene->header.first_request_id++;
+    assert_refused(scene, URN_DAMAGED, "instead of 100");
+}
+
+static void test_ids_stay_below_2_to_the_53(void **context)
+{
+    struct scene *scene = *context;
+    scene->state.next_request_id = URN_NUMBER_MAX - 1;
+    draws(scene, 0, (uint32_t[]){2, 2}, 2);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "2^53");
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+}
+
+static void test_the_header_counts_the_draws(void **context)
+{
+    struct scene *scene = *context;
+    for (int off = -1; off <= 1; off += 2) {
+        draws(scene, 0, (uint32_t[]){2, 2, 2}, 3);
+        head(scene, WAL_DATA);
+        scene->header.draws = (uint32_t)(3 + off);
+        assert_refused(scene, URN_DAMAGED, "3 draws where its header says");
+    }
+}
+
+static void test_time_does_not_run_backwards(void **context)
+{
+    struct scene *scene = *context;
+    head(scene, WAL_DATA);
+    scene->header.engine_time_us = 499;
+    assert_refused(scene, URN_DAMAGED, "engine time");
+    head(scene, WAL_DATA);
+    scene->header.engine_time_us = 1ull << 53;
+    assert_refused(scene, URN_DAMAGED, "engine time");
+    head(scene, WAL_DATA);
+    scene->header.engine_time_us = 500; /* it may stand still */
+    scene->header.wall_time_us = 1;     /* and the wall clock do as it likes */
+    assert_applies(scene);
+}
+
+static void test_what_is_out_of_stock_cannot_be_drawn(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 0, (uint32_t[]){0, 0, 0, 2, 0}, 5);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "draw 5 took diamond of pool main");
+}
+
+static void test_a_long_run_names_the_draw_too_many(void **context)
+{
+    struct scene *scene = *context;
+    static uint32_t outcomes[3000];
+    for (uint32_t i = 0; i < 3000; i++)
+        outcomes[i] = 2;
+    outcomes[10] = outcomes[20] = outcomes[30] = outcomes[2900] = 0;
+    draws(scene, 0, outcomes, 3000);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "draw 2901 took diamond");
+}
+
+static void test_items_without_weight_or_existence(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 0, (uint32_t[]){3}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "draw 1 took never");
+    draws(scene, 0, (uint32_t[]){4}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "item 4 of pool main, which has 4 items");
+
+    static uint32_t outcomes[3000];
+    for (uint32_t i = 0; i < 3000; i++)
+        outcomes[i] = i == 2000 ? 254 : 2;
+    draws(scene, 0, outcomes, 3000);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "draw 2001 names item 254");
+}
+
+/* A draw fails only when nothing is in stock, at that very moment. */
+static void test_no_draw_fails_for_nothing(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 1, (uint32_t[]){0, FAILED, 0}, 3);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "draw 2 failed although pool side had stock");
+}
+
+static void test_pools_that_are_not_there_closed_or_of_other_odds(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 2, (uint32_t[]){0}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "pool number 2; there are 2 pools");
+
+    wal_entries_add_draws(&scene->entries, 0, 2, 1, (uint32_t[]){0}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "odds version 2, which was 1");
+    pool_set_odds_version(scene->state.pools[0], 3);
+    wal_entries_add_draws(&scene->entries, 0, 2, 1, (uint32_t[]){0}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "odds version 2, which was 3");
+
+    pool_set_open(scene->state.pools[1], false);
+    draws(scene, 1, (uint32_t[]){0}, 1);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "pool side, which is closed");
+}
+
+static void test_unknown_types_are_another_version(void **context)
+{
+    struct scene *scene = *context;
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    head(scene, WAL_DATA);
+    scene->bytes[104] = 9;
+    assert_refused(scene, URN_FORMAT, "unknown type 9 at byte 104");
+
+    head(scene, WAL_DATA);
+    wal_group_seal(&scene->header, scene->bytes);
+    scene->header.kind = (enum wal_group_kind)5;
+    struct urn_error error;
+    assert_int_equal(apply_group(&scene->state, &scene->header, scene->bytes, &error), URN_FORMAT);
+}
+
+static void test_broken_shape_is_damage(void **context)
+{
+    struct scene *scene = *context;
+    memset(scene->bytes, 0, 4096);
+    head(scene, WAL_PAD);
+    scene->header.length_bytes = 4096;
+    scene->bytes[4095] = 1; /* sealed so: the checksum is right */
+    assert_refused(scene, URN_DAMAGED, "breaks the format");
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    head(scene, WAL_DATA);
+    scene->bytes[116] = 200; /* more draws than there are outcomes */
+    assert_refused(scene, URN_DAMAGED, "at byte 104: its checksum is right but");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_draws_move_stock_ids_and_times),
+        TEST(test_long_runs_count_as_short_ones_do),
+        TEST(test_wide_outcomes),
+        TEST(test_pads_and_marks_move_time_only),
+        TEST(test_an_epoch_may_raise_the_next_id),
+        TEST(test_an_epoch_never_lowers_the_next_id),
+        TEST(test_an_epoch_group_needs_its_entry),
+        TEST(test_ids_follow_without_gap_or_repeat),
+        TEST(test_ids_stay_below_2_to_the_53),
+        TEST(test_the_header_counts_the_draws),
+        TEST(test_time_does_not_run_backwards),
+        TEST(test_what_is_out_of_stock_cannot_be_drawn),
+        TEST(test_a_long_run_names_the_draw_too_many),
+        TEST(test_items_without_weight_or_existence),
+        TEST(test_no_draw_fails_for_nothing),
+        TEST(test_pools_that_are_not_there_closed_or_of_other_odds),
+        TEST(test_unknown_types_are_another_version),
+        TEST(test_broken_shape_is_damage),
+    };
+    return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
+}

@@ -1,0 +1,713 @@
+/* test_wal_reader.c: the walk along logs that are sound, end, are damaged or cannot be read; and
+ * the search for evidence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/crc32c.h"
+#include "engine/wal_reader.h"
+#include "tests/lib/log_maker.h"
+
+#define SEGMENT  65536ull
+#define SEGMENTS 3u
+
+static int set_up(void **state)
+{
+    struct log_maker *maker = malloc(sizeof *maker);
+    assert_non_null(maker);
+    log_maker_begin(maker, SEGMENT, SEGMENTS);
+    *state = maker;
+    return 0;
+}
+
+/* Every test leaves no handle open. */
+static int tear_down(void **state)
+{
+    struct log_maker *maker = *state;
+    assert_int_equal(sim_open_handles(maker->world), 1); /* the directory */
+    log_maker_end(maker);
+    free(maker);
+    return 0;
+}
+
+/* What a walk came to. */
+struct walked {
+    uint32_t groups;
+    uint64_t draws;
+    uint64_t last_lsn; /* of the last group */
+    struct wal_tail tail;
+    uint64_t durable_lsn;
+    enum wal_step end;
+    enum wal_read_result why;
+    struct urn_error error;
+};
+
+static struct walked walk_from(const struct log_maker *maker, struct wal_tail tail)
+{
+    struct walked walked = {0};
+    struct wal_reader *reader = NULL;
+    assert_int_equal(wal_reader_open(&maker->data_dir, &tail, &reader, &walked.error), URN_OK);
+    struct wal_group_header header;
+    const uint8_t *group = NULL;
+    while ((walked.end = wal_reader_next(reader, &header, &group, &walked.error)) ==
+           WAL_STEP_GROUP) {
+        assert_int_equal(get_u32(group), WAL_GROUP_MAGIC);
+        assert_int_equal(get_u32(group + 4), header.length_bytes);
+        walked.groups++;
+        walked.draws += header.draws;
+        walked.last_lsn = header.lsn;
+    }
+    walked.tail = *wal_reader_tail(reader);
+    walked.durable_lsn = wal_reader_durable_lsn(reader);
+    walked.why = wal_reader_why(reader);
+    wal_reader_close(reader);
+    return walked;
+}
+
+static struct walked walk(const struct log_maker *maker)
+{
+    return walk_from(maker, (struct wal_tail){0});
+}
+
+static void assert_ends_at(const struct walked *walked, enum wal_step end, uint64_t lsn)
+{
+    assert_int_equal(walked->end, end);
+    assert_int_equal(walked->tail.lsn, lsn);
+}
+
+static void assert_invalid_at(const struct walked *walked, uint64_t lsn, enum wal_read_result why)
+{
+    assert_ends_at(walked, WAL_STEP_INVALID, lsn);
+    assert_int_equal(walked->why, why);
+}
+
+static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
+{
+    struct wal_evidence evidence;
+    struct urn_error error;
+    assert_int_equal(wal_search_evidence(&maker->data_dir, x, &evidence, &error), URN_OK);
+    return evidence;
+}
+
+/* ---- the walk: sound logs -------------------------------------------------------------------- */
+
+static void test_an_empty_ring_ends_at_its_beginning(void **state)
+{
+    struct walked walked = walk(*state);
+    assert_int_equal(walked.groups, 0);
+    assert_invalid_at(&walked, 0, WAL_READ_ZERO);
+}
+
+static void test_a_walk_over_all_kinds_and_segments(void **state)
+{
+    struct log_maker *maker = *state;
+    uint32_t groups = 0;
+    uint64_t draws = 0;
+    (void)log_maker_epoch(maker);
+    groups++;
+    while (maker->tail.lsn < 2 * SEGMENT + SEGMENT / 2) {
+        maker->durable_lsn = maker->tail.lsn;
+        (void)log_maker_draws(maker, 1 + (uint32_t)(maker->tail.lsn % 3000));
+        groups++;
+        if (groups % 7 == 0) {
+            (void)log_maker_mark(maker);
+            groups++;
+        }
+    }
+    draws = maker->first_request_id - 1;
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
+    assert_true(walked.groups > groups); /* pads besides */
+    assert_int_equal(walked.draws, draws);
+    assert_int_equal(walked.tail.epoch, 1);
+    assert_int_equal(walked.durable_lsn, maker->durable_lsn);
+    assert_memory_equal(walked.tail.chain, maker->tail.chain, WAL_CHAIN_BYTES);
+}
+
+static void test_a_walk_begins_anywhere(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 10);
+    const struct wal_tail middle = maker->tail;
+    const uint64_t last = log_maker_draws(maker, 20);
+    struct walked walked = walk_from(maker, middle);
+    assert_int_equal(walked.groups, 1);
+    assert_int_equal(walked.last_lsn, last);
+    assert_int_equal(walked.durable_lsn, middle.lsn); /* where it began is durable */
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
+}
+
+static void test_a_group_as_large_as_a_segment(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 10);
+    log_maker_entries(maker);
+    const uint64_t lsn = log_maker_add(maker, WAL_DATA, SEGMENT - 4096);
+    assert_int_equal(lsn, SEGMENT + 4096);
+    struct walked walked = walk(maker);
+    assert_int_equal(walked.last_lsn, lsn);
+    /* The log ends where a segment does, before the next header page. */
+    assert_invalid_at(&walked, 2 * SEGMENT, WAL_READ_ZERO);
+}
+
+static void test_a_segment_header_without_groups(void **state)
+{
+    struct log_maker *maker = *state;
+    maker->tail.epoch = 6;
+    const struct wal_segment_header header = log_maker_segment_header_due(maker, 0);
+    log_maker_segment_header(maker, 0, &header);
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, 4096, WAL_READ_ZERO);
+    assert_int_equal(walked.tail.epoch, 6);
+}
+
+static void test_a_second_lap(void **state)
+{
+    struct log_maker *maker = *state;
+    struct wal_tail start = {0};
+    while (maker->tail.lsn < (SEGMENTS + 1) * SEGMENT + 20000) {
+        (void)log_maker_draws(maker, 5000);
+        if (maker->tail.lsn < 2 * SEGMENT)
+            start = maker->tail;
+    }
+    struct walked walked = walk_from(maker, start);
+    assert_ends_at(&walked, WAL_STEP_INVALID, maker->tail.lsn);
+    assert_int_not_equal(walked.why, WAL_READ_ZERO); /* the first lap's bytes stand there */
+    walked = walk(maker);
+    assert_invalid_at(&walked, 0, WAL_READ_PLACE); /* and its beginning is gone */
+}
+
+/* Every rule is asked at the position: groups that break one end the walk there. */
+static void test_what_breaks_a_rule_ends_the_walk(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_epoch(maker);
+    (void)log_maker_epoch(maker);
+    (void)log_maker_draws(maker, 3);
+    const uint64_t end = maker->tail.lsn;
+    enum { LENGTH = 160 };
+    uint8_t bytes[LENGTH];
+    static const enum wal_read_result whys[] = {WAL_READ_FOREIGN, WAL_READ_PLACE, WAL_READ_CHAIN,
+                                                WAL_READ_EPOCH, WAL_READ_CHECKSUM};
+    for (size_t i = 0; i < sizeof whys / sizeof whys[0]; i++) {
+        struct wal_group_header header = log_maker_header(maker, WAL_DATA, LENGTH);
+        header.draws = 0;
+        header.ring_short += whys[i] == WAL_READ_FOREIGN;
+        header.lsn += whys[i] == WAL_READ_PLACE ? SEGMENT * SEGMENTS : 0;
+        header.chain_before[3] ^= whys[i] == WAL_READ_CHAIN;
+        header.epoch -= whys[i] == WAL_READ_EPOCH; /* all else right: an earlier start's group */
+        memset(bytes, 0, sizeof bytes);
+        wal_group_seal(&header, bytes);
+        bytes[LENGTH - 1] ^= whys[i] == WAL_READ_CHECKSUM;
+        log_maker_write(maker, end, bytes, LENGTH);
+        struct walked walked = walk(maker);
+        assert_invalid_at(&walked, end, whys[i]);
+    }
+}
+
+static void test_a_length_beyond_the_segment_is_not_believed(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 3);
+    struct wal_group_header header = log_maker_header(maker, WAL_DATA, 104);
+    uint8_t bytes[104];
+    wal_group_seal(&header, bytes);
+    put_u32(bytes + 4, 0xfffffff8);
+    log_maker_write(maker, maker->tail.lsn, bytes, sizeof bytes);
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_LENGTH);
+}
+
+static void test_segment_headers_that_do_not_fit(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_epoch(maker);
+    (void)log_maker_epoch(maker);
+    log_maker_entries(maker);
+    (void)log_maker_add(maker, WAL_DATA, (uint32_t)(SEGMENT - maker->tail.lsn)); /* fills it */
+    assert_int_equal(maker->tail.lsn, SEGMENT);
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, SEGMENT, WAL_READ_ZERO);
+
+    for (int which = 0; which < 7; which++) {
+        struct wal_segment_header header = log_maker_segment_header_due(maker, SEGMENT);
+        static const enum wal_read_result whys[] = {
+            WAL_READ_FOREIGN, WAL_READ_PLACE, WAL_READ_PLACE,  WAL_READ_SHAPE,
+            WAL_READ_SHAPE,   WAL_READ_EPOCH, WAL_READ_VERSION};
+        header.ring_uuid[15] ^= which == 0; /* not among the eight that groups carry */
+        header.sequence += which == 1 ? SEGMENTS : 0;
+        header.sequence -= which == 2;
+        header.segment_size_bytes *= which == 3 ? 2 : 1;
+        header.segments += which == 4;
+        header.epoch -= which == 5;
+        header.version += which == 6;
+        log_maker_segment_header(maker, SEGMENT, &header);
+        walked = walk(maker);
+        assert_invalid_at(&walked, SEGMENT, whys[which]);
+    }
+
+    struct wal_segment_header header = log_maker_segment_header_due(maker, SEGMENT);
+    log_maker_segment_header(maker, SEGMENT, &header);
+    log_maker_flip(maker, SEGMENT + 4000);
+    walked = walk(maker);
+    assert_invalid_at(&walked, SEGMENT, WAL_READ_CHECKSUM);
+}
+
+/* A walk that has come to the end sees what is written there afterwards. */
+static void test_a_walk_goes_on_when_more_is_written(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 3);
+    const struct wal_tail tail = {0};
+    struct wal_reader *reader = NULL;
+    struct urn_error error;
+    struct wal_group_header header;
+    const uint8_t *group;
+    assert_int_equal(wal_reader_open(&maker->data_dir, &tail, &reader, &error), URN_OK);
+    assert_int_equal(wal_reader_next(reader, &header, &group, &error), WAL_STEP_GROUP);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(wal_reader_next(reader, &header, &group, &error), WAL_STEP_INVALID);
+        assert_int_equal(wal_reader_next(reader, &header, &group, &error), WAL_STEP_INVALID);
+        const uint64_t lsn = log_maker_draws(maker, 5);
+        assert_int_equal(wal_reader_next(reader, &header, &group, &error), WAL_STEP_GROUP);
+        assert_int_equal(header.lsn, lsn);
+        assert_int_equal(header.draws, 5);
+    }
+    wal_reader_close(reader);
+}
+
+/* ---- the walk: what cannot be read ----------------------------------------------------------- */
+
+/* Groups of 300 bytes behind one of another's length: they lie across sectors in every way. */
+static void make_run(struct log_maker *maker, uint64_t *lsns, uint32_t groups)
+{
+    (void)log_maker_draws(maker, 1);
+    for (uint32_t i = 0; i < groups; i++)
+        lsns[i] = log_maker_draws(maker, 300 - WAL_GROUP_HEADER_BYTES - WAL_DRAWS_HEADER_BYTES);
+}
+
+static uint64_t sector_of(uint64_t lsn)
+{
+    return lsn - lsn % OS_SECTOR_BYTES;
+}
+
+/* A bad sector hurts the first group that touches it and none before it, wherever it lies. */
+static void test_unreadable_sectors_hurt_only_who_touches_them(void **state)
+{
+    enum { GROUPS = 40 };
+    uint64_t lsns[GROUPS + 1];
+    struct log_maker *maker = *state;
+    make_run(maker, lsns, GROUPS);
+    lsns[GROUPS] = maker->tail.lsn;
+    const uint64_t first = sector_of(lsns[0]) + 512;
+    for (uint64_t bad = first; bad < lsns[GROUPS]; bad += OS_SECTOR_BYTES) {
+        struct sim_world *sound = maker->world;
+        maker->world = sim_world_clone(sound, bad);
+        struct os_dir *sound_dir = maker->data_dir.dir;
+        assert_int_equal(
+            os_dir_open(sim_restart(maker->world), LOG_MAKER_PATH, &maker->data_dir.dir), 0);
+        log_maker_unreadable(maker, bad);
+        uint32_t hurt = 0;
+        while (lsns[hurt + 1] <= bad) /* the group whose end lies behind the sector's begin */
+            hurt++;
+        struct walked walked = walk(maker);
+        assert_ends_at(&walked, WAL_STEP_UNREADABLE, lsns[hurt]);
+        assert_int_equal(walked.error.code, URN_IO);
+        assert_int_equal(walked.error.system_errno, EIO);
+        assert_non_null(strstr(walked.error.text, "segment-0000"));
+        os_dir_close(maker->data_dir.dir);
+        sim_world_free(maker->world);
+        maker->world = sound;
+        maker->data_dir.dir = sound_dir;
+    }
+}
+
+static void test_unreadable_sectors_behind_the_end_are_no_concern(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 1000);
+    (void)log_maker_draws(maker, 100);
+    const uint64_t end = maker->tail.lsn;
+    assert_true(end % OS_SECTOR_BYTES != 0);
+    log_maker_unreadable(maker, sector_of(end) + OS_SECTOR_BYTES);
+    log_maker_unreadable(maker, SEGMENT + 100);
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, end, WAL_READ_ZERO);
+}
+
+static void test_an_unreadable_sector_at_the_end(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 1000);
+    log_maker_entries(maker); /* up to a sector's begin */
+    (void)log_maker_add(maker, WAL_DATA,
+                        (uint32_t)(sector_of(maker->tail.lsn) + 1024 - maker->tail.lsn));
+    log_maker_unreadable(maker, maker->tail.lsn);
+    struct walked walked = walk(maker);
+    assert_ends_at(&walked, WAL_STEP_UNREADABLE, maker->tail.lsn);
+}
+
+/* The log's end lies 40 bytes before a bad sector: not room for a header, but enough to see whether
+ * one begins there. */
+static void test_an_unreadable_sector_inside_a_header(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 1000);
+    log_maker_entries(maker);
+    (void)log_maker_add(maker, WAL_DATA,
+                        (uint32_t)(sector_of(maker->tail.lsn) + 1024 - 40 - maker->tail.lsn));
+    const uint64_t end = maker->tail.lsn;
+    assert_int_equal(end % OS_SECTOR_BYTES, OS_SECTOR_BYTES - 40);
+    log_maker_unreadable(maker, end + 40);
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, end, WAL_READ_ZERO);
+    log_maker_write(maker, end, "garbage", 7);
+    walked = walk(maker);
+    assert_invalid_at(&walked, end, WAL_READ_LENGTH);
+    log_maker_write(maker, end, "URNG", 4);
+    walked = walk(maker);
+    assert_ends_at(&walked, WAL_STEP_UNREADABLE, end);
+}
+
+/* Where an earlier lap's group stands at the end, its bad sectors are nothing that the log misses.
+ */
+static void test_an_unreadable_sector_in_a_stale_group(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 1000);
+    struct wal_group_header header = log_maker_header(maker, WAL_DATA, 2048);
+    header.draws = 0;
+    uint8_t bytes[2048] = {0};
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, maker->tail.lsn, bytes, sizeof bytes);
+    log_maker_unreadable(maker, maker->tail.lsn + 1500);
+    struct walked walked = walk(maker); /* ours: it would continue the log */
+    assert_ends_at(&walked, WAL_STEP_UNREADABLE, maker->tail.lsn);
+
+    header.lsn += SEGMENT * SEGMENTS;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, maker->tail.lsn, bytes, OS_SECTOR_BYTES);
+    walked = walk(maker);
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_PLACE);
+    header.ring_short++;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, maker->tail.lsn, bytes, OS_SECTOR_BYTES);
+    walked = walk(maker);
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_FOREIGN);
+}
+
+static void test_an_unreadable_segment_header(void **state)
+{
+    struct log_maker *maker = *state;
+    while (maker->tail.lsn < SEGMENT + 8000)
+        (void)log_maker_draws(maker, 3000);
+    log_maker_unreadable(maker, SEGMENT + 3000);
+    struct walked walked = walk(maker);
+    assert_ends_at(&walked, WAL_STEP_UNREADABLE, SEGMENT);
+}
+
+/* Every call that the walk makes fails once: an error, or no harm where it is tried again; never a
+ * log that ends early. */
+static void test_failing_calls_are_errors(void **state)
+{
+    struct log_maker *maker = *state;
+    while (maker->tail.lsn < SEGMENT + 8000)
+        (void)log_maker_draws(maker, 3000);
+    uint32_t errors = 0;
+    for (uint64_t nth = 1;; nth++) {
+        sim_event_forget(maker->world);
+        sim_fail_at(maker->world, SIM_ANY_CALL, nth, 0);
+        struct walked walked = walk(maker);
+        if (sim_last_event(maker->world)->number == 0) {
+            assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
+            break;
+        }
+        if (walked.end == WAL_STEP_ERROR) {
+            assert_int_not_equal(walked.error.code, URN_OK);
+            assert_true(walked.error.text[0] != 0);
+            errors++;
+        } else {
+            assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
+        }
+    }
+    assert_true(errors > 0);
+}
+
+static void test_short_reads_change_nothing(void **state)
+{
+    struct log_maker *maker = *state;
+    while (maker->tail.lsn < SEGMENT + 8000)
+        (void)log_maker_draws(maker, 500);
+    sim_set_fault_rates(maker->world, 0, 1); /* every read is short */
+    struct walked walked = walk(maker);
+    const struct wal_evidence evidence = search(maker, maker->tail.lsn);
+    sim_set_fault_rates(maker->world, 0, 0);
+    assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
+    assert_int_equal(evidence.groups_beyond, 0);
+}
+
+static void test_missing_and_shortened_files_are_damage(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 3000);
+    assert_true(sim_truncate(maker->world, "log/segment-0000", 5000));
+    struct walked walked = walk(maker);
+    assert_int_equal(walked.end, WAL_STEP_ERROR);
+    assert_int_equal(walked.error.code, URN_DAMAGED);
+    assert_non_null(strstr(walked.error.text, "segment-0000"));
+    assert_true(sim_lose_file(maker->world, "log/segment-0000"));
+    walked = walk(maker);
+    assert_int_equal(walked.end, WAL_STEP_ERROR);
+    assert_int_equal(walked.error.code, URN_DAMAGED);
+    assert_non_null(strstr(walked.error.text, "missing"));
+
+    struct wal_evidence evidence;
+    struct urn_error error;
+    assert_int_equal(wal_search_evidence(&maker->data_dir, 0, &evidence, &error), URN_DAMAGED);
+}
+
+/* ---- evidence -------------------------------------------------------------------------------- */
+
+static void test_no_evidence_in_an_empty_ring(void **state)
+{
+    const struct wal_evidence evidence = search(*state, 0);
+    assert_int_equal(evidence.durable_lsn_max, 0);
+    assert_int_equal(evidence.groups_beyond, 0);
+    assert_int_equal(evidence.epoch_max, 0);
+    assert_false(evidence.torn_at_x);
+    assert_false(evidence.nonzero_beyond);
+    assert_false(evidence.unreadable);
+}
+
+/* The group at x is damaged; one behind it, in another segment whose header is gone too, says that
+ * everything before had been durable. */
+static void test_a_later_group_tells_of_damage(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_epoch(maker);
+    const uint64_t x = log_maker_draws(maker, 100);
+    (void)log_maker_draws(maker, 50000);
+    (void)log_maker_draws(maker, 30000); /* behind a pad, in the next segment */
+    maker->durable_lsn = maker->tail.lsn;
+    const uint64_t witness = log_maker_draws(maker, 100);
+    assert_true(witness > SEGMENT);
+    log_maker_flip(maker, x + 130);
+    log_maker_flip(maker, SEGMENT + 20); /* the header of the witness's segment */
+    struct walked walked = walk(maker);
+    assert_invalid_at(&walked, x, WAL_READ_CHECKSUM);
+
+    struct wal_evidence evidence = search(maker, x);
+    assert_int_equal(evidence.durable_lsn_max, maker->durable_lsn);
+    assert_true(evidence.durable_lsn_max > x);
+    assert_int_equal(evidence.durable_witness_lsn, witness);
+    assert_int_equal(evidence.groups_beyond, 4); /* with the pad at the segment's end */
+    assert_int_equal(evidence.groups_beyond_epoch_max, 1);
+    assert_int_equal(evidence.epoch_max, 1);
+    assert_true(evidence.torn_at_x);
+
+    log_maker_flip(maker, witness + 200); /* and without its witness */
+    evidence = search(maker, x);
+    assert_true(evidence.durable_lsn_max <= x);
+    assert_int_equal(evidence.groups_beyond, 3);
+}
+
+static void test_a_torn_tail_is_no_evidence(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_epoch(maker);
+    (void)log_maker_draws(maker, 100);
+    maker->durable_lsn = maker->tail.lsn;
+    const uint64_t x = log_maker_draws(maker, 2000);
+    const uint8_t zeros[104] = {0};
+    log_maker_write(maker, sector_of(x) + 1024, "what stood there before", 24);
+    struct wal_evidence evidence = search(maker, x);
+    assert_true(evidence.durable_lsn_max <= x);
+    assert_int_equal(evidence.groups_beyond, 0);
+    assert_true(evidence.torn_at_x);
+    assert_true(evidence.nonzero_beyond);
+    log_maker_write(maker, x, zeros, 104); /* its beginning did not come to the disk either */
+    evidence = search(maker, x);
+    assert_false(evidence.torn_at_x);
+    assert_true(evidence.nonzero_beyond);
+}
+
+static void test_a_torn_segment_header(void **state)
+{
+    struct log_maker *maker = *state;
+    log_maker_entries(maker);
+    (void)log_maker_add(maker, WAL_DATA, SEGMENT - 4096);
+    assert_int_equal(maker->tail.lsn, SEGMENT);
+    assert_false(search(maker, SEGMENT).torn_at_x);
+    const struct wal_segment_header header = log_maker_segment_header_due(maker, SEGMENT);
+    log_maker_segment_header(maker, SEGMENT, &header);
+    log_maker_flip(maker, SEGMENT + 2000);
+    assert_true(search(maker, SEGMENT).torn_at_x);
+}
+
+/* Whole, sound groups that lie where their own LSN does not belong say nothing about this ring. */
+static void test_misplaced_and_foreign_groups_do_not_count(void **state)
+{
+    struct log_maker *maker = *state;
+    uint8_t bytes[104];
+    struct wal_group_header header = log_maker_header(maker, WAL_DATA, sizeof bytes);
+    header.lsn = header.durable_lsn = SEGMENT + 20000;
+    header.epoch = 9;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, SEGMENT + 20008, bytes, sizeof bytes);     /* another offset */
+    log_maker_write(maker, 2 * SEGMENT + 20000, bytes, sizeof bytes); /* another slot */
+    header.ring_short++;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, SEGMENT + 20000, bytes, sizeof bytes); /* another ring */
+    struct wal_evidence evidence = search(maker, 0);
+    assert_int_equal(evidence.groups_beyond, 0);
+    assert_int_equal(evidence.durable_lsn_max, 0);
+    assert_int_equal(evidence.epoch_max, 0);
+
+    header.ring_short--;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, SEGMENT + 20000, bytes, sizeof bytes);
+    evidence = search(maker, 0);
+    assert_int_equal(evidence.groups_beyond, 1);
+    assert_int_equal(evidence.durable_lsn_max, SEGMENT + 20000);
+    assert_int_equal(evidence.epoch_max, 9);
+}
+
+/* Evidence is found at every 8-byte position, in front of and across the seams of the reading. */
+static void test_evidence_at_every_position(void **state)
+{
+    struct log_maker *maker = *state;
+    uint8_t bytes[104];
+    const uint8_t zeros[104] = {0};
+    for (uint64_t offset = 0; offset <= SEGMENT - sizeof bytes; offset += 8 * 61) {
+        const uint64_t lsn = 5 * SEGMENT + offset; /* of a later lap, in the last slot */
+        struct wal_group_header header = log_maker_header(maker, WAL_MARK, sizeof bytes);
+        header.lsn = lsn;
+        header.durable_lsn = lsn;
+        wal_group_seal(&header, bytes);
+        log_maker_write(maker, lsn, bytes, sizeof bytes);
+        const struct wal_evidence evidence = search(maker, SEGMENT);
+        assert_int_equal(evidence.groups_beyond, 1);
+        assert_int_equal(evidence.durable_lsn_max, lsn);
+        log_maker_write(maker, lsn, zeros, sizeof zeros);
+    }
+}
+
+/* A torn group whose length is a lie hides nothing that lies inside it; magics all over the place
+ * cost nothing but a look. */
+static void test_evidence_inside_a_torn_group(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 100);
+    const uint64_t x = maker->tail.lsn;
+    uint8_t bytes[104];
+    struct wal_group_header header = log_maker_header(maker, WAL_DATA, sizeof bytes);
+    wal_group_seal(&header, bytes);
+    put_u32(bytes + 4, 40000);
+    for (uint64_t at = x; at < x + 30000; at += 104)
+        log_maker_write(maker, at, bytes, sizeof bytes);
+    header.lsn = 20000;
+    header.durable_lsn = 19000;
+    wal_group_seal(&header, bytes);
+    log_maker_write(maker, header.lsn, bytes, sizeof bytes);
+    const struct wal_evidence evidence = search(maker, x);
+    assert_int_equal(evidence.groups_beyond, 1);
+    assert_int_equal(evidence.durable_witness_lsn, 20000);
+}
+
+static void test_evidence_beside_unreadable_sectors(void **state)
+{
+    struct log_maker *maker = *state;
+    const uint64_t x = log_maker_draws(maker, 100);
+    (void)log_maker_draws(maker, 3000);
+    maker->durable_lsn = maker->tail.lsn;
+    (void)log_maker_mark(maker);
+    log_maker_unreadable(maker, x);
+    log_maker_unreadable(maker, x + 1500);
+    log_maker_unreadable(maker, 2 * SEGMENT + 512);
+    struct wal_evidence evidence = search(maker, x);
+    assert_true(evidence.unreadable);
+    assert_string_equal(evidence.unreadable_file, "segment-0000");
+    assert_int_equal(evidence.unreadable_offset, sector_of(x));
+    assert_int_equal(evidence.durable_lsn_max, maker->durable_lsn);
+}
+
+static void test_the_search_fails_as_its_calls_do(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 100);
+    for (uint64_t nth = 1;; nth++) {
+        sim_event_forget(maker->world);
+        sim_fail_at(maker->world, SIM_ANY_CALL, nth, EACCES);
+        struct wal_evidence evidence;
+        struct urn_error error;
+        const enum urn_code code =
+            wal_search_evidence(&maker->data_dir, maker->tail.lsn, &evidence, &error);
+        if (sim_last_event(maker->world)->number == 0) {
+            assert_int_equal(code, URN_OK);
+            assert_true(nth > SEGMENTS);
+            break;
+        }
+        assert_int_equal(code, URN_IO);
+        assert_int_equal(error.system_errno, EACCES);
+    }
+}
+
+/* ---- bytes as they are ----------------------------------------------------------------------- */
+
+static void test_bytes_across_segments_and_laps(void **state)
+{
+    struct log_maker *maker = *state;
+    log_maker_write(maker, SEGMENTS * SEGMENT - 3, "abc", 3);
+    log_maker_write(maker, SEGMENTS * SEGMENT, "def", 3);
+    char bytes[7] = {0};
+    struct urn_error error;
+    assert_int_equal(wal_read_bytes(&maker->data_dir, 2 * SEGMENTS * SEGMENT - 3, bytes, 6, &error),
+                     URN_OK);
+    assert_string_equal(bytes, "abcdef");
+    log_maker_unreadable(maker, 0);
+    assert_int_equal(wal_read_bytes(&maker->data_dir, 2 * SEGMENTS * SEGMENT - 3, bytes, 6, &error),
+                     URN_IO);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_empty_ring_ends_at_its_beginning),
+        TEST(test_a_walk_over_all_kinds_and_segments),
+        TEST(test_a_walk_begins_anywhere),
+        TEST(test_a_group_as_large_as_a_segment),
+        TEST(test_a_segment_header_without_groups),
+        TEST(test_a_second_lap),
+        TEST(test_what_breaks_a_rule_ends_the_walk),
+        TEST(test_a_length_beyond_the_segment_is_not_believed),
+        TEST(test_segment_headers_that_do_not_fit),
+        TEST(test_a_walk_goes_on_when_more_is_written),
+        TEST(test_unreadable_sectors_hurt_only_who_touches_them),
+        TEST(test_unreadable_sectors_behind_the_end_are_no_concern),
+        TEST(test_an_unreadable_sector_at_the_end),
+        TEST(test_an_unreadable_sector_inside_a_header),
+        TEST(test_an_unreadable_sector_in_a_stale_group),
+        TEST(test_an_unreadable_segment_header),
+        TEST(test_failing_calls_are_errors),
+        TEST(test_short_reads_change_nothing),
+        TEST(test_missing_and_shortened_files_are_damage),
+        TEST(test_no_evidence_in_an_empty_ring),
+        TEST(test_a_later_group_tells_of_damage),
+        TEST(test_a_torn_tail_is_no_evidence),
+        TEST(test_a_torn_segment_header),
+        TEST(test_misplaced_and_foreign_groups_do_not_count),
+        TEST(test_evidence_at_every_position),
+        TEST(test_evidence_inside_a_torn_group),
+        TEST(test_evidence_beside_unreadable_sectors),
+        TEST(test_the_search_fails_as_its_calls_do),
+        TEST(test_bytes_across_segments_and_laps),
+    };
+    return cmocka_run_group_tests_name("wal_reader", tests, NULL, NULL);
+}
