@@ -125,6 +125,45 @@ static void test_d2_unreadable(void **unused)
     done(driver);
 }
 
+/* Writes a group behind the log's end that is valid by every byte and says what cannot be true. */
+static void forge_group(struct driver *driver, uint32_t item_index)
+{
+    struct writer *writer = &driver->engine->writer;
+    static uint8_t bytes[512];
+    struct wal_entries entries;
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    wal_entries_add_draws(&entries, 0, 1, 1, &item_index, 1);
+    struct wal_group_header header = {
+        .length_bytes = entries.used_bytes,
+        .kind = WAL_DATA,
+        .ring_short = wal_ring_short(driver->engine->ring.geometry.ring_uuid),
+        .lsn = writer->end_lsn,
+        .durable_lsn = writer->end_lsn,
+        .epoch = (uint32_t)driver->report.epoch,
+        .draws = 1,
+        .engine_time_us = UINT64_C(1) << 50,
+        .first_request_id = writer->state.next_request_id,
+    };
+    memcpy(header.chain_before, driver->engine->commit.tail.chain, WAL_CHAIN_BYTES);
+    wal_group_seal(&header, bytes);
+    assert_true(sim_overwrite(driver->world, "data/segment-0000", writer->end_lsn, bytes,
+                              header.length_bytes));
+}
+
+static void test_d3_meaning(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    forge_group(driver, 2); /* mud: in stock, so this one is only a draw that nobody made */
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.replayed_draws, 1);
+    forge_group(driver, 3); /* there is no fourth item */
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_refused(driver, "case D3");
+    done(driver);
+}
+
 static void test_d4_unreadable_elsewhere(void **unused)
 {
     (void)unused;
@@ -304,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_a_start_needs_a_snapshot_and_no_evidence),
         cmocka_unit_test(test_d1_no_snapshot),
         cmocka_unit_test(test_d2_unreadable),
+        cmocka_unit_test(test_d3_meaning),
         cmocka_unit_test(test_d4_unreadable_elsewhere),
         cmocka_unit_test(test_d5_damage_below_a_carried_durable_lsn),
         cmocka_unit_test(test_d5_the_mark_tells_of_the_last_group),
