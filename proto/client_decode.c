@@ -78,8 +78,8 @@ static enum urnclient_status refused(const msgpack_object *object, struct urncli
         set_consequences(error);
         return URNCLIENT_REFUSED;
     }
-    const char *bytes = object->via.str.ptr;
     size_t length = object->via.str.size;
+    const char *bytes = length > 0 ? object->via.str.ptr : "";
     size_t word = 0;
     while (word < length && bytes[word] >= 'A' && bytes[word] <= 'Z')
         word++;

@@ -1,0 +1,879 @@
+/* test_client.c: liburnclient against a server that is only a listening socket.
+ *
+ * A client begins with message id 0, so a test can put the answers into the socket before it makes
+ * the calls, and look at the requests afterwards: no threads and no waiting, but where a test is
+ * about both sides being full.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <msgpack.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proto/client.h"
+
+/* ---- the other side ---------------------------------------------------------------------- */
+
+struct server {
+    char folder[64];
+    char path[96];
+    char address[112];
+    int listener;
+    int connection;
+    struct urnclient *client;
+    msgpack_sbuffer buffer; /* answers to be sent */
+    msgpack_packer pack;
+};
+
+static void server_listen(struct server *server)
+{
+    memset(server, 0, sizeof *server);
+    strcpy(server->folder, "/tmp/urn-test-client-XXXXXX");
+    assert_non_null(mkdtemp(server->folder));
+    snprintf(server->path, sizeof server->path, "%s/socket", server->folder);
+    snprintf(server->address, sizeof server->address, "unix:%s", server->path);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    memcpy(name.sun_path, server->path, strlen(server->path) + 1);
+    server->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(server->listener, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(server->listener, 8), 0);
+    msgpack_sbuffer_init(&server->buffer);
+    msgpack_packer_init(&server->pack, &server->buffer, msgpack_sbuffer_write);
+}
+
+static void server_start_with(struct server *server, struct urnclient_options options)
+{
+    struct urnclient_error error;
+    server_listen(server);
+    options.address = server->address;
+    assert_int_equal(urnclient_connect(&options, &server->client, &error), URNCLIENT_OK);
+    server->connection = accept(server->listener, NULL, NULL);
+    assert_true(server->connection >= 0);
+}
+
+static void server_start(struct server *server)
+{
+    server_start_with(server, (struct urnclient_options){.address = NULL});
+}
+
+static void server_stop(struct server *server)
+{
+    urnclient_close(server->client);
+    if (server->connection > 0)
+        close(server->connection);
+    close(server->listener);
+    unlink(server->path);
+    rmdir(server->folder);
+    msgpack_sbuffer_destroy(&server->buffer);
+}
+
+/* Sends what has been packed. */
+static void server_send(struct server *server)
+{
+    assert_int_equal(write(server->connection, server->buffer.data, server->buffer.size),
+                     server->buffer.size);
+    msgpack_sbuffer_clear(&server->buffer);
+}
+
+static void pack_text(struct server *server, const char *text)
+{
+    msgpack_pack_str_with_body(&server->pack, text, strlen(text));
+}
+
+/* Begins a successful answer; the result comes next. */
+static void pack_answer(struct server *server, uint32_t msgid)
+{
+    msgpack_pack_array(&server->pack, 4);
+    msgpack_pack_int(&server->pack, 1);
+    msgpack_pack_uint32(&server->pack, msgid);
+    msgpack_pack_nil(&server->pack);
+}
+
+static void pack_pong(struct server *server, uint32_t msgid)
+{
+    pack_answer(server, msgid);
+    pack_text(server, "pong");
+}
+
+static void pack_error(struct server *server, uint32_t msgid, const char *text)
+{
+    msgpack_pack_array(&server->pack, 4);
+    msgpack_pack_int(&server->pack, 1);
+    msgpack_pack_uint32(&server->pack, msgid);
+    pack_text(server, text);
+    msgpack_pack_nil(&server->pack);
+}
+
+/* Reads one request that has been sent and compares it, printed by msgpack-c. */
+static void expect_request(struct server *server, const char *expected)
+{
+    char bytes[512];
+    char printed[1024] = "";
+    ssize_t got = recv(server->connection, bytes, sizeof bytes, MSG_DONTWAIT);
+    assert_true(got > 0);
+    msgpack_unpacked unpacked;
+    msgpack_unpacked_init(&unpacked);
+    size_t end = 0;
+    assert_int_equal(msgpack_unpack_next(&unpacked, bytes, (size_t)got, &end),
+                     MSGPACK_UNPACK_SUCCESS);
+    assert_int_equal(end, got);
+    msgpack_object_print_buffer(printed, sizeof printed, unpacked.data);
+    assert_string_equal(printed, expected);
+    msgpack_unpacked_destroy(&unpacked);
+}
+
+/* ---- plain calls ------------------------------------------------------------------------- */
+
+static void ping_is_answered(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    server_start(&server);
+    pack_pong(&server, 0);
+    server_send(&server);
+    assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"ping\", []]");
+    assert_int_equal(urnclient_in_flight(server.client), 0);
+    server_stop(&server);
+}
+
+static void pack_draw_begin(struct server *server, uint32_t msgid)
+{
+    pack_answer(server, msgid);
+    msgpack_pack_array(&server->pack, 5);
+    msgpack_pack_uint64(&server->pack, 9007199254740991u);
+}
+
+static void pack_draw_end(struct server *server, uint32_t failed)
+{
+    msgpack_pack_uint32(&server->pack, failed);
+    msgpack_pack_int(&server->pack, 3);
+    msgpack_pack_false(&server->pack);
+}
+
+static void draw_gives_names(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_draw draw;
+    server_start(&server);
+    pack_draw_begin(&server, 0);
+    msgpack_pack_array(&server.pack, 4);
+    pack_text(&server, "diamond");
+    pack_text(&server, "an item id of more than thirty-one bytes");
+    pack_text(&server, "x");
+    msgpack_pack_nil(&server.pack);
+    pack_draw_end(&server, 1);
+    server_send(&server);
+    assert_int_equal(
+        urnclient_draw(server.client, "main", 4, URNCLIENT_NAMES, false, &draw, &error),
+        URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"draw\", [\"main\", 4]]");
+    assert_int_equal(draw.first_request_id, 9007199254740991u);
+    assert_int_equal(draw.count, 4);
+    assert_int_equal(draw.failed, 1);
+    assert_int_equal(draw.odds_version, 3);
+    assert_false(draw.replayed);
+    assert_int_equal(draw.as, URNCLIENT_NAMES);
+    assert_string_equal(draw.names[0].bytes, "diamond");
+    assert_int_equal(draw.names[0].length, 7);
+    assert_string_equal(draw.names[1].bytes, "an item id of more than thirty-one bytes");
+    assert_string_equal(draw.names[2].bytes, "x");
+    assert_null(draw.names[3].bytes);
+    urnclient_draw_free(&draw);
+    urnclient_draw_free(&draw); /* a freed result may be freed again */
+    server_stop(&server);
+}
+
+static void draw_gives_indexes_and_tallies(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_draw draw;
+    server_start(&server);
+    pack_draw_begin(&server, 0);
+    msgpack_pack_array(&server.pack, 3);
+    msgpack_pack_int(&server.pack, 5);
+    msgpack_pack_nil(&server.pack);
+    msgpack_pack_int(&server.pack, 70000);
+    pack_draw_end(&server, 1);
+    server_send(&server);
+    assert_int_equal(
+        urnclient_draw(server.client, "main", 3, URNCLIENT_INDEXES, false, &draw, &error),
+        URNCLIENT_OK);
+    expect_request(&server,
+                   "[0, 0, \"draw\", [\"main\", 3, {\"as\"=>\"indexes\", \"all\"=>false}]]");
+    assert_int_equal(draw.count, 3);
+    assert_int_equal(draw.indexes[0], 5);
+    assert_int_equal(draw.indexes[1], URNCLIENT_FAILED_DRAW);
+    assert_int_equal(draw.indexes[2], 70000);
+    urnclient_draw_free(&draw);
+
+    pack_draw_begin(&server, 1);
+    msgpack_pack_map(&server.pack, 2);
+    pack_text(&server, "mud");
+    msgpack_pack_int(&server.pack, 998);
+    pack_text(&server, "gold");
+    msgpack_pack_int(&server.pack, 2);
+    pack_draw_end(&server, 0);
+    server_send(&server);
+    assert_int_equal(
+        urnclient_draw(server.client, "main", 1000, URNCLIENT_TALLY, true, &draw, &error),
+        URNCLIENT_OK);
+    expect_request(&server,
+                   "[0, 1, \"draw\", [\"main\", 1000, {\"as\"=>\"tally\", \"all\"=>true}]]");
+    assert_int_equal(draw.count, 2);
+    assert_string_equal(draw.tally[0].item_id.bytes, "mud");
+    assert_int_equal(draw.tally[0].drawn, 998);
+    assert_string_equal(draw.tally[1].item_id.bytes, "gold");
+    assert_int_equal(draw.tally[1].drawn, 2);
+    urnclient_draw_free(&draw);
+    server_stop(&server);
+}
+
+static void pack_state(struct server *server, uint32_t msgid)
+{
+    pack_answer(server, msgid);
+    msgpack_pack_map(&server->pack, 8);
+    pack_text(server, "pool");
+    pack_text(server, "main");
+    pack_text(server, "a key of a newer server");
+    msgpack_pack_nil(&server->pack);
+    pack_text(server, "open");
+    msgpack_pack_true(&server->pack);
+    pack_text(server, "odds_version");
+    msgpack_pack_int(&server->pack, 2);
+    pack_text(server, "last_request_id");
+    msgpack_pack_int(&server->pack, 0);
+    pack_text(server, "lsn");
+    msgpack_pack_int(&server->pack, 8192);
+    pack_text(server, "total");
+    msgpack_pack_int(&server->pack, 3);
+    pack_text(server, "items");
+    msgpack_pack_array(&server->pack, 2);
+    for (int i = 0; i < 2; i++) {
+        msgpack_pack_map(&server->pack, 5);
+        pack_text(server, "item_id");
+        pack_text(server, i == 0 ? "diamond" : "mud");
+        pack_text(server, "index");
+        msgpack_pack_int(&server->pack, i + 1);
+        pack_text(server, "quantity");
+        msgpack_pack_int(&server->pack, i == 0 ? 100 : -1);
+        pack_text(server, "probability");
+        msgpack_pack_int(&server->pack, 10);
+        pack_text(server, "drawn");
+        msgpack_pack_int(&server->pack, 7);
+    }
+}
+
+static void state_gives_items(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_state stock;
+    server_start(&server);
+    pack_state(&server, 0);
+    server_send(&server);
+    assert_int_equal(urnclient_state(server.client, "main", 1, 2, &stock, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"state\", [\"main\", {\"offset\"=>1, \"limit\"=>2}]]");
+    assert_string_equal(stock.pool.bytes, "main");
+    assert_true(stock.open);
+    assert_int_equal(stock.odds_version, 2);
+    assert_int_equal(stock.last_request_id, 0);
+    assert_int_equal(stock.lsn, 8192);
+    assert_int_equal(stock.total, 3);
+    assert_int_equal(stock.count, 2);
+    assert_string_equal(stock.items[0].item_id.bytes, "diamond");
+    assert_int_equal(stock.items[0].quantity, 100);
+    assert_int_equal(stock.items[1].quantity, URNCLIENT_UNLIMITED);
+    assert_int_equal(stock.items[1].index, 2);
+    assert_int_equal(stock.items[1].probability, 10);
+    assert_int_equal(stock.items[1].drawn, 7);
+    urnclient_state_free(&stock);
+    server_stop(&server);
+}
+
+static void catalog_and_pools_give_names(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_names names;
+    server_start(&server);
+    pack_answer(&server, 0);
+    msgpack_pack_array(&server.pack, 3);
+    msgpack_pack_int(&server.pack, 4);
+    msgpack_pack_int(&server.pack, 9);
+    msgpack_pack_array(&server.pack, 1);
+    pack_text(&server, "mud");
+    server_send(&server);
+    assert_int_equal(urnclient_catalog(server.client, "main", 8, 1, &names, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"catalog\", [\"main\", {\"offset\"=>8, \"limit\"=>1}]]");
+    assert_int_equal(names.odds_version, 4);
+    assert_int_equal(names.total, 9);
+    assert_int_equal(names.count, 1);
+    assert_string_equal(names.names[0].bytes, "mud");
+    urnclient_names_free(&names);
+
+    pack_answer(&server, 1);
+    msgpack_pack_array(&server.pack, 2);
+    pack_text(&server, "main");
+    pack_text(&server, "second");
+    server_send(&server);
+    assert_int_equal(urnclient_pools(server.client, &names, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 1, \"pools\", []]");
+    assert_int_equal(names.total, 2);
+    assert_int_equal(names.count, 2);
+    assert_string_equal(names.names[1].bytes, "second");
+    urnclient_names_free(&names);
+    server_stop(&server);
+}
+
+static void info_gives_any_value(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_info info;
+    server_start(&server);
+    pack_answer(&server, 0);
+    msgpack_pack_map(&server.pack, 6);
+    pack_text(&server, "version");
+    pack_text(&server, "0.1.0");
+    pack_text(&server, "up");
+    msgpack_pack_true(&server.pack);
+    pack_text(&server, "below");
+    msgpack_pack_int(&server.pack, -5);
+    pack_text(&server, "real");
+    msgpack_pack_double(&server.pack, 0.25);
+    pack_text(&server, "list");
+    msgpack_pack_array(&server.pack, 2);
+    msgpack_pack_nil(&server.pack);
+    msgpack_pack_map(&server.pack, 0);
+    pack_text(&server, "");
+    pack_text(&server, "");
+    server_send(&server);
+    assert_int_equal(urnclient_info(server.client, &info, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"info\", []]");
+    assert_int_equal(info.value.type, URNCLIENT_MAP);
+    assert_int_equal(info.value.count, 6);
+    assert_string_equal(urnclient_find(&info.value, "version")->text.bytes, "0.1.0");
+    assert_true(urnclient_find(&info.value, "up")->truth);
+    assert_int_equal(urnclient_find(&info.value, "below")->negative, -5);
+    assert_true(urnclient_find(&info.value, "real")->real == 0.25);
+    const struct urnclient_value *list = urnclient_find(&info.value, "list");
+    assert_int_equal(list->count, 2);
+    assert_int_equal(list->elements[0].type, URNCLIENT_NIL);
+    assert_int_equal(list->elements[1].type, URNCLIENT_MAP);
+    assert_string_equal(urnclient_find(&info.value, "")->text.bytes, "");
+    assert_null(urnclient_find(&info.value, "none"));
+    assert_null(urnclient_find(list, "none"));
+    urnclient_info_free(&info);
+    server_stop(&server);
+}
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+static void a_refusal_says_code_text_and_consequences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sent, *code, *text;
+        bool may_have_taken_effect;
+        enum urnclient_retry retry;
+    } cases[] = {
+        {"NOPOOL no pool is called \"x\"", "NOPOOL", "no pool is called \"x\"", false,
+         URNCLIENT_RETRY_NO},
+        {"BUSY", "BUSY", "", false, URNCLIENT_RETRY_YES},
+        {"INDOUBT the log failed", "INDOUBT", "the log failed", true, URNCLIENT_RETRY_AFTER_A_LOOK},
+        {"NEWCODE of a newer server", "NEWCODE", "of a newer server", true,
+         URNCLIENT_RETRY_AFTER_A_LOOK},
+        {"no code at all", "", "no code at all", true, URNCLIENT_RETRY_AFTER_A_LOOK},
+        {"TOOLONGFORACODEOFOURS x", "", "TOOLONGFORACODEOFOURS x", true,
+         URNCLIENT_RETRY_AFTER_A_LOOK},
+        {"", "", "", true, URNCLIENT_RETRY_AFTER_A_LOOK},
+    };
+    struct server server;
+    server_start(&server);
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct urnclient_error error;
+        struct urnclient_draw draw;
+        pack_error(&server, i, cases[i].sent);
+        server_send(&server);
+        assert_int_equal(
+            urnclient_draw(server.client, "x", 1, URNCLIENT_NAMES, false, &draw, &error),
+            URNCLIENT_REFUSED);
+        assert_int_equal(error.status, URNCLIENT_REFUSED);
+        assert_string_equal(error.code, cases[i].code);
+        assert_string_equal(error.text, cases[i].text);
+        assert_int_equal(error.may_have_taken_effect, cases[i].may_have_taken_effect);
+        assert_int_equal(error.retry, cases[i].retry);
+        assert_null(draw.owned);
+    }
+    server_stop(&server);
+}
+
+static void a_lost_connection_leaves_a_draw_in_doubt(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_draw draw;
+    server_start(&server);
+    shutdown(server.connection, SHUT_WR);
+    assert_int_equal(urnclient_draw(server.client, "x", 1, URNCLIENT_NAMES, false, &draw, &error),
+                     URNCLIENT_LOST);
+    assert_true(error.may_have_taken_effect);
+    assert_int_equal(error.retry, URNCLIENT_RETRY_AFTER_A_LOOK);
+    assert_non_null(strstr(error.text, "the server closed the connection"));
+    assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_LOST);
+    assert_false(error.may_have_taken_effect);
+    server_stop(&server);
+}
+
+static void answers_before_the_end_are_received(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    uint32_t first, second;
+    struct urnclient_call ping = {.method = URNCLIENT_PING};
+    server_start(&server);
+    assert_int_equal(urnclient_send(server.client, &ping, &first, &error), URNCLIENT_OK);
+    assert_int_equal(urnclient_send(server.client, &ping, &second, &error), URNCLIENT_OK);
+    pack_error(&server, first, "BADREQ what was that");
+    server_send(&server);
+    close(server.connection); /* requests will hit a closed socket: the answer must survive that */
+    server.connection = 0;
+    assert_int_equal(urnclient_receive(server.client, second, &reply, &error), URNCLIENT_LOST);
+    assert_int_equal(urnclient_receive(server.client, first, &reply, &error), URNCLIENT_REFUSED);
+    assert_string_equal(error.code, "BADREQ");
+    assert_int_equal(urnclient_send(server.client, &ping, &first, &error), URNCLIENT_LOST);
+    server_stop(&server);
+}
+
+static void a_late_answer_is_dropped(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_draw draw;
+    server_start_with(&server, (struct urnclient_options){.call_timeout_ms = 1});
+    assert_int_equal(urnclient_draw(server.client, "x", 1, URNCLIENT_NAMES, false, &draw, &error),
+                     URNCLIENT_TIMEOUT);
+    assert_true(error.may_have_taken_effect);
+    assert_int_equal(urnclient_in_flight(server.client), 0);
+    pack_pong(&server, 0);
+    pack_pong(&server, 1);
+    server_send(&server);
+    assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
+    server_stop(&server);
+}
+
+static void an_answer_in_pieces_is_put_together(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    uint32_t msgid;
+    server_start_with(&server, (struct urnclient_options){.call_timeout_ms = 1});
+    struct urnclient_call call = {.method = URNCLIENT_STATE, .pool = "main", .limit = 2};
+    assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
+    pack_state(&server, msgid);
+    size_t length = server.buffer.size;
+    for (size_t at = 0; at < length; at += 40) {
+        size_t piece = length - at < 40 ? length - at : 40;
+        assert_int_equal(write(server.connection, server.buffer.data + at, piece), piece);
+        enum urnclient_status expected = at + piece == length ? URNCLIENT_OK : URNCLIENT_TIMEOUT;
+        assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), expected);
+    }
+    assert_string_equal(reply.state.items[1].item_id.bytes, "mud");
+    urnclient_reply_free(&reply);
+    server_stop(&server);
+}
+
+#define BYTES(literal) (literal), sizeof(literal) - 1
+
+static void what_no_server_of_urn_sends_is_told_from_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *text;
+    } cases[] = {
+        {BYTES("HTTP/1.1 400 Bad Request\r\n"), "array of 3 or 4"},
+        {BYTES("\x94\x00\x01\xa4ping\x90"), "the client answers nothing"},
+        {BYTES("\x94\x01\x07\xc0\xa4pong"), "a request that was not made"},
+        {BYTES("\x94\x01\x00\xc0\xc1"), "0xc1"},
+        {BYTES("\x94\x01\x00\xc0\xdd\x7f\xff\xff\xff"), "longer than the limit"},
+        {BYTES("\x94\x01\x00\xc0\xc0"), "ping's result is not text"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct server server;
+        struct urnclient_error error;
+        server_start(&server);
+        assert_int_equal(write(server.connection, cases[i].bytes, cases[i].length),
+                         cases[i].length);
+        assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_PROTOCOL);
+        if (strstr(error.text, cases[i].text) == NULL)
+            fail_msg("case %zu: %s", i, error.text);
+        server_stop(&server);
+    }
+}
+
+static void results_of_another_shape_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        enum urnclient_method method;
+        enum urnclient_as as;
+        const char *result;
+        size_t length;
+    } cases[] = {
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x80")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x94\x01\x90\x00\x01")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\xff\x90\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x01\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x91\x01\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\xc0\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\x00\xa1x\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\x00\x01\x00")},
+        {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x80\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x91\xa1x\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x91\xcf\0\0\0\1\0\0\0\0\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x90\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\x01\x01\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\xa1x\xff\x00\x01\xc2")},
+        {URNCLIENT_STATE, URNCLIENT_NAMES, BYTES("\x90")},
+        {URNCLIENT_STATE, URNCLIENT_NAMES, BYTES("\x80")},
+        {URNCLIENT_CATALOG, URNCLIENT_NAMES, BYTES("\x92\x01\x01")},
+        {URNCLIENT_CATALOG, URNCLIENT_NAMES, BYTES("\x93\x01\x01\x91\xc0")},
+        {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x91\x01")},
+        {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x81\x01\x01")},
+    };
+    struct server server;
+    server_start(&server);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct urnclient_error error;
+        struct urnclient_reply reply;
+        uint32_t msgid;
+        struct urnclient_call call = {
+            .method = cases[i].method, .pool = "x", .count = 1, .as = cases[i].as};
+        assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
+        pack_answer(&server, msgid);
+        msgpack_sbuffer_write(&server.buffer, cases[i].result, cases[i].length);
+        server_send(&server);
+        if (urnclient_receive(server.client, msgid, &reply, &error) != URNCLIENT_PROTOCOL)
+            fail_msg("case %zu was taken", i);
+        assert_int_equal(error.may_have_taken_effect, cases[i].method == URNCLIENT_DRAW);
+    }
+    server_stop(&server);
+}
+
+/* ---- connecting -------------------------------------------------------------------------- */
+
+static enum urnclient_status try_to_connect(const char *address, struct urnclient_error *error)
+{
+    struct urnclient *client;
+    struct urnclient_options options = {.address = address};
+    enum urnclient_status status = urnclient_connect(&options, &client, error);
+    urnclient_close(client);
+    return status;
+}
+
+static void addresses_that_cannot_be_read_are_refused(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {
+        "",        "localhost", ":7707",     "localhost:", "localhost:port", "localhost:0",
+        "h:65536", "::1:7707",  "[::1:7707", "[]:7707",    "unix:",          "h:-1",
+        "h:77 07", "h: 7707",
+    };
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        struct urnclient_error error;
+        if (try_to_connect(addresses[i], &error) != URNCLIENT_ARGUMENT)
+            fail_msg("\"%s\": %s", addresses[i], error.text);
+        assert_non_null(strstr(error.text, "is no address"));
+    }
+}
+
+static void nobody_listening_is_told_with_address_and_reason(void **state)
+{
+    (void)state;
+    struct urnclient_error error;
+    assert_int_equal(try_to_connect("unix:/nonexistent/urn.sock", &error), URNCLIENT_CONNECT);
+    assert_string_equal(error.text,
+                        "cannot connect to unix:/nonexistent/urn.sock: No such file or directory");
+    /* A port that is bound but not listened on refuses. */
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof name;
+    int bound = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(bound, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(getsockname(bound, (struct sockaddr *)&name, &length), 0);
+    char address[64], expected[128];
+    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(name.sin_port));
+    snprintf(expected, sizeof expected, "cannot connect to %s: Connection refused", address);
+    assert_int_equal(try_to_connect(address, &error), URNCLIENT_CONNECT);
+    assert_string_equal(error.text, expected);
+    close(bound);
+}
+
+static void tcp_works_like_a_unix_socket(void **state)
+{
+    (void)state;
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof name;
+    struct server server;
+    struct urnclient_error error;
+    char address[64];
+    server_start(&server); /* its client and socket are replaced below */
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&name, &length), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(name.sin_port));
+    urnclient_close(server.client);
+    struct urnclient_options options = {.address = address};
+    assert_int_equal(urnclient_connect(&options, &server.client, &error), URNCLIENT_OK);
+    close(server.connection);
+    server.connection = accept(listener, NULL, NULL);
+    pack_pong(&server, 0);
+    server_send(&server);
+    assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
+    close(listener);
+    server_stop(&server);
+}
+
+static void wrong_arguments_send_nothing(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_draw draw;
+    struct urnclient_reply reply;
+    uint32_t msgid;
+    char byte;
+    char long_name[66];
+    memset(long_name, 'x', sizeof long_name);
+    long_name[65] = '\0';
+    server_start(&server);
+    assert_int_equal(
+        urnclient_draw(server.client, long_name, 1, URNCLIENT_NAMES, false, &draw, &error),
+        URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_draw(server.client, NULL, 1, URNCLIENT_NAMES, false, &draw, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_receive(server.client, 0, &reply, &error), URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_flush(server.client, &error), URNCLIENT_OK);
+    assert_int_equal(recv(server.connection, &byte, 1, MSG_DONTWAIT), -1);
+    server_stop(&server);
+}
+
+/* ---- the pipeline ------------------------------------------------------------------------ */
+
+static void answers_find_their_requests_in_any_order(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    struct urnclient_call ping = {.method = URNCLIENT_PING};
+    struct urnclient_call pools = {.method = URNCLIENT_POOLS};
+    uint32_t msgids[4], msgid;
+    server_start(&server);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(urnclient_send(server.client, i == 2 ? &pools : &ping, &msgids[i], &error),
+                         URNCLIENT_OK);
+    assert_int_equal(urnclient_in_flight(server.client), 4);
+    msgpack_pack_array(&server.pack, 3); /* a notification in between is nobody's */
+    msgpack_pack_int(&server.pack, 2);
+    pack_text(&server, "news");
+    msgpack_pack_array(&server.pack, 0);
+    pack_pong(&server, msgids[3]);
+    pack_answer(&server, msgids[2]);
+    msgpack_pack_array(&server.pack, 0);
+    pack_error(&server, msgids[1], "BUSY");
+    pack_pong(&server, msgids[0]);
+    server_send(&server);
+    assert_int_equal(urnclient_receive(server.client, msgids[1], &reply, &error),
+                     URNCLIENT_REFUSED);
+    assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error), URNCLIENT_OK);
+    assert_int_equal(msgid, msgids[3]);
+    assert_int_equal(urnclient_receive(server.client, msgids[0], &reply, &error), URNCLIENT_OK);
+    assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error), URNCLIENT_OK);
+    assert_int_equal(msgid, msgids[2]);
+    assert_int_equal(reply.method, URNCLIENT_POOLS);
+    assert_int_equal(reply.names.count, 0);
+    urnclient_reply_free(&reply);
+    assert_int_equal(urnclient_in_flight(server.client), 0);
+    assert_int_equal(urnclient_receive(server.client, msgids[0], &reply, &error),
+                     URNCLIENT_ARGUMENT);
+    server_stop(&server);
+}
+
+static void requests_in_flight_are_bounded(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    struct urnclient_call ping = {.method = URNCLIENT_PING};
+    uint32_t msgids[4], msgid;
+    server_start_with(&server, (struct urnclient_options){.max_in_flight = 3});
+    for (int i = 0; i < 4; i++) /* 3 becomes 4 */
+        assert_int_equal(urnclient_send(server.client, &ping, &msgids[i], &error), URNCLIENT_OK);
+    assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_ARGUMENT);
+    pack_pong(&server, msgids[2]);
+    server_send(&server);
+    assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error), URNCLIENT_OK);
+    /* The slot in the middle is free again and gets an id of its own. */
+    assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(msgid, msgids[i]);
+    pack_pong(&server, msgid);
+    server_send(&server);
+    assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), URNCLIENT_OK);
+    server_stop(&server);
+}
+
+/* Answers `count` requests of ping, one by one, with answers of many bytes, and reads nothing while
+ * it writes: the way to a standstill with a client that does not read while it writes either. */
+struct slow_server {
+    int connection;
+    uint32_t count;
+    uint32_t text_bytes;
+};
+
+static void *answer_pings(void *context)
+{
+    struct slow_server *slow = context;
+    char *text = calloc(1, slow->text_bytes);
+    msgpack_unpacker unpacker;
+    msgpack_unpacked unpacked;
+    msgpack_sbuffer buffer;
+    msgpack_packer pack;
+    msgpack_unpacker_init(&unpacker, 65536);
+    msgpack_unpacked_init(&unpacked);
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&pack, &buffer, msgpack_sbuffer_write);
+    for (uint32_t answered = 0; answered < slow->count;) {
+        if (msgpack_unpacker_next(&unpacker, &unpacked) != MSGPACK_UNPACK_SUCCESS) {
+            msgpack_unpacker_reserve_buffer(&unpacker, 4096);
+            ssize_t got = read(slow->connection, msgpack_unpacker_buffer(&unpacker), 4096);
+            if (got <= 0)
+                break;
+            msgpack_unpacker_buffer_consumed(&unpacker, (size_t)got);
+            continue;
+        }
+        msgpack_sbuffer_clear(&buffer);
+        msgpack_pack_array(&pack, 4);
+        msgpack_pack_int(&pack, 1);
+        msgpack_pack_uint64(&pack, unpacked.data.via.array.ptr[1].via.u64);
+        msgpack_pack_nil(&pack);
+        msgpack_pack_str_with_body(&pack, text, slow->text_bytes);
+        for (size_t sent = 0; sent < buffer.size;) {
+            ssize_t wrote = write(slow->connection, buffer.data + sent, buffer.size - sent);
+            if (wrote <= 0)
+                break;
+            sent += (size_t)wrote;
+        }
+        answered++;
+    }
+    msgpack_sbuffer_destroy(&buffer);
+    msgpack_unpacked_destroy(&unpacked);
+    msgpack_unpacker_destroy(&unpacker);
+    free(text);
+    return NULL;
+}
+
+static void both_sides_may_be_full(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 40000 };
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    struct urnclient_call ping = {.method = URNCLIENT_PING};
+    uint32_t msgid;
+    pthread_t thread;
+    server_start_with(&server, (struct urnclient_options){.max_in_flight = 65536});
+    struct slow_server slow = {server.connection, REQUESTS, 100};
+    assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_OK);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error),
+                         URNCLIENT_OK);
+    assert_int_equal(urnclient_in_flight(server.client), 0);
+    pthread_join(thread, NULL);
+    server_stop(&server);
+}
+
+static void large_answers_fit_up_to_the_bound(void **state)
+{
+    (void)state;
+    for (int beyond = 0; beyond < 2; beyond++) {
+        struct server server;
+        struct urnclient_error error;
+        pthread_t thread;
+        server_start_with(&server, (struct urnclient_options){.max_reply_bytes = 1000000});
+        /* [1, 0, nil, str 32]: 9 bytes before the text */
+        struct slow_server slow = {server.connection, 1, 1000000 - 9 + (uint32_t)beyond};
+        assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
+        assert_int_equal(urnclient_ping(server.client, &error),
+                         beyond ? URNCLIENT_PROTOCOL : URNCLIENT_OK);
+        shutdown(urnclient_descriptor(server.client), SHUT_RDWR);
+        pthread_join(thread, NULL);
+        server_stop(&server);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ping_is_answered),
+        cmocka_unit_test(draw_gives_names),
+        cmocka_unit_test(draw_gives_indexes_and_tallies),
+        cmocka_unit_test(state_gives_items),
+        cmocka_unit_test(catalog_and_pools_give_names),
+        cmocka_unit_test(info_gives_any_value),
+        cmocka_unit_test(a_refusal_says_code_text_and_consequences),
+        cmocka_unit_test(a_lost_connection_leaves_a_draw_in_doubt),
+        cmocka_unit_test(answers_before_the_end_are_received),
+        cmocka_unit_test(a_late_answer_is_dropped),
+        cmocka_unit_test(an_answer_in_pieces_is_put_together),
+        cmocka_unit_test(what_no_server_of_urn_sends_is_told_from_it),
+        cmocka_unit_test(results_of_another_shape_are_refused),
+        cmocka_unit_test(addresses_that_cannot_be_read_are_refused),
+        cmocka_unit_test(nobody_listening_is_told_with_address_and_reason),
+        cmocka_unit_test(tcp_works_like_a_unix_socket),
+        cmocka_unit_test(wrong_arguments_send_nothing),
+        cmocka_unit_test(answers_find_their_requests_in_any_order),
+        cmocka_unit_test(requests_in_flight_are_bounded),
+        cmocka_unit_test(both_sides_may_be_full),
+        cmocka_unit_test(large_answers_fit_up_to_the_bound),
+    };
+    signal(SIGPIPE, SIG_IGN); /* the tests' own writes; the library's never raise it */
+    return cmocka_run_group_tests_name("client", tests, NULL, NULL);
+}
