@@ -16,8 +16,8 @@ const char *geometry_fault(const struct wal_geometry *geometry)
     uint64_t size = geometry->segment_size_bytes;
     if (size < SEGMENT_SIZE_BYTES_MIN || size > SEGMENT_SIZE_BYTES_MAX)
         return "the segment size is out of range";
-    if ((size & (size - 1)) != 0)
-        return "the segment size is not a power of two";
+    if (size % OS_PAGE_BYTES != 0)
+        return "the segment size is not a multiple of 4096";
     if (geometry->segments < SEGMENTS_MIN || geometry->segments > SEGMENTS_MAX)
         return "the number of segments is out of range";
     return NULL;

@@ -21,7 +21,7 @@
 #define IDENTITY_BYTES_MAX      512u /* a longer file is none of ours */
 #define UUID_TEXT_BYTES         37u  /* its zero byte included */
 
-/* What no ring can have, in a few words ("the segment size is not a power of two"); NULL for a
+/* What no ring can have, in a few words ("the segment size is out of range"); NULL for a
  * possible geometry. */
 const char *geometry_fault(const struct wal_geometry *geometry);
 

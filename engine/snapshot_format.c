@@ -40,7 +40,7 @@ static const char *header_fault(const struct snapshot_header *header)
     const char *fault = geometry_fault(&header->geometry);
     if (fault != NULL)
         return fault;
-    uint64_t in_segment = header->tail.lsn & (header->geometry.segment_size_bytes - 1);
+    uint64_t in_segment = header->tail.lsn % header->geometry.segment_size_bytes;
     if (header->tail.lsn > URN_NUMBER_MAX || header->tail.lsn % WAL_ALIGN_BYTES != 0 ||
         (in_segment != 0 && in_segment < WAL_SEGMENT_HEADER_BYTES))
         return "the LSN is no place where a group can begin";
@@ -48,8 +48,8 @@ static const char *header_fault(const struct snapshot_header *header)
         return "the next request id is out of range";
     if (header->reserved_request_id > URN_NUMBER_MAX)
         return "the reserved request id is out of range";
-    if (header->engine_time_us > URN_NUMBER_MAX || header->wall_time_us > URN_NUMBER_MAX)
-        return "a time is out of range";
+    if (header->engine_time_us > URN_NUMBER_MAX)
+        return "the engine time is out of range";
     return NULL;
 }
 
