@@ -13,8 +13,7 @@
  * lock.) The directory is synced before anything found in it is trusted, for it may stand in the
  * cache only.
  *
- * identity.h owns the text of IDENTITY; data_dir_create.h the creation and what a crash leaves of
- * it.
+ * identity.h owns the text of IDENTITY, data_dir_create.h the creation and what a crash leaves.
  */
 #ifndef URN_ENGINE_DATA_DIR_H
 #define URN_ENGINE_DATA_DIR_H

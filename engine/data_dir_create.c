@@ -373,6 +373,11 @@ void data_dir_first_chain(const uint8_t ring_uuid[WAL_UUID_BYTES], uint8_t chain
 static enum urn_code add_pool(struct state *state, const struct urn_pool_spec *spec,
                               struct urn_error *error)
 {
+    if (spec->item_count > state->bounds.max_items - state->item_count)
+        return error_set(error, URN_TOOBIG, 0,
+                         "its catalog of %" PRIu32 " items is beyond limits.max_items, %" PRIu32
+                         " for all pools together",
+                         spec->item_count, state->bounds.max_items);
     struct urn_pool *pool = NULL;
     enum urn_code code =
         state_add_pool(state, spec->name, spec->name_bytes, spec->item_count, &pool, error);
@@ -395,11 +400,10 @@ static enum urn_code make_first_state(struct urn_os *os, const struct urn_engine
     enum urn_code code = state_make(&bounds, state, error);
     if (code != URN_OK)
         return code;
-    uint64_t wall_us = os_wall_us(os);
     state->tail = (struct wal_tail){0};
     data_dir_first_chain(geometry->ring_uuid, state->tail.chain);
     state->next_request_id = 1;
-    state->wall_time_us = wall_us < URN_NUMBER_MAX ? wall_us : URN_NUMBER_MAX;
+    state->wall_time_us = os_wall_us(os);
     for (uint32_t i = 0; code == URN_OK && i < config->pool_count; i++) {
         code = add_pool(state, &config->pools[i], error);
         if (code == URN_OK || code == URN_NOMEMORY)

@@ -1,11 +1,12 @@
 /* data_dir_create.h: the creation of a data directory, which a crash may end at any call.
  *
  * The steps. What was made before a step is durable when the step begins.
- *     C0  what an unfinished creation left is removed: temporary files and snapshot 0, then, once
- * that is durable, the segments C1  the directory itself, then LOCK in it; its parent and itself
- * synced C2  segments 0 to N-1: allocated, written with zeroes, synced; the directory synced C3
- * snapshot 0 (LSN 0, serial 0) by the steps of snapshot_file.h C4  IDENTITY: temporary name,
- * synced, renamed, the directory synced
+ *     C0  what an unfinished creation left is removed: temporary files and snapshot 0, then,
+ *         once that is durable, the segments
+ *     C1  the directory itself, then LOCK in it; its parent and itself synced
+ *     C2  segments 0 to N-1: allocated, written with zeroes, synced; the directory synced
+ *     C3  snapshot 0 (LSN 0, serial 0) by the steps of snapshot_file.h
+ *     C4  IDENTITY: temporary name, synced, renamed, the directory synced
  *
  * What a crash leaves, and what the next start with --create makes of it:
  *     in C1        nothing, or LOCK                                       -> begins afresh

@@ -43,11 +43,12 @@
  *   F2  every block has its magic, CRC, index and payload length, and zeroes behind the payload
  *   F3  the SHA-256 and the serialisation's length in the end block are those of the data blocks
  *   F4  magic and version of the serialisation are known (another version: URN_FORMAT)
- *   F5  ring size, segment size, LSN, ids and times are within the engine's limits, the LSN is a
- * place where a group can begin, and what has to be zero is zero F6  pool ids are 0, 1, 2 ...;
- * names and item ids are 1 to 64 bytes of UTF-8 and occur once (in the directory, in their pool);
- * quantities, weights and their sums, counters and odds versions are within the engine's limits F7
- * the serialisation ends exactly where the last pool ends
+ *   F5  segment size, segments, LSN, ids and engine time are within the engine's limits, the LSN
+ *       is a place where a group can begin, and what has to be zero is zero
+ *   F6  pool ids are 0, 1, 2 ...; names and item ids are 1 to 64 bytes of UTF-8 and occur once
+ *       (a name among the pools, an id in its pool); quantities, weights and their sums, counts of
+ *       draws and odds versions are within the engine's limits
+ *   F7  the serialisation ends exactly where its last pool ends
  */
 #ifndef URN_ENGINE_SNAPSHOT_FORMAT_H
 #define URN_ENGINE_SNAPSHOT_FORMAT_H
