@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/bytes.h"
 #include "engine/check.h"
 
 #define DIRECTORY_ROOM_FIRST 4u
@@ -44,12 +45,13 @@ bool chunks_grow(struct chunks *chunks, struct chunk_shape shape)
     CHECK(shape.first_log2 <= shape.full_log2 && shape.full_log2 < 32);
     uint64_t elements = chunk_size(chunks->count, shape);
     struct chunk_directory *directory = directory_with_room(chunks);
-    void *chunk = directory == NULL ? NULL : malloc(elements * shape.element_bytes);
+    uint64_t bytes = round_up_u64(elements * shape.element_bytes, CHUNK_ALIGN_BYTES);
+    void *chunk = directory == NULL ? NULL : aligned_alloc(CHUNK_ALIGN_BYTES, bytes);
     if (chunk == NULL)
         return false;
     directory->chunks[chunks->count++] = chunk;
     chunks->capacity += elements;
-    chunks->memory_bytes += elements * shape.element_bytes;
+    chunks->memory_bytes += bytes;
     return true;
 }
 
@@ -79,6 +81,6 @@ uint64_t chunks_memory_bound_bytes(uint64_t elements, struct chunk_shape shape)
      */
     uint64_t rooms = DIRECTORY_ROOM_FIRST + 4 * chunk_count;
     uint64_t directory_count = 34;
-    return (elements + spare) * shape.element_bytes + rooms * sizeof(void *) +
-           directory_count * sizeof(struct chunk_directory);
+    return (elements + spare) * shape.element_bytes + chunk_count * CHUNK_ALIGN_BYTES +
+           rooms * sizeof(void *) + directory_count * sizeof(struct chunk_directory);
 }

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CHUNK_ALIGN_BYTES 64u /* chunks begin with a cache line */
+
 struct chunk_directory {
     struct chunk_directory *older; /* the one it replaced */
     uint32_t room;

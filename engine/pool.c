@@ -1,15 +1,16 @@
 /* pool.c: items in chunks of arrays, ids in an arena and a hash, and the draw. See pool.h.
  *
- * What an item takes (bytes; a pool of a million):
+ * What an item takes, in bytes, in a large pool:
  *
- *     left       8      how often it can still be drawn: the one counter that a draw changes
- *     stocked    8      left + drawn: changes only when an operator changes the quantity; and a
- * flag weight     8      kept while the item is out of stock, too name       4      position of its
- * id in the arena 1      the id's length, before the id in the arena selector   9.1 at most:  8 in
- * the tree's lowest level, 16/15 of it for the others, 17/16 of that for growing ids        8 at
- * most:    4 a slot of the hash, which is between half and three quarters full
- *               ---
- *               46.1, and at most one chunk of 4096 items and one of 64 KiB of names to spare
+ *     left       8     how often it can still be drawn: the one counter that a draw changes
+ *     stocked    8     left + drawn, which only an operator changes; and a flag
+ *     weight     8     kept while the item is out of stock, too
+ *     name       4     where its id begins in the arena
+ *                1     the id's length, before the id in the arena
+ *     selector   9.1   at most: 8 in the lowest level, 16/15 of that in all, 17/16 of that to grow
+ *     ids        8     at most: 4 a slot of the hash, which is at least half full
+ *               ----
+ *               46.1   and at most one chunk of 4096 items and one of 64 KiB of names to spare
  *
  * Counters. drawn = stocked - left. An unlimited item has the flag in stocked and begins with so
  * much left that drawn + left = URN_NUMBER_MAX; so the draw need not know the two kinds apart.
@@ -38,14 +39,14 @@
 #include "engine/chunks.h"
 #include "engine/limits.h"
 
-#define POOL_MAGIC      0x4c4f4f50u /* "POOL" */
-#define UNLIMITED_FLAG  (1ull << 63)
-#define DRAW_GROUP_MAX  16u
-#define ID_SLOTS_FIRST  8u
-#define ID_TAG_BITS     8u
-#define ID_INDEX_BITS   24u
-#define ID_INDEX_MASK   ((1u << ID_INDEX_BITS) - 1)
-#define NAME_BYTES_MOST (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
+#define POOL_MAGIC         0x4c4f4f50u /* "POOL" */
+#define UNLIMITED_FLAG     (1ull << 63)
+#define PREFETCH_ITEMS_MIN 4096u /* fewer stay in the processor's nearer caches */
+#define ID_SLOTS_FIRST     8u
+#define ID_TAG_BITS        8u
+#define ID_INDEX_BITS      24u
+#define ID_INDEX_MASK      ((1u << ID_INDEX_BITS) - 1)
+#define NAME_BYTES_MOST    (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
 
 /* A chunk of n items: n times left, n times stocked, n times weight, n times name. */
 #define ITEM_BYTES (3 * sizeof(uint64_t) + sizeof(uint32_t))
@@ -54,7 +55,7 @@ static const struct chunk_shape arena_shape = {8, 16, 1};
 
 _Static_assert(MAX_ITEMS_MAX < ID_INDEX_MASK, "a slot of the hash holds an index + 1");
 _Static_assert(ID_TAG_BITS + ID_INDEX_BITS == 32, "a slot of the hash is 4 bytes");
-_Static_assert(MAX_ITEMS_MAX *(NAME_BYTES_MOST + 1ull) + (1u << 20) < UINT32_MAX,
+_Static_assert((NAME_BYTES_MOST + 1ull) * MAX_ITEMS_MAX + (1u << 20) < UINT32_MAX,
                "an arena position, skipped bytes included, fits 4 bytes");
 _Static_assert(NAME_BYTES_MOST <= 1u << 8, "a name fits the smallest chunk of the arena");
 _Static_assert(URN_NUMBER_MAX < UNLIMITED_FLAG, "the flag is no part of a count");
@@ -384,30 +385,41 @@ static inline bool stage(struct urn_pool *pool, uint32_t index)
     return true;
 }
 
-/* Brings the memory that staging will touch closer, for outcomes whose items may well run out. */
-static void prefetch_items(const struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)
+/* Asks for the memory that finding and staging items of these nodes will touch, all of it before
+ * any is waited for. weights: items may well run out. */
+static void prefetch_nodes(const struct urn_pool *pool, const uint32_t *nodes, uint32_t count,
+                           bool weights)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct item_fields item = item_fields(pool, outcomes[i]);
+        selector_prefetch_node(&pool->selector, nodes[i]);
+        struct item_fields item = item_fields(pool, nodes[i] * SELECTOR_FANOUT);
         __builtin_prefetch(item.left, 1);
-        __builtin_prefetch(item.weight);
+        __builtin_prefetch(item.left + SELECTOR_FANOUT / 2, 1);
+        if (weights) {
+            __builtin_prefetch(item.weight);
+            __builtin_prefetch(item.weight + SELECTOR_FANOUT / 2);
+        }
     }
 }
 
-/* Draws 1 to count (DRAW_GROUP_MAX at most) times, until an item runs out or the previewed numbers
- * are used up. Returns how often. */
+/* Draws 1 to count (SELECTOR_GROUP_MAX at most) times, until an item runs out or the previewed
+ * numbers are used up. Returns how often. */
 static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                           uint32_t count, bool prefetch, bool *ran_out)
+                           uint32_t count, bool prefetch_weights, bool *ran_out)
 {
-    uint64_t numbers[DRAW_GROUP_MAX];
+    uint64_t numbers[SELECTOR_GROUP_MAX];
+    uint32_t slots[SELECTOR_GROUP_MAX]; /* nodes at first */
     count = random_preview_below(random, pool->weight_in_stock, numbers, count);
-    selector_find(&pool->selector, numbers, outcomes, count);
-    if (prefetch)
-        prefetch_items(pool, outcomes, count);
+    selector_find_nodes(&pool->selector, numbers, slots, count);
+    if (pool->item_count > PREFETCH_ITEMS_MIN)
+        prefetch_nodes(pool, slots, count, prefetch_weights);
+    selector_find_slots(&pool->selector, numbers, slots, count);
     uint32_t used = 0;
     *ran_out = false;
-    while (used < count && !*ran_out)
-        *ran_out = stage(pool, outcomes[used++]);
+    while (used < count && !*ran_out) {
+        outcomes[used] = slots[used];
+        *ran_out = stage(pool, slots[used++]);
+    }
     random_use(random, used);
     return used;
 }
@@ -424,7 +436,7 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
     while (done < count && pool->weight_in_stock > 0) {
         bool first_look = done == seen;
         if (first_look) {
-            group = count - done < DRAW_GROUP_MAX ? count - done : DRAW_GROUP_MAX;
+            group = count - done < SELECTOR_GROUP_MAX ? count - done : SELECTOR_GROUP_MAX;
             seen = done + group;
         }
         done += draw_group(pool, random, outcomes + done, group, first_look && ran_out, &ran_out);

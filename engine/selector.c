@@ -33,39 +33,45 @@ _Static_assert(1ull << (FANOUT_LOG2 * SELECTOR_LEVELS_MAX) >= MAX_ITEMS_MAX,
 
 struct selector_kernel {
     enum selector_path path;
-    /* The loops of selector_find: levels outside, numbers inside, so that the memory of one
-     * number's node is fetched while others are compared. */
-    void (*find)(const struct selector *selector, uint64_t *numbers, uint32_t *slots,
-                 uint32_t count);
+    /* The loops of selector_find_nodes and _slots. Numbers are inside, levels outside, so that the
+     * memory of one number's node is fetched while others are compared. */
+    void (*find_nodes)(const struct selector *selector, uint64_t *numbers, uint32_t *nodes,
+                       uint32_t count);
+    void (*find_slots)(const struct selector *selector, const uint64_t *numbers, uint32_t *slots,
+                       uint32_t count);
     /* Adds change (modulo 2^64) to the weight of a slot, on every level. */
     void (*shift)(struct selector *selector, uint32_t slot, uint64_t change);
 };
 
 /* ---- the inner loops ------------------------------------------------------------------------- */
 
-/* Makes the two loops of a path from what it does with one node:
- *     slot_in_node_PATH(node, number)         the last slot whose sum is not above the number
+/* Makes the loops of a path from what it does with one node:
+ *     slot_in_node_PATH(node, number)              the last slot whose sum is not above the number
  *     shift_later_slots_PATH(node, slot, change)   adds change to the sums of the slots behind slot
  * A macro, because GCC inlines vector code only into functions that are compiled for the same
  * target. */
 #define DEFINE_KERNEL(PATH, TARGET)                                                                \
-    TARGET static void find_##PATH(const struct selector *selector, uint64_t *numbers,             \
-                                   uint32_t *slots, uint32_t count)                                \
+    TARGET static void find_nodes_##PATH(const struct selector *selector, uint64_t *numbers,       \
+                                         uint32_t *nodes, uint32_t count)                          \
     {                                                                                              \
-        uint32_t level = selector->levels - 1;                                                     \
-        const uint64_t *root = selector->sums + selector->level_first[level];                      \
-        for (uint32_t i = 0; i < count; i++) {                                                     \
-            slots[i] = slot_in_node_##PATH(root, numbers[i]);                                      \
-            numbers[i] -= root[slots[i]];                                                          \
-        }                                                                                          \
-        while (level-- > 0) {                                                                      \
+        memset(nodes, 0, SELECTOR_GROUP_MAX * sizeof *nodes);                                      \
+        for (uint32_t level = selector->levels - 1; level > 0; level--) {                          \
             const uint64_t *sums = selector->sums + selector->level_first[level];                  \
             for (uint32_t i = 0; i < count; i++) {                                                 \
-                const uint64_t *node = sums + (slots[i] << FANOUT_LOG2);                           \
+                const uint64_t *node = sums + (nodes[i] << FANOUT_LOG2);                           \
                 uint32_t slot = slot_in_node_##PATH(node, numbers[i]);                             \
                 numbers[i] -= node[slot];                                                          \
-                slots[i] = (slots[i] << FANOUT_LOG2) + slot;                                       \
+                nodes[i] = (nodes[i] << FANOUT_LOG2) + slot;                                       \
             }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    TARGET static void find_slots_##PATH(const struct selector *selector, const uint64_t *numbers, \
+                                         uint32_t *slots, uint32_t count)                          \
+    {                                                                                              \
+        for (uint32_t i = 0; i < count; i++) {                                                     \
+            uint32_t first = slots[i] << FANOUT_LOG2;                                              \
+            slots[i] = first + slot_in_node_##PATH(selector->sums + first, numbers[i]);            \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
@@ -171,9 +177,9 @@ static bool path_is_supported(enum selector_path path)
 }
 
 static const struct selector_kernel kernels[SELECTOR_PATHS] = {
-    {SELECTOR_SCALAR, find_scalar, shift_scalar},
-    {SELECTOR_AVX2, find_avx2, shift_avx2},
-    {SELECTOR_AVX512, find_avx512, shift_avx512},
+    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar},
+    {SELECTOR_AVX2, find_nodes_avx2, find_slots_avx2, shift_avx2},
+    {SELECTOR_AVX512, find_nodes_avx512, find_slots_avx512, shift_avx512},
 };
 
 #else
@@ -184,7 +190,7 @@ static bool path_is_supported(enum selector_path path)
 }
 
 static const struct selector_kernel kernels[SELECTOR_PATHS] = {
-    {SELECTOR_SCALAR, find_scalar, shift_scalar},
+    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar},
 };
 
 #endif
@@ -328,11 +334,24 @@ void selector_append(struct selector *selector, uint64_t weight)
     selector_increase(selector, selector->count++, weight);
 }
 
-void selector_find(const struct selector *selector, uint64_t *numbers, uint32_t *slots,
-                   uint32_t count)
+void selector_find_nodes(const struct selector *selector, uint64_t *numbers, uint32_t *nodes,
+                         uint32_t count)
 {
-    CHECK(selector->total > 0);
-    selector->kernel->find(selector, numbers, slots, count);
+    CHECK(selector->total > 0 && count <= SELECTOR_GROUP_MAX);
+    selector->kernel->find_nodes(selector, numbers, nodes, count);
+}
+
+void selector_find_slots(const struct selector *selector, const uint64_t *numbers, uint32_t *slots,
+                         uint32_t count)
+{
+    selector->kernel->find_slots(selector, numbers, slots, count);
+}
+
+void selector_prefetch_node(const struct selector *selector, uint32_t node)
+{
+    const uint64_t *sums = selector->sums + (node << FANOUT_LOG2);
+    __builtin_prefetch(sums);
+    __builtin_prefetch(sums + SELECTOR_FANOUT / 2);
 }
 
 void selector_increase(struct selector *selector, uint32_t slot, uint64_t weight)

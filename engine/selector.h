@@ -26,7 +26,8 @@
 #include <stdint.h>
 
 #define SELECTOR_FANOUT     16u
-#define SELECTOR_LEVELS_MAX 6u /* 16^6 slots: see selector.c */
+#define SELECTOR_LEVELS_MAX 6u  /* 16^6 slots: see selector.c */
+#define SELECTOR_GROUP_MAX  16u /* numbers that are looked up together */
 
 enum selector_path { SELECTOR_SCALAR, SELECTOR_AVX2, SELECTOR_AVX512, SELECTOR_PATHS };
 
@@ -65,9 +66,18 @@ void selector_build(struct selector *selector, uint32_t count, selector_weights 
 /* Puts one more slot behind the others. Room must have been reserved. O(log n). */
 void selector_append(struct selector *selector, uint64_t weight);
 
-/* Finds the slots of count numbers, each below total. The numbers are used up. */
-void selector_find(const struct selector *selector, uint64_t *numbers, uint32_t *slots,
-                   uint32_t count);
+/* Finds the slots of 1 to SELECTOR_GROUP_MAX numbers, each below total, in two steps, so that a
+ * caller may do something useful (prefetch what it keeps for the 16 slots of a node) before the
+ * lowest level is looked at: first the lowest node of each, numbers becoming what is left of them
+ * inside it; then, from the same two arrays, slots in place of nodes. nodes has room for
+ * SELECTOR_GROUP_MAX. */
+void selector_find_nodes(const struct selector *selector, uint64_t *numbers, uint32_t *nodes,
+                         uint32_t count);
+void selector_find_slots(const struct selector *selector, const uint64_t *numbers, uint32_t *slots,
+                         uint32_t count);
+
+/* Asks for the memory of a lowest node. */
+void selector_prefetch_node(const struct selector *selector, uint32_t node);
 
 /* Changes the weight of a slot. O(log n). */
 void selector_increase(struct selector *selector, uint32_t slot, uint64_t weight);

@@ -59,10 +59,21 @@ static void model_fill(struct model *model, uint32_t count, uint64_t weight_max,
 
 /* ---- help ------------------------------------------------------------------------------------ */
 
+static void find(const struct selector *selector, uint64_t *numbers, uint32_t *slots,
+                 uint32_t count)
+{
+    uint32_t found[SELECTOR_GROUP_MAX];
+    selector_find_nodes(selector, numbers, found, count);
+    for (uint32_t i = 0; i < count; i++)
+        selector_prefetch_node(selector, found[i]);
+    selector_find_slots(selector, numbers, found, count);
+    memcpy(slots, found, count * sizeof *slots);
+}
+
 static uint32_t find_one(const struct selector *selector, uint64_t number)
 {
     uint32_t slot;
-    selector_find(selector, &number, &slot, 1);
+    find(selector, &number, &slot, 1);
     return slot;
 }
 
@@ -85,7 +96,7 @@ static void check_slot_boundaries(const struct selector *selector, const struct 
             numbers[filled] = last ? sum + model->weights[slot] - 1 : sum;
             expected[filled++] = slot;
             if (filled == 13) {
-                selector_find(selector, numbers, slots, filled);
+                find(selector, numbers, slots, filled);
                 assert_memory_equal(slots, expected, sizeof slots);
                 filled = 0;
             }
@@ -93,7 +104,7 @@ static void check_slot_boundaries(const struct selector *selector, const struct 
         sum += model->weights[slot];
     }
     if (filled > 0) {
-        selector_find(selector, numbers, slots, filled);
+        find(selector, numbers, slots, filled);
         assert_memory_equal(slots, expected, filled * sizeof slots[0]);
     }
 }
