@@ -1,0 +1,16 @@
+/* exit_status.h: what urn-wal exits with. Scripts and monitoring rely on it. */
+#ifndef URN_TOOLS_URN_WAL_EXIT_STATUS_H
+#define URN_TOOLS_URN_WAL_EXIT_STATUS_H
+
+enum exit_status {
+    EXIT_SOUND = 0,
+    EXIT_TORN_TAIL = 1, /* torn tail only: never acknowledged, the next start discards it */
+    EXIT_DAMAGE = 2,
+    EXIT_MISSING = 3,      /* files are missing */
+    EXIT_MEANING = 4,      /* the bytes are sound but cannot be true */
+    EXIT_USAGE = 64,       /* sysexits: EX_USAGE */
+    EXIT_CANNOT_OPEN = 66, /* EX_NOINPUT */
+    EXIT_READ_ERROR = 74,  /* EX_IOERR: reading, or writing the output */
+};
+
+#endif

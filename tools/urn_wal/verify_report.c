@@ -1,0 +1,293 @@
+/* verify_report.c: tells a person, or a program, what verify has found. */
+#include <inttypes.h>
+
+#include "tools/urn_wal/verify.h"
+
+/* ---- the verdict ----------------------------------------------------------------------------- */
+
+static const struct {
+    enum finding_kind kind;
+    enum exit_status status;
+    const char *verdict;
+    const char *word; /* in front of such a finding */
+    const char *what_to_do;
+} verdicts[] = {
+    /* In order: the first of which something was found is the verdict. */
+    {FINDING_DAMAGE, EXIT_DAMAGE, "damaged", "damage",
+     "Keep a copy of the directory before anything else is tried. A server refuses to start where\n"
+     "acknowledged draws are concerned; restore the files from a copy, or look at what can still\n"
+     "be read with `urn-wal cat`."},
+    {FINDING_MISSING, EXIT_MISSING, "files missing", "missing",
+     "Is the right volume mounted? Put the files back from a copy; a server will not start "
+     "without\n"
+     "them, and must not be made to create new ones."},
+    {FINDING_MEANING, EXIT_MEANING, "untrue", "untrue",
+     "The bytes are as they were written, but say what cannot have happened: files of different\n"
+     "copies may have been mixed, or urn has a bug. Keep the directory, and report it."},
+    {FINDING_TORN, EXIT_TORN_TAIL, "torn tail", "torn",
+     "Nothing needs to be done: the next start discards it."},
+};
+#define VERDICTS (sizeof verdicts / sizeof verdicts[0])
+
+/* Which row; VERDICTS when all is sound. */
+static size_t verdict_row(const struct verify_report *report)
+{
+    size_t row = 0;
+    while (row < VERDICTS && report->finding_count[verdicts[row].kind] == 0)
+        row++;
+    return row;
+}
+
+enum exit_status verify_exit_status(const struct verify_report *report)
+{
+    const size_t row = verdict_row(report);
+    return row == VERDICTS ? EXIT_SOUND : verdicts[row].status;
+}
+
+const char *verify_verdict(const struct verify_report *report)
+{
+    const size_t row = verdict_row(report);
+    return row == VERDICTS ? "sound" : verdicts[row].verdict;
+}
+
+static const char *finding_word(enum finding_kind kind)
+{
+    for (size_t row = 0; row < VERDICTS; row++)
+        if (verdicts[row].kind == kind)
+            return verdicts[row].word;
+    return "note";
+}
+
+static uint32_t findings_not_kept(const struct verify_report *report)
+{
+    uint32_t all = 0;
+    for (int kind = 0; kind < FINDING_KINDS; kind++)
+        all += report->finding_count[kind];
+    return all - report->findings_kept;
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+static const char *use_text(enum segment_use use)
+{
+    return use == SEGMENT_FULL ? "full" : use == SEGMENT_OPEN ? "open" : "free";
+}
+
+#define PLACE_BYTES (DATA_DIR_NAME_MAX + 40u)
+
+static void place_of(const struct verify_report *report, uint64_t lsn, char place[PLACE_BYTES])
+{
+    const struct wal_geometry *geometry = &report->geometry;
+    char name[DATA_DIR_NAME_MAX];
+    data_dir_segment_name(name,
+                          (uint32_t)(lsn / geometry->segment_size_bytes % geometry->segments));
+    (void)snprintf(place, PLACE_BYTES, "%s, offset %" PRIu64, name,
+                   lsn % geometry->segment_size_bytes);
+}
+
+static void print_uuid(const uint8_t uuid[WAL_UUID_BYTES], FILE *out)
+{
+    for (uint32_t i = 0; i < WAL_UUID_BYTES; i++)
+        (void)fprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+}
+
+static const char *end_text(const struct verify_report *report)
+{
+    if (report->end_unreadable)
+        return "it cannot be read";
+    if (report->end_why == WAL_READ_OK)
+        return "the newest that was durable; a server goes on writing";
+    return wal_read_result_text(report->end_why);
+}
+
+/* ---- for people ------------------------------------------------------------------------------ */
+
+static void print_snapshots(const struct verify_report *report, FILE *out)
+{
+    for (uint32_t i = 0; i < report->snapshot_count; i++) {
+        const struct snapshot_report *snapshot = &report->snapshots[i];
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_snapshot_name(name, snapshot->name.lsn, snapshot->name.serial);
+        (void)fprintf(out, "%s  %s  LSN %" PRIu64, name, snapshot->sound ? "sound  " : "UNSOUND",
+                      snapshot->name.lsn);
+        if (snapshot->sound)
+            (void)fprintf(out, ", pools %" PRIu32 ", items %" PRIu64 ", next request id %" PRIu64,
+                          snapshot->pools, snapshot->items, snapshot->next_request_id);
+        (void)fputc('\n', out);
+    }
+}
+
+static void print_segments(const struct verify_report *report, FILE *out)
+{
+    uint32_t free_segments = 0;
+    for (uint32_t slot = 0; slot < report->geometry.segments; slot++) {
+        const struct segment_report *segment = &report->segments[slot];
+        if (segment->use == SEGMENT_FREE && segment->sound) {
+            free_segments++;
+            continue;
+        }
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_segment_name(name, slot);
+        (void)fprintf(out, "%s  %s  %s", name, use_text(segment->use),
+                      segment->sound ? "sound  " : "UNSOUND");
+        if (segment->groups > 0)
+            (void)fprintf(out,
+                          "  LSN %" PRIu64 " to %" PRIu64 ", groups %" PRIu64 ", draws %" PRIu64
+                          ", epochs %" PRIu32 " to %" PRIu32,
+                          segment->begin_lsn, segment->end_lsn, segment->groups, segment->draws,
+                          segment->epoch_first, segment->epoch_last);
+        (void)fputc('\n', out);
+    }
+    if (free_segments > 0)
+        (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " segments are free\n", free_segments,
+                      report->geometry.segments);
+}
+
+static void print_end(const struct verify_report *report, FILE *out)
+{
+    char place[PLACE_BYTES];
+    place_of(report, report->end.lsn, place);
+    (void)fprintf(out, "the log ends at LSN %" PRIu64 " (%s): %s\n", report->end.lsn, place,
+                  end_text(report));
+    (void)fprintf(out,
+                  "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64
+                  ", draws %" PRIu64 ", next request id %" PRIu64 "\n",
+                  report->durable_lsn, report->end.epoch, report->groups, report->draws,
+                  report->next_request_id);
+    if (report->duration_s > 0)
+        (void)fprintf(out, "walked %.1f MB in %.2f s\n", (double)report->log_bytes / 1e6,
+                      report->duration_s);
+}
+
+static void print_findings(const struct verify_report *report, bool quiet, FILE *out)
+{
+    for (uint32_t i = 0; i < report->findings_kept; i++) {
+        const struct finding *finding = &report->findings[i];
+        if (quiet && finding->kind == FINDING_NOTE)
+            continue;
+        (void)fprintf(out, "%s: ", finding_word(finding->kind));
+        if (finding->at_lsn) {
+            char place[PLACE_BYTES];
+            place_of(report, finding->lsn, place);
+            (void)fprintf(out, "LSN %" PRIu64 " (%s): ", finding->lsn, place);
+        }
+        (void)fprintf(out, "%s\n", finding->text);
+    }
+    if (findings_not_kept(report) > 0)
+        (void)fprintf(out, "and %" PRIu32 " more\n", findings_not_kept(report));
+}
+
+void verify_print_text(const struct verify_report *report, bool quiet, FILE *out)
+{
+    if (!quiet) {
+        (void)fprintf(out, "%s: %" PRIu32 " segments of %" PRIu64 " KiB, ring ", report->path,
+                      report->geometry.segments, report->geometry.segment_size_bytes / 1024);
+        print_uuid(report->geometry.ring_uuid, out);
+        (void)fprintf(out, "%s\n", report->in_use ? ", in use by a server" : "");
+        print_snapshots(report, out);
+        print_segments(report, out);
+        if (report->walked)
+            print_end(report, out);
+    }
+    print_findings(report, quiet, out);
+    const size_t row = verdict_row(report);
+    if (row < VERDICTS)
+        (void)fprintf(out, "verdict: %s\n%s\n", verdicts[row].verdict, verdicts[row].what_to_do);
+    else if (!quiet)
+        (void)fprintf(out, "verdict: sound\n");
+}
+
+/* ---- for programs ---------------------------------------------------------------------------- */
+
+/* A string of JSON. Texts are valid UTF-8 but for a path, whose odd bytes are replaced. */
+static void json_string(const char *text, FILE *out)
+{
+    (void)fputc('"', out);
+    for (; *text != 0; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\')
+            (void)fprintf(out, "\\%c", byte);
+        else if (byte < 0x20 || byte == 0x7f)
+            (void)fprintf(out, "\\u%04x", byte);
+        else
+            (void)fputc(byte, out);
+    }
+    (void)fputc('"', out);
+}
+
+static const char *json_bool(bool value)
+{
+    return value ? "true" : "false";
+}
+
+static void json_snapshots(const struct verify_report *report, FILE *out)
+{
+    (void)fputs(",\"snapshots\":[", out);
+    for (uint32_t i = 0; i < report->snapshot_count; i++) {
+        const struct snapshot_report *snapshot = &report->snapshots[i];
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_snapshot_name(name, snapshot->name.lsn, snapshot->name.serial);
+        (void)fprintf(out,
+                      "%s{\"file\":\"%s\",\"sound\":%s,\"lsn\":%" PRIu64 ",\"pools\":%" PRIu32
+                      ",\"items\":%" PRIu64 ",\"next_request_id\":%" PRIu64 "}",
+                      i > 0 ? "," : "", name, json_bool(snapshot->sound), snapshot->name.lsn,
+                      snapshot->pools, snapshot->items, snapshot->next_request_id);
+    }
+    (void)fputc(']', out);
+}
+
+static void json_segments(const struct verify_report *report, FILE *out)
+{
+    (void)fputs(",\"segments\":[", out);
+    for (uint32_t slot = 0; slot < report->geometry.segments; slot++) {
+        const struct segment_report *segment = &report->segments[slot];
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_segment_name(name, slot);
+        (void)fprintf(out,
+                      "%s{\"file\":\"%s\",\"sound\":%s,\"use\":\"%s\",\"begin_lsn\":%" PRIu64
+                      ",\"end_lsn\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"draws\":%" PRIu64 "}",
+                      slot > 0 ? "," : "", name, json_bool(segment->sound), use_text(segment->use),
+                      segment->begin_lsn, segment->end_lsn, segment->groups, segment->draws);
+    }
+    (void)fputc(']', out);
+}
+
+static void json_findings(const struct verify_report *report, FILE *out)
+{
+    (void)fputs(",\"findings\":[", out);
+    for (uint32_t i = 0; i < report->findings_kept; i++) {
+        const struct finding *finding = &report->findings[i];
+        (void)fprintf(out, "%s{\"kind\":\"%s\"", i > 0 ? "," : "", finding_word(finding->kind));
+        if (finding->at_lsn)
+            (void)fprintf(out, ",\"lsn\":%" PRIu64, finding->lsn);
+        (void)fputs(",\"text\":", out);
+        json_string(finding->text, out);
+        (void)fputc('}', out);
+    }
+    (void)fprintf(out, "],\"findings_not_shown\":%" PRIu32, findings_not_kept(report));
+}
+
+void verify_print_json(const struct verify_report *report, FILE *out)
+{
+    (void)fputs("{\"directory\":", out);
+    json_string(report->path, out);
+    (void)fputs(",\"ring\":\"", out);
+    print_uuid(report->geometry.ring_uuid, out);
+    (void)fprintf(out, "\",\"segment_size\":%" PRIu64 ",\"in_use\":%s,\"verdict\":\"%s\"",
+                  report->geometry.segment_size_bytes, json_bool(report->in_use),
+                  verify_verdict(report));
+    (void)fprintf(out, ",\"exit_status\":%d", (int)verify_exit_status(report));
+    if (report->walked) {
+        (void)fprintf(out, ",\"end_lsn\":%" PRIu64 ",\"end\":\"%s\",\"durable_lsn\":%" PRIu64,
+                      report->end.lsn, end_text(report), report->durable_lsn);
+        (void)fprintf(out,
+                      ",\"epoch\":%" PRIu32 ",\"groups\":%" PRIu64 ",\"draws\":%" PRIu64
+                      ",\"next_request_id\":%" PRIu64 ",\"log_bytes\":%" PRIu64,
+                      report->end.epoch, report->groups, report->draws, report->next_request_id,
+                      report->log_bytes);
+    }
+    json_snapshots(report, out);
+    json_segments(report, out);
+    json_findings(report, out);
+    (void)fputs("}\n", out);
+}
