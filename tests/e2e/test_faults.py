@@ -1,0 +1,148 @@
+"""A log that fails under a running server: nothing more is acknowledged, and nothing is made up."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd
+from oracle import Drawer, Oracle, finish
+
+
+class FailStop(TestCase):
+    def check_fail_stop(self, server, client):
+        """The first draw after the fault is in doubt, all later ones are refused; ping and info go on."""
+        self.assert_error("INDOUBT", client.call, "draw", "main", 1)
+        for _ in range(3):
+            text = self.assert_error("READONLY", client.call, "draw", "main", 1)
+            self.assertTrue(text)
+        self.assert_error("READONLY", client.call, "state", "main")
+        self.assert_error("READONLY", client.call, "draw", "main", 1, {"all": True})
+        self.assertEqual(client.call("ping"), "pong")
+        self.assertIsInstance(client.call("info")["failure"], str)
+        with server.client() as other:
+            self.assertEqual(other.call("ping"), "pong")
+            self.assert_error("READONLY", other.call, "draw", "main", 1)
+
+    def test_a_failing_msync(self):
+        shim = self.folder / "fail_msync.so"
+        trigger = self.folder / "fail"
+        source = pathlib.Path(__file__).with_name("fail_msync.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", shim, source, "-ldl"],
+                       check=True)
+        config = make_config()
+        server = self.serve(config, env={"LD_PRELOAD": str(shim), "URN_FAIL_MSYNC": str(trigger)})
+        with server.client() as client:
+            client.call("draw", "main", 500)
+            self.assertIsNone(client.call("info")["failure"])
+            trigger.touch()
+            self.check_fail_stop(server, client)
+            # The disk that works again does not make the log whole: a failed sync is final.
+            trigger.unlink()
+            self.assert_error("READONLY", client.call, "draw", "main", 1)
+        self.assertEqual(server.stop(), 74, server.output())
+        self.assertRegex(server.output(), r"segment-0000.*Input/output error")
+
+        # A new start goes on from what is there: all that was acknowledged, and perhaps the draw in doubt.
+        server = self.serve(config, create=False)
+        state = server.call("state", "main")
+        self.assertIn(state["last_request_id"], (500, 501))
+        self.assertEqual(sum(item["drawn"] for item in state["items"]), state["last_request_id"])
+        self.assertEqual(server.call("draw", "main", 1)[0], state["last_request_id"] + 1)
+
+    def test_a_failing_msync_under_load(self):
+        """Whatever was in flight is either acknowledged and there, or in doubt, or refused."""
+        shim = self.folder / "fail_msync.so"
+        trigger = self.folder / "fail"
+        source = pathlib.Path(__file__).with_name("fail_msync.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", shim, source, "-ldl"],
+                       check=True)
+        config = make_config()
+        server = self.serve(config, env={"LD_PRELOAD": str(shim), "URN_FAIL_MSYNC": str(trigger)})
+        oracle = Oracle({"main": MAIN_CATALOG})
+        drawers = [Drawer(server.address, oracle, i, requests=300,
+                          on_reply=lambda _: trigger.touch() if len(oracle.acknowledged) > 2000 else None)
+                   for i in range(4)]
+        for drawer in drawers:
+            drawer.start()
+        finish(drawers)
+        codes = sum((drawer.codes for drawer in drawers), start=type(drawers[0].codes)())
+        self.assertEqual(sum(codes.values()), 4 * 300)
+        self.assertLessEqual(set(codes), {"OK", "INDOUBT", "READONLY"})
+        self.assertGreater(codes["INDOUBT"], 0)
+        self.assertGreater(codes["READONLY"], 0)
+        server.kill()
+        server = self.serve(config, create=False)
+        with server.client() as client:
+            oracle.check_state(client)
+
+    def test_a_segment_cut_short(self):
+        config = make_config()
+        server = self.serve(config)
+        with server.client() as client:
+            client.call("draw", "main", 100)
+            os.truncate(server.data_dir / "segment-0000", 4096)
+            self.check_fail_stop(server, client)
+        self.assertEqual(server.stop(), 74, server.output())
+        self.assertIn("segment-0000", server.output())
+
+        done = run_urnd(self.folder, config)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("segment-0000", done.stderr)
+        verify = run("urn-wal", "verify", server.data_dir)
+        self.assertNotEqual(verify.returncode, 0)
+        self.assertIn("segment-0000", verify.stdout + verify.stderr)
+
+    def test_a_disk_that_dies(self):
+        """A real file system on a loop device whose backing store gives up under it."""
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("a loop device needs root")
+        if shutil.which("mkfs.ext4") is None or not os.path.exists("/dev/loop-control"):
+            raise unittest.SkipTest("no mkfs.ext4 or no loop devices here")
+        store = self.folder / "store"
+        disk = self.folder / "disk"
+        store.mkdir()
+        disk.mkdir()
+
+        def attempt(*command):
+            done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode != 0:
+                raise unittest.SkipTest(f"{command[0]} is refused here: {done.stderr.strip()}")
+
+        attempt("mount", "-t", "tmpfs", "-o", "size=40m", "urn-e2e", store)
+        self.addCleanup(subprocess.run, ["umount", "-l", store], check=True)
+        image = store / "image"
+        with open(image, "wb") as file:
+            file.truncate(32 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
+        attempt("mount", "-o", "loop,errors=continue", image, disk)
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+
+        server = self.serve(make_config(data_dir="disk/data"))
+        with server.client() as client:
+            client.call("draw", "main", 100)
+            os.sync()
+            # The image loses its blocks, and what it stands on has none left to give.
+            subprocess.run(["fallocate", "--punch-hole", "--offset", "0", "--length", str(32 << 20),
+                            image], check=True)
+            with open(store / "filler", "wb") as file:
+                with self.assertRaises(OSError):
+                    while True:
+                        file.write(b"x" * 65536)
+                        file.flush()
+            failed = None
+            for _ in range(1000):
+                try:
+                    client.call("draw", "main", 1000)
+                except RpcError as error:
+                    failed = error.code
+                    break
+            self.assertEqual(failed, "INDOUBT")
+            self.assert_error("READONLY", client.call, "draw", "main", 1)
+            self.assertEqual(client.call("ping"), "pong")
+            self.assertIsInstance(client.call("info")["failure"], str)
+        self.assertEqual(server.stop(), 74, server.output())
+        self.assertTrue(re.search(r"segment-\d{4}", server.output()), server.output())
+
+

@@ -1,0 +1,110 @@
+"""urn and urn-wal as a person uses them: output, exit statuses, a server that is not there."""
+import json
+
+from harness import MAIN_CATALOG, SharedServerTestCase, TestCase, make_config, run
+
+
+class Urn(SharedServerTestCase):
+    def urn(self, *arguments):
+        host, port = self.server.address
+        return run("urn", "--address", f"{host}:{port}", *arguments)
+
+    def answered(self, *arguments):
+        done = self.urn(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+    def test_help_and_version(self):
+        for arguments in (["--help"], ["--version"]):
+            done = run("urn", *arguments)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("draw", run("urn", "--help").stdout)
+
+    def test_ping(self):
+        self.assertIn("pong", self.answered("ping"))
+
+    def test_draw(self):
+        before = self.call("state", "main")["last_request_id"]
+        lines = self.answered("draw", "main", "10").splitlines()
+        found = [word for line in lines for word in line.split()
+                 if word in {item["item_id"] for item in MAIN_CATALOG}]
+        self.assertEqual(len(found), 10, lines)
+        self.assertEqual(self.call("state", "main")["last_request_id"], before + 10)
+
+    def test_state_catalog_pools_info(self):
+        state = self.answered("state", "main")
+        for item in MAIN_CATALOG:
+            self.assertIn(item["item_id"], state)
+            self.assertIn(item["item_id"], self.answered("catalog", "main"))
+        self.assertIn("main", self.answered("pools"))
+        self.assertIn("commit", self.answered("info"))
+
+    def test_json(self):
+        self.assertEqual(json.loads(self.answered("--json", "pools")), ["main"])
+        state = json.loads(self.answered("--json", "state", "main"))
+        self.assertEqual(state["total"], len(MAIN_CATALOG))
+        first, outcomes, failed, _, _ = json.loads(self.answered("--json", "draw", "main", "3"))
+        self.assertEqual((len(outcomes), failed), (3, 0))
+        self.assertEqual(self.call("state", "main")["last_request_id"], first + 2)
+
+    def test_over_a_unix_socket(self):
+        done = run("urn", "--address", f"unix:{self.server.unix_address}", "ping")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_errors(self):
+        done = self.urn("draw", "nobody", "1")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("NOPOOL", done.stderr)
+        for arguments in ([], ["nonsense"], ["draw"], ["draw", "main", "x"], ["--nonsense", "ping"]):
+            done = self.urn(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (64, ""), arguments)
+            self.assertNotEqual(done.stderr, "")
+
+
+class Elsewhere(TestCase):
+    def test_no_server(self):
+        done = run("urn", "--address", f"unix:{self.folder}/urn.sock", "ping")
+        self.assertNotIn(done.returncode, (0, 1, 64))
+        self.assertIn("urn.sock", done.stderr)
+
+    def test_urn_wal_on_a_whole_log(self):
+        server = self.serve()
+        server.call("draw", "main", 20)
+        self.assertEqual(server.stop(), 0)
+        before = {path.name: path.read_bytes() for path in server.data_dir.iterdir()}
+        verify = run("urn-wal", "verify", server.data_dir)
+        self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
+        cat = run("urn-wal", "cat", server.data_dir)
+        self.assertEqual(cat.returncode, 0, cat.stderr)
+        self.assertIn("mud", cat.stdout)
+        self.assertEqual({path.name: path.read_bytes() for path in server.data_dir.iterdir()}, before,
+                         "the tool only looks")
+
+    def test_urn_wal_beside_a_running_server(self):
+        server = self.serve()
+        server.call("draw", "main", 20)
+        verify = run("urn-wal", "verify", server.data_dir)
+        self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
+        self.assertEqual(len(server.call("draw", "main", 1)[1]), 1)
+
+    def test_urn_wal_refusals(self):
+        for arguments, status in (([], 64), (["nonsense"], 64), (["verify"], 64),
+                                  (["verify", self.folder / "none"], None)):
+            done = run("urn-wal", *arguments)
+            self.assertNotEqual(done.returncode, 0)
+            if status is not None:
+                self.assertEqual(done.returncode, status, done.stderr)
+            self.assertNotEqual(done.stderr, "")
+
+    def test_urn_wal_finds_damage(self):
+        server = self.serve(make_config())
+        for _ in range(5):
+            server.call("draw", "main", 20)
+        self.assertEqual(server.stop(), 0)
+        segment = server.data_dir / "segment-0000"
+        data = bytearray(segment.read_bytes())
+        data[8192 + 64] ^= 0x10
+        segment.write_bytes(data)
+        verify = run("urn-wal", "verify", server.data_dir)
+        self.assertEqual(verify.returncode, 65, verify.stdout + verify.stderr)
+        self.assertIn("segment-0000", verify.stdout + verify.stderr)
