@@ -100,7 +100,8 @@ static void wait_in_line(struct server *server, struct connection *connection, s
     bool at_head = server->resuming && line == &server->want_reply_room;
     list_append(at_head ? line->next : line, &connection->waiting);
     connection->pause = pause;
-    server->counters.waits++;
+    if (!at_head)
+        server->counters.waits++;
 }
 
 /* The own memory is full of one unfinished message: goes on in a large buffer. */
@@ -214,8 +215,8 @@ static void refuse(struct server *server, struct connection *connection,
     char peer[CONNECTION_PEER_BYTES];
     server->counters.bad_requests++;
     log_line_limited(&server->bad_request_log, server->now_ns, LOG_PRIORITY_WARNING,
-                     "closing the connection from %s: %s", connection_peer(connection, peer),
-                     error->text);
+                     "closing the connection from %s: not a request: %s",
+                     connection_peer(connection, peer), error->text);
     connection->state = CONNECTION_REFUSED;
     if (connection->scan.has_msgid && connection->scan.type == RPC_REQUEST)
         dispatch_error(server, connection, connection->scan.msgid, error);
@@ -243,7 +244,8 @@ static bool find_message(struct server *server, struct connection *connection)
         error_set(&error, URN_BADREQ, 0, "%s", connection->scan.reason);
         break;
     case RPC_TOOBIG:
-        error_set(&error, URN_TOOBIG, 0, "%s", connection->scan.reason);
+        error_set(&error, URN_TOOBIG, 0, "%s (limits.max_request_bytes: %u)",
+                  connection->scan.reason, server->bounds.max_message_bytes);
         break;
     }
     refuse(server, connection, &error);

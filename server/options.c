@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "engine/check.h"
+#include "server/config_values.h"
 
 const char options_help[] =
     "urnd: a durable reward-pool server: draws at random, mostly without replacement, and answers\n"
@@ -43,34 +43,10 @@ static const char *const option_names[] = {
 
 #define OPTION_COUNT (sizeof option_names / sizeof option_names[0])
 
-/* Edit distance (Levenshtein), of words as short as our options. */
-static size_t distance(const char *one, const char *other)
-{
-    size_t row[32];
-    size_t length = strlen(other);
-    CHECK(length < sizeof row / sizeof row[0]);
-    for (size_t i = 0; i <= length; i++)
-        row[i] = i;
-    for (size_t i = 1; one[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= length; j++) {
-            size_t best = diagonal + (one[i - 1] != other[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[length];
-}
-
 static enum urn_code unknown_option(const char *word, struct urn_error *error)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (distance(word, option_names[i]) <= 2)
+        if (value_edit_distance(word, option_names[i]) <= 2)
             return error_set(error, URN_USAGE, 0, "there is no option %.64s; did you mean %s?",
                              word, option_names[i]);
     return error_set(error, URN_USAGE, 0, "there is no option %.64s; urnd --help shows them", word);

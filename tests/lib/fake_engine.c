@@ -1,0 +1,227 @@
+/* fake_engine.c: see fake_engine.h. */
+#include "tests/lib/fake_engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "engine/error.h"
+
+#define ITEMS 3u
+
+static const char *const item_ids[ITEMS] = {"apple", "pear", "nut"};
+static const char *const pool_names[] = {"main", "dry", "shut"};
+
+#define POOLS (sizeof pool_names / sizeof pool_names[0])
+
+struct list {
+    struct urn_request *first, **end;
+};
+
+struct urn_engine {
+    struct urn_engine_config config;
+    struct list held, finished;
+    uint32_t held_count;
+    bool holds;
+    enum urn_code answer;
+    struct urn_error failure;
+    uint64_t next_request_id;
+    uint64_t requests;
+};
+
+static void list_add(struct list *list, struct urn_request *request)
+{
+    request->next = NULL;
+    *list->end = request;
+    list->end = &request->next;
+}
+
+static struct urn_text text_of(const char *string)
+{
+    return (struct urn_text){string, (uint32_t)strlen(string)};
+}
+
+enum urn_code urn_engine_config_check(const struct urn_engine_config *config,
+                                      struct urn_error *error)
+{
+    (void)config;
+    (void)error;
+    return URN_OK;
+}
+
+uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
+{
+    (void)config;
+    return sizeof(struct urn_engine);
+}
+
+enum urn_code urn_engine_open(const struct urn_engine_config *config, struct urn_engine **result,
+                              struct urn_start_report *report, struct urn_error *error)
+{
+    (void)error;
+    struct urn_engine *engine = calloc(1, sizeof *engine);
+    CHECK(engine != NULL);
+    engine->config = *config;
+    engine->held.end = &engine->held.first;
+    engine->finished.end = &engine->finished.first;
+    engine->next_request_id = 1;
+    *report = (struct urn_start_report){.created = true, .epoch = 1, .next_request_id = 1};
+    *result = engine;
+    return URN_OK;
+}
+
+enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error)
+{
+    fake_engine_let_go(engine, UINT32_MAX);
+    if (engine->failure.code != URN_OK)
+        *error = engine->failure;
+    return engine->failure.code;
+}
+
+void urn_engine_free(struct urn_engine *engine)
+{
+    if (engine != NULL)
+        CHECK(engine->held.first == NULL && engine->finished.first == NULL);
+    free(engine);
+}
+
+static void draw(struct urn_engine *engine, struct urn_request *request, bool dry)
+{
+    request->code = URN_OK;
+    request->odds_version = 1;
+    request->failed = dry ? request->count : 0;
+    if (dry && request->draw_all) {
+        request->code = URN_NOSTOCK;
+        return;
+    }
+    request->first_request_id = engine->next_request_id;
+    for (uint32_t i = 0; i < request->count; i++) {
+        uint32_t item = (uint32_t)(engine->next_request_id++ % ITEMS);
+        request->outcomes[i] = dry ? URN_FAILED_DRAW : item;
+    }
+}
+
+static void look(struct urn_request *request)
+{
+    uint32_t total = request->op == URN_POOLS ? (uint32_t)POOLS : ITEMS;
+    const char *const *names = request->op == URN_POOLS ? pool_names : item_ids;
+    request->total = total;
+    request->returned = 0;
+    for (uint32_t i = request->offset; i < total && request->returned < request->limit; i++) {
+        uint32_t at = request->returned++;
+        if (request->op == URN_STATE)
+            request->items[at] = (struct urn_item){text_of(names[i]), i, 10 * (int64_t)i - 1, i, i};
+        else
+            request->names[at] = text_of(names[i]);
+    }
+    request->odds_version = 1;
+    request->open = true;
+    request->code = URN_OK;
+}
+
+static void finish(struct urn_engine *engine, struct urn_request *request)
+{
+    size_t pool = 0;
+    while (pool < POOLS && request->op != URN_POOLS &&
+           (strlen(pool_names[pool]) != request->pool_name_bytes ||
+            memcmp(pool_names[pool], request->pool_name, request->pool_name_bytes) != 0))
+        pool++;
+    request->pool = NULL;
+    if (engine->failure.code != URN_OK)
+        request->code = URN_READONLY;
+    else if (engine->answer != URN_OK)
+        request->code = engine->answer;
+    else if (pool == POOLS)
+        request->code = URN_NOPOOL;
+    else if (request->op != URN_DRAW)
+        look(request);
+    else if (pool == 2)
+        request->code = URN_CLOSED;
+    else
+        draw(engine, request, pool == 1);
+    bool was_empty = engine->finished.first == NULL;
+    list_add(&engine->finished, request);
+    if (was_empty)
+        engine->config.notify(engine->config.notify_context);
+}
+
+void urn_submit(struct urn_engine *engine, struct urn_request *list)
+{
+    while (list != NULL) {
+        struct urn_request *request = list;
+        list = list->next;
+        engine->requests++;
+        if (!engine->holds) {
+            finish(engine, request);
+            continue;
+        }
+        list_add(&engine->held, request);
+        engine->held_count++;
+    }
+}
+
+struct urn_request *urn_collect(struct urn_engine *engine)
+{
+    struct urn_request *list = engine->finished.first;
+    engine->finished.first = NULL;
+    engine->finished.end = &engine->finished.first;
+    return list;
+}
+
+struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
+{
+    (void)pool;
+    CHECK(index < ITEMS);
+    return text_of(item_ids[index]);
+}
+
+void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info)
+{
+    *info = (struct urn_engine_info){.failed = engine->failure.code != URN_OK,
+                                     .next_request_id = engine->next_request_id,
+                                     .draws = engine->next_request_id - 1,
+                                     .requests = engine->requests,
+                                     .queued_requests = engine->held_count};
+}
+
+void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error)
+{
+    *error = engine->failure;
+}
+
+void fake_engine_hold(struct urn_engine *engine)
+{
+    engine->holds = true;
+}
+
+void fake_engine_let_go(struct urn_engine *engine, uint32_t count)
+{
+    if (count == UINT32_MAX)
+        engine->holds = false;
+    for (; count > 0 && engine->held.first != NULL; count--) {
+        struct urn_request *request = engine->held.first;
+        engine->held.first = request->next;
+        if (engine->held.first == NULL)
+            engine->held.end = &engine->held.first;
+        engine->held_count--;
+        finish(engine, request);
+    }
+}
+
+uint32_t fake_engine_held(const struct urn_engine *engine)
+{
+    return engine->held_count;
+}
+
+void fake_engine_answer_with(struct urn_engine *engine, enum urn_code code)
+{
+    engine->answer = code;
+}
+
+void fake_engine_fail(struct urn_engine *engine, const char *why)
+{
+    engine->answer = URN_INDOUBT;
+    fake_engine_let_go(engine, UINT32_MAX);
+    error_set(&engine->failure, URN_IO, 0, "%s", why);
+    engine->config.notify(engine->config.notify_context);
+}

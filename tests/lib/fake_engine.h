@@ -1,0 +1,29 @@
+/* fake_engine.h: an engine for tests of the server: urn.h in the caller's thread, without any disk.
+ *
+ * Pools: "main" (items "apple", "pear", "nut"; draws give them in turn, by request id), "dry"
+ * (every draw fails), "shut" (closed). Item stock is not kept. Requests are finished when they are
+ * submitted, or, while the engine holds, when they are let go.
+ *
+ * Link it before liburn: it takes the place of engine.c.
+ */
+#ifndef URN_TESTS_FAKE_ENGINE_H
+#define URN_TESTS_FAKE_ENGINE_H
+
+#include "engine/urn.h"
+
+/* While held, what is submitted stays under way. */
+void fake_engine_hold(struct urn_engine *engine);
+
+/* Finishes the oldest of what is held: so many requests; UINT32_MAX: all, and holds no more. */
+void fake_engine_let_go(struct urn_engine *engine, uint32_t count);
+
+/* How many requests are held. */
+uint32_t fake_engine_held(const struct urn_engine *engine);
+
+/* Every later request finishes with this code (URN_OK: as ever). */
+void fake_engine_answer_with(struct urn_engine *engine, enum urn_code code);
+
+/* The log fails: what is held is in doubt, everything later finds the engine read-only. */
+void fake_engine_fail(struct urn_engine *engine, const char *why);
+
+#endif

@@ -1,0 +1,436 @@
+/* Connections: bytes however they arrive, bounds, back-pressure, who stalls: server/connection.h.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/server_harness.h"
+
+static struct harness harness;
+static struct client clients[4];
+
+static int set_up(void **state)
+{
+    (void)state;
+    harness_init(&harness);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++)
+        if (clients[i].fd > 0)
+            client_close(&clients[i]);
+    memset(clients, 0, sizeof clients);
+    harness_end(&harness);
+    return 0;
+}
+
+static void start(size_t count)
+{
+    harness_start(&harness);
+    for (size_t i = 0; i < count; i++)
+        client_open(&harness, &clients[i]);
+}
+
+static void assert_begins(const char *text, const char *begin)
+{
+    if (strncmp(text, begin, strlen(begin)) != 0)
+        fail_msg("expected %s..., got %s", begin, text);
+}
+
+static void assert_pongs(struct client *client)
+{
+    client_call(client, 77, "ping", 0, BYTES(""));
+    assert_string_equal(client_must_reply(&harness, client), "[1, 77, nil, \"pong\"]");
+}
+
+/* A call whose one parameter, the pool's name, is so long that the whole message has this length;
+ * all of it but the last `missing` bytes are sent. */
+static void send_long(struct client *client, size_t length, size_t missing)
+{
+    static const char head[] = "\x94\x00\x09\xa5state\x91\xc6";
+    size_t head_bytes = sizeof head - 1 + 4;
+    size_t name_bytes = length - head_bytes;
+    uint8_t *message = calloc(1, length);
+    assert_non_null(message);
+    memcpy(message, head, sizeof head - 1);
+    for (size_t i = 0; i < 4; i++)
+        message[sizeof head - 1 + i] = (uint8_t)(name_bytes >> (24 - 8 * i));
+    client_send(client, message, length - missing);
+    free(message);
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+static void a_request_may_come_byte_by_byte(void **state)
+{
+    (void)state;
+    static const char message[] = "\x94\x00\x09\xa4"
+                                  "draw\x92\xa4main\x03";
+    start(1);
+    for (size_t i = 0; i < sizeof message - 1; i++) {
+        assert_null(client_reply(&clients[0]));
+        client_send(&clients[0], message + i, 1);
+        harness_turn(&harness);
+    }
+    assert_string_equal(client_reply(&clients[0]),
+                        "[1, 9, nil, [1, [\"pear\", \"nut\", \"apple\"], 0, 1, false]]");
+}
+
+static void many_requests_may_come_at_once_and_keep_their_order(void **state)
+{
+    (void)state;
+    enum {
+        REQUESTS = 2000
+    }; /* far beyond max_inflight, the connection's memory and all replies' */
+    static const char call[] = "\x94\x00\xcd??\xa4"
+                               "draw\x92\xa4main\x01";
+    static char bytes[REQUESTS * (sizeof call - 1)];
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        char *at = bytes + i * (sizeof call - 1);
+        memcpy(at, call, sizeof call - 1);
+        at[3] = (char)(i >> 8);
+        at[4] = (char)i;
+    }
+    start(1);
+    client_send(&clients[0], bytes, sizeof bytes);
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        char begin[64];
+        const char *text = client_reply(&clients[0]);
+        for (int turns = 0; text == NULL && turns < 10; turns++) {
+            harness_turn(&harness);
+            text = client_reply(&clients[0]);
+        }
+        snprintf(begin, sizeof begin, "[1, %u, nil, [%u, ", i, i + 1);
+        assert_non_null(text);
+        assert_begins(text, begin);
+    }
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+static void a_long_request_borrows_a_buffer_and_returns_it(void **state)
+{
+    (void)state;
+    start(1);
+    send_long(&clients[0], 40000, 1);
+    harness_turn(&harness);
+    assert_int_equal(harness.server->request_buffers.lent, 1);
+    client_send(&clients[0], "", 1);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 9, \"NOPOOL ");
+    assert_int_equal(harness.server->request_buffers.lent, 0);
+    assert_pongs(&clients[0]);
+}
+
+static void the_longest_request_is_taken_and_one_byte_more_refused(void **state)
+{
+    (void)state;
+    start(2);
+    send_long(&clients[0], 64u << 10, 0);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 9, \"NOPOOL ");
+    assert_pongs(&clients[0]);
+    send_long(&clients[0], (64u << 10) + 1, 0);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 9, \"TOOBIG ");
+    assert_true(client_is_closed(&harness, &clients[0]));
+    assert_pongs(&clients[1]);
+    assert_int_equal(harness.server->request_buffers.lent, 0);
+}
+
+static void what_is_no_request_closes_its_connection_and_no_other(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *begin; /* of the answer; NULL: none, as nobody could be answered */
+    } cases[] = {
+        {BYTES("\xc1"), NULL},
+        {BYTES("GET / HTTP/1.1\r\n\r\n"), NULL},
+        {BYTES("\x93\x00\x01\x02"), NULL},
+        {BYTES("\x94\x01\x07\xc0\xc0"), NULL},                   /* a response */
+        {BYTES("\x94\x00\x07\x01\x90"), "[1, 7, \"BADREQ "},     /* the method a number */
+        {BYTES("\x94\x00\x07\xa4ping\x80"), "[1, 7, \"BADREQ "}, /* the parameters a map */
+        {BYTES("\x94\x00\x07\xa4ping\xdd\x7f\xff\xff\xff"), "[1, 7, \"TOOBIG "},
+    };
+    start(1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        client_open(&harness, &clients[1]);
+        client_send(&clients[1], cases[i].bytes, cases[i].length);
+        harness_turn(&harness);
+        const char *text = client_reply(&clients[1]);
+        if (cases[i].begin == NULL)
+            assert_null(text);
+        else
+            assert_begins(text, cases[i].begin);
+        assert_true(client_is_closed(&harness, &clients[1]));
+        client_close(&clients[1]);
+        assert_pongs(&clients[0]);
+        assert_int_equal(harness.server->counters.bad_requests, i + 1);
+    }
+    assert_int_equal(harness.server->connections.lent, 1);
+}
+
+static void what_was_asked_before_garbage_is_answered(void **state)
+{
+    (void)state;
+    start(1);
+    fake_engine_hold(harness.engine);
+    client_draw(&clients[0], 1, 1);
+    client_send(&clients[0], BYTES("\xc1 and more"));
+    harness_turn(&harness);
+    assert_null(client_reply(&clients[0]));
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 1, nil, ");
+    assert_true(client_is_closed(&harness, &clients[0]));
+}
+
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+static void a_half_closed_connection_gets_its_answers(void **state)
+{
+    (void)state;
+    start(1);
+    fake_engine_hold(harness.engine);
+    client_draw(&clients[0], 1, 1);
+    client_draw(&clients[0], 2, 1);
+    shutdown(clients[0].fd, SHUT_WR);
+    harness_turn(&harness);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 1, nil, ");
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 2, nil, ");
+    assert_true(client_is_closed(&harness, &clients[0]));
+}
+
+static void a_client_may_vanish_with_requests_under_way(void **state)
+{
+    (void)state;
+    start(2);
+    fake_engine_hold(harness.engine);
+    client_draw(&clients[0], 1, 1);
+    client_draw(&clients[1], 2, 1);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 2);
+    client_close(&clients[0]);
+    harness_turn(&harness);
+    assert_int_equal(harness.server->connections.lent, 2); /* the engine still has its request */
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 2, nil, ");
+    assert_int_equal(harness.server->connections.lent, 1);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+/* ---- back-pressure ----------------------------------------------------------------------------
+ */
+
+static void no_more_than_max_inflight_are_taken(void **state)
+{
+    (void)state;
+    harness.config.limits.max_inflight = 4;
+    start(1);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 10; i++)
+        client_draw(&clients[0], i, 1);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 4);
+    fake_engine_let_go(harness.engine, 1);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 4);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    for (uint32_t i = 0; i < 10; i++) {
+        char begin[32];
+        snprintf(begin, sizeof begin, "[1, %u, nil, ", i);
+        assert_begins(client_must_reply(&harness, &clients[0]), begin);
+    }
+}
+
+/* Draws of 100 names borrow 8 KiB each, so that 64 KiB of reply buffers lend eight. */
+static void a_connection_waits_for_reply_room_and_is_served_in_turn(void **state)
+{
+    (void)state;
+    start(3);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 8; i++)
+        client_draw(&clients[0], i, 100);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 8);
+    client_draw(&clients[1], 1, 100);
+    harness_turn(&harness);
+    client_draw(&clients[2], 2, 1); /* it would fit nowhere else, but it also came later */
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 8);
+    assert_int_equal(harness.server->counters.waits, 2);
+    assert_true(budget_lent_bytes(harness.server->replies) <= 64u << 10);
+
+    fake_engine_let_go(harness.engine, 1);
+    harness_turn(&harness);
+    assert_true(fake_engine_held(harness.engine) >= 8);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 1, nil, [801, ");
+    assert_begins(client_must_reply(&harness, &clients[2]), "[1, 2, nil, [901, ");
+    for (uint32_t i = 0; i < 8; i++)
+        assert_non_null(client_must_reply(&harness, &clients[0]));
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+/* A small request that came later must not keep a large one waiting for ever. */
+static void small_requests_do_not_overtake_a_large_one(void **state)
+{
+    (void)state;
+    start(2);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 7; i++)
+        client_draw(&clients[0], i, 100);
+    client_draw(&clients[0], 7, 1); /* breaks the last 8 KiB */
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 8);
+    client_draw(&clients[1], 1, 100);
+    harness_turn(&harness);
+    client_draw(&clients[0], 8, 1);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 8); /* there would be room for this one */
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 1, nil, ");
+    for (uint32_t i = 0; i < 9; i++)
+        assert_non_null(client_must_reply(&harness, &clients[0]));
+}
+
+static void a_long_request_waits_for_a_buffer(void **state)
+{
+    (void)state;
+    harness.config.limits.request_buffers_bytes = 64u << 10; /* one */
+    start(3);
+    send_long(&clients[0], 20000, 1);
+    harness_turn(&harness);
+    send_long(&clients[1], 20000, 0);
+    harness_turn(&harness);
+    assert_int_equal(harness.server->request_buffers.lent, 1);
+    assert_null(client_reply(&clients[1]));
+    assert_pongs(&clients[2]); /* small requests need no buffer */
+    client_send(&clients[0], "", 1);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 9, \"NOPOOL ");
+    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 9, \"NOPOOL ");
+}
+
+/* ---- who stalls -------------------------------------------------------------------------------
+ */
+
+static void a_half_sent_request_is_closed_after_30_s(void **state)
+{
+    (void)state;
+    start(2);
+    client_send(&clients[0], "\x94", 1);
+    harness_turn(&harness);
+    harness_wait(&harness, 29.9);
+    assert_false(client_is_closed(&harness, &clients[0]));
+    client_send(&clients[0], "\x00", 1); /* it moves, and so gets another 30 s */
+    harness_turn(&harness);
+    harness_wait(&harness, 29.9);
+    assert_false(client_is_closed(&harness, &clients[0]));
+    harness_wait(&harness, 0.2);
+    assert_true(client_is_closed(&harness, &clients[0]));
+    assert_int_equal(harness.server->counters.connections_stalled, 1);
+    assert_pongs(&clients[1]); /* it has only been silent */
+}
+
+static void a_waiting_client_does_not_stall(void **state)
+{
+    (void)state;
+    start(1);
+    fake_engine_hold(harness.engine);
+    client_draw(&clients[0], 1, 1);
+    harness_turn(&harness);
+    harness_wait(&harness, 100);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 1, nil, ");
+}
+
+/* The client asks and never reads: its socket fills, then the replies of the server. */
+static void replies_that_nobody_takes_close_the_connection_after_30_s(void **state)
+{
+    (void)state;
+    int small = 4096;
+    start(2);
+    setsockopt(clients[0].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (uint32_t i = 0; i < 1000 && link_is_alone(&harness.server->borrowers); i++) {
+        client_draw(&clients[0], i, 100);
+        harness_turn(&harness);
+    }
+    assert_false(link_is_alone(&harness.server->borrowers));
+    assert_true(budget_lent_bytes(harness.server->replies) > 0);
+    harness_wait(&harness, 29.9);
+    assert_int_equal(harness.server->connections.lent, 2);
+    harness_wait(&harness, 0.2);
+    assert_int_equal(harness.server->connections.lent, 1);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+    assert_int_equal(harness.server->counters.connections_stalled, 1);
+    assert_pongs(&clients[1]);
+}
+
+/* The same client begins to read: everything arrives, in order. */
+static void replies_go_on_when_the_client_reads_again(void **state)
+{
+    (void)state;
+    uint32_t sent = 0;
+    start(1);
+    for (; sent < 1000 && link_is_alone(&harness.server->borrowers); sent++) {
+        client_draw(&clients[0], sent, 100);
+        harness_turn(&harness);
+    }
+    assert_true(sent < 1000);
+    for (uint32_t i = 0; i < sent; i++) {
+        char begin[32];
+        snprintf(begin, sizeof begin, "[1, %u, nil, ", i);
+        assert_begins(client_must_reply(&harness, &clients[0]), begin);
+    }
+    assert_true(link_is_alone(&harness.server->borrowers));
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+/* Told what was wrong, the client must not be able to keep the connection by sending on and on. */
+static void a_refused_client_is_rid_of_after_30_s(void **state)
+{
+    (void)state;
+    start(1);
+    client_send(&clients[0], BYTES("\xc1"));
+    harness_turn(&harness);
+    for (int i = 0; i < 29; i++) {
+        client_send(&clients[0], BYTES("more"));
+        harness_wait(&harness, 1);
+    }
+    assert_int_equal(harness.server->connections.lent, 1);
+    harness_wait(&harness, 1);
+    assert_int_equal(harness.server->connections.lent, 0);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_request_may_come_byte_by_byte),
+        TEST(many_requests_may_come_at_once_and_keep_their_order),
+        TEST(a_long_request_borrows_a_buffer_and_returns_it),
+        TEST(the_longest_request_is_taken_and_one_byte_more_refused),
+        TEST(what_is_no_request_closes_its_connection_and_no_other),
+        TEST(what_was_asked_before_garbage_is_answered),
+        TEST(a_half_closed_connection_gets_its_answers),
+        TEST(a_client_may_vanish_with_requests_under_way),
+        TEST(no_more_than_max_inflight_are_taken),
+        TEST(a_connection_waits_for_reply_room_and_is_served_in_turn),
+        TEST(small_requests_do_not_overtake_a_large_one),
+        TEST(a_long_request_waits_for_a_buffer),
+        TEST(a_half_sent_request_is_closed_after_30_s),
+        TEST(a_waiting_client_does_not_stall),
+        TEST(replies_that_nobody_takes_close_the_connection_after_30_s),
+        TEST(replies_go_on_when_the_client_reads_again),
+        TEST(a_refused_client_is_rid_of_after_30_s),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
