@@ -1,0 +1,384 @@
+/* arguments.c: see arguments.h. */
+#include "tools/urn/arguments.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the tables -------------------------------------------------------------------------- */
+
+enum option {
+    OPTION_ADDRESS,
+    OPTION_TIMEOUT,
+    OPTION_JSON,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_AS,
+    OPTION_ALL,
+    OPTION_OFFSET,
+    OPTION_LIMIT,
+    OPTION_COUNT,
+};
+
+#define FOR(command) (1u << (command))
+#define FOR_ALL      UINT32_MAX
+
+static const struct {
+    const char *name;
+    const char *value; /* what follows it, in words; NULL: nothing */
+    uint32_t commands; /* which take it */
+} options[OPTION_COUNT] = {
+    [OPTION_ADDRESS] = {"--address", "host:port or unix:PATH", FOR_ALL},
+    [OPTION_TIMEOUT] = {"--timeout", "a duration like 5s or 250ms", FOR_ALL},
+    [OPTION_JSON] = {"--json", NULL, FOR_ALL},
+    [OPTION_HELP] = {"--help", NULL, FOR_ALL},
+    [OPTION_VERSION] = {"--version", NULL, FOR_ALL},
+    [OPTION_AS] = {"--as", "names, indexes or tally", FOR(COMMAND_DRAW)},
+    [OPTION_ALL] = {"--all", NULL, FOR(COMMAND_DRAW)},
+    [OPTION_OFFSET] = {"--offset", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
+    [OPTION_LIMIT] = {"--limit", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
+};
+
+static const struct {
+    const char *name;
+    const char *usage;
+    const char *summary;
+    int arguments_min;
+    int arguments_max;
+} commands[COMMAND_COUNT] = {
+    [COMMAND_PING] = {"ping", "ping", "ask whether the server answers", 0, 0},
+    [COMMAND_DRAW] = {"draw", "draw POOL [COUNT] [--as names|indexes|tally] [--all]",
+                      "draw items at random", 1, 2},
+    [COMMAND_STATE] = {"state", "state POOL [--offset N] [--limit N]",
+                       "show what is left in a pool", 1, 1},
+    [COMMAND_CATALOG] = {"catalog", "catalog POOL [--offset N] [--limit N]",
+                         "list the items of a pool", 1, 1},
+    [COMMAND_POOLS] = {"pools", "pools", "list the pools", 0, 0},
+    [COMMAND_INFO] = {"info", "info", "show figures about the server", 0, 0},
+    [COMMAND_HELP] = {"help", "help [COMMAND]", "explain a command, with examples", 0, 1},
+};
+
+const char *command_name(enum command command)
+{
+    return commands[command].name;
+}
+
+const char *command_summary(enum command command)
+{
+    return commands[command].summary;
+}
+
+const char *command_usage(enum command command)
+{
+    return commands[command].usage;
+}
+
+/* ---- likeness ---------------------------------------------------------------------------- */
+
+#define WORD_BYTES_MAX 32u
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters must be added, dropped, changed or swapped with their neighbour to make one word
+ * of the other (optimal string alignment). */
+static size_t distance_between(const char *from, const char *to)
+{
+    size_t rows[3][WORD_BYTES_MAX + 1];
+    size_t *before = rows[0], *above = rows[1], *row = rows[2];
+    size_t from_length = strlen(from), to_length = strlen(to);
+    for (size_t j = 0; j <= to_length; j++)
+        above[j] = j;
+    for (size_t i = 1; i <= from_length; i++) {
+        row[0] = i;
+        for (size_t j = 1; j <= to_length; j++) {
+            size_t changed = above[j - 1] + (from[i - 1] != to[j - 1]);
+            row[j] = least(changed, least(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1])
+                row[j] = least(row[j], before[j - 2] + 1);
+        }
+        size_t *oldest = before;
+        before = above;
+        above = row;
+        row = oldest;
+    }
+    return above[to_length];
+}
+
+const char *nearest_word(const char *word, const char *const *candidates, size_t count)
+{
+    const char *nearest = NULL;
+    size_t nearest_distance = SIZE_MAX;
+    size_t length = strlen(word);
+    if (length == 0 || length > WORD_BYTES_MAX)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = distance_between(word, candidates[i]);
+        bool is_like = distance <= 2 && distance < length && distance < strlen(candidates[i]);
+        if (is_like && distance < nearest_distance) {
+            nearest = candidates[i];
+            nearest_distance = distance;
+        }
+    }
+    return nearest;
+}
+
+/* ---- mistakes ---------------------------------------------------------------------------- */
+
+static bool mistake(FILE *err, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Prints "urn: <what is wrong>" and a line with what to do. Always false. */
+static bool mistake(FILE *err, const char *hint, const char *format, ...)
+{
+    va_list arguments;
+    fputs("urn: ", err);
+    va_start(arguments, format);
+    vfprintf(err, format, arguments);
+    va_end(arguments);
+    fprintf(err, "\n     %s\n", hint);
+    return false;
+}
+
+static bool wrong_usage(FILE *err, enum command command, const char *what)
+{
+    char usage[160];
+    snprintf(usage, sizeof usage, "usage: urn %s    (urn %s --help says more)",
+             command_usage(command), command_name(command));
+    return mistake(err, usage, "%s", what);
+}
+
+static bool unknown_word(FILE *err, const char *kind, const char *word,
+                         const char *const *candidates, size_t count, const char *otherwise)
+{
+    char question[80];
+    const char *nearest = nearest_word(word, candidates, count);
+    if (nearest != NULL)
+        snprintf(question, sizeof question, "did you mean %s?", nearest);
+    return mistake(err, nearest != NULL ? question : otherwise, "there is no %s \"%s\"", kind,
+                   word);
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+/* What has been seen, before it is known which command it belongs to. */
+struct raw {
+    bool given[OPTION_COUNT];
+    const char *value[OPTION_COUNT];
+    const char *words[3]; /* the command and its arguments */
+    int word_count;
+};
+
+static bool read_number(const char *text, uint64_t maximum, uint64_t *number)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0' && *number <= maximum;
+}
+
+bool duration_read(const char *text, uint32_t *milliseconds)
+{
+    static const struct {
+        const char *unit;
+        uint64_t milliseconds;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    uint64_t number = strtoull(text, &end, 10);
+    const uint64_t day_ms = 24ull * 3600 * 1000;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(end, units[i].unit) == 0 && errno == 0 && number >= 1 &&
+            number <= day_ms / units[i].milliseconds) {
+            *milliseconds = (uint32_t)(number * units[i].milliseconds);
+            return true;
+        }
+    return false;
+}
+
+static bool unknown_option(const char *word, FILE *err)
+{
+    const char *names[OPTION_COUNT];
+    for (int i = 0; i < OPTION_COUNT; i++)
+        names[i] = options[i].name;
+    return unknown_word(err, "option", word, names, OPTION_COUNT, "urn --help lists the options");
+}
+
+/* One option, `--name`, `--name=value` or `--name value`. *at is moved past a value. */
+static bool read_option(int argc, char *const argv[], int *at, struct raw *raw, FILE *err)
+{
+    const char *word = strcmp(argv[*at], "-h") == 0 ? "--help" : argv[*at];
+    const char *equals = strchr(word, '=');
+    size_t length = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    int option = 0;
+    while (option < OPTION_COUNT && (strlen(options[option].name) != length ||
+                                     strncmp(options[option].name, word, length) != 0))
+        option++;
+    if (option == OPTION_COUNT)
+        return unknown_option(word, err);
+    const char *help = "urn --help lists the options";
+    if (raw->given[option])
+        return mistake(err, help, "%s is given twice", options[option].name);
+    raw->given[option] = true;
+    if (options[option].value == NULL)
+        return equals == NULL || mistake(err, help, "%s takes no value", options[option].name);
+    if (equals != NULL)
+        raw->value[option] = equals + 1;
+    else if (*at + 1 < argc)
+        raw->value[option] = argv[++*at];
+    else
+        return mistake(err, help, "%s needs %s", options[option].name, options[option].value);
+    return true;
+}
+
+/* A single - is a word, and so is a negative number: the latter is refused with its reason later.
+ */
+static bool looks_like_an_option(const char *word)
+{
+    return word[0] == '-' && word[1] != '\0' && (word[1] < '0' || word[1] > '9');
+}
+
+static bool read_words(int argc, char *const argv[], struct raw *raw, FILE *err)
+{
+    bool options_ended = false;
+    for (int at = 1; at < argc; at++) {
+        if (!options_ended && strcmp(argv[at], "--") == 0) {
+            options_ended = true;
+        } else if (!options_ended && looks_like_an_option(argv[at])) {
+            if (!read_option(argc, argv, &at, raw, err))
+                return false;
+        } else {
+            if (raw->word_count < 3)
+                raw->words[raw->word_count] = argv[at];
+            raw->word_count++;
+        }
+    }
+    return true;
+}
+
+static bool find_command(const char *word, enum command *command, FILE *err)
+{
+    const char *names[COMMAND_COUNT];
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(word, names[i]) == 0) {
+            *command = (enum command)i;
+            return true;
+        }
+    }
+    return unknown_word(err, "command", word, names, COMMAND_COUNT,
+                        "urn --help lists the commands");
+}
+
+static bool check_options(const struct raw *raw, enum command command, FILE *err)
+{
+    for (int option = 0; option < OPTION_COUNT; option++)
+        if (raw->given[option] && (options[option].commands & FOR(command)) == 0) {
+            char what[80];
+            snprintf(what, sizeof what, "%s takes no %s", command_name(command),
+                     options[option].name);
+            return wrong_usage(err, command, what);
+        }
+    return true;
+}
+
+static bool read_as(const char *text, enum urnclient_as *as)
+{
+    static const char *const forms[] = {
+        [URNCLIENT_NAMES] = "names", [URNCLIENT_INDEXES] = "indexes", [URNCLIENT_TALLY] = "tally"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, forms[i]) == 0) {
+            *as = (enum urnclient_as)i;
+            return true;
+        }
+    return false;
+}
+
+static bool read_values(const struct raw *raw, struct arguments *arguments, FILE *err)
+{
+    const char *help = "urn --help says more";
+    uint64_t number;
+    if (raw->given[OPTION_ADDRESS])
+        arguments->address = raw->value[OPTION_ADDRESS];
+    if (raw->given[OPTION_TIMEOUT] &&
+        !duration_read(raw->value[OPTION_TIMEOUT], &arguments->timeout_ms))
+        return mistake(err, help, "--timeout needs %s, not \"%s\"", options[OPTION_TIMEOUT].value,
+                       raw->value[OPTION_TIMEOUT]);
+    if (raw->given[OPTION_AS] && !read_as(raw->value[OPTION_AS], &arguments->as))
+        return mistake(err, "urn draw --help says more", "--as needs %s, not \"%s\"",
+                       options[OPTION_AS].value, raw->value[OPTION_AS]);
+    if (raw->given[OPTION_OFFSET]) {
+        if (!read_number(raw->value[OPTION_OFFSET], UINT32_MAX, &number))
+            return mistake(err, help, "--offset needs a number from 0 to %u, not \"%s\"",
+                           UINT32_MAX, raw->value[OPTION_OFFSET]);
+        arguments->offset = (uint32_t)number;
+    }
+    if (raw->given[OPTION_LIMIT]) {
+        if (!read_number(raw->value[OPTION_LIMIT], UINT32_MAX, &number))
+            return mistake(err, help, "--limit needs a number from 0 to %u, not \"%s\"", UINT32_MAX,
+                           raw->value[OPTION_LIMIT]);
+        arguments->limit = (uint32_t)number;
+    }
+    return true;
+}
+
+static bool read_command_arguments(const struct raw *raw, struct arguments *arguments, FILE *err)
+{
+    enum command command = arguments->command;
+    int given = raw->word_count - 1;
+    uint64_t count;
+    if (given < commands[command].arguments_min)
+        return wrong_usage(err, command, "the pool's name is missing");
+    if (given > commands[command].arguments_max)
+        return wrong_usage(err, command, "too many arguments");
+    if (command == COMMAND_HELP)
+        return given == 0 || find_command(raw->words[1], &arguments->about, err);
+    if (given >= 1)
+        arguments->pool = raw->words[1];
+    if (given < 2)
+        return true;
+    if (!read_number(raw->words[2], UINT32_MAX, &count) || count == 0)
+        return mistake(err, "urn draw --help says more",
+                       "COUNT needs a number from 1 to %u, not \"%s\"", UINT32_MAX, raw->words[2]);
+    arguments->count = (uint32_t)count;
+    return true;
+}
+
+bool arguments_read(int argc, char *const argv[], const char *default_address,
+                    struct arguments *arguments, FILE *err)
+{
+    struct raw raw = {.word_count = 0};
+    *arguments = (struct arguments){.command = COMMAND_HELP,
+                                    .about = COMMAND_COUNT,
+                                    .address = default_address,
+                                    .count = 1,
+                                    .limit = UINT32_MAX};
+    if (!read_words(argc, argv, &raw, err))
+        return false;
+    arguments->json = raw.given[OPTION_JSON];
+    arguments->all = raw.given[OPTION_ALL];
+    arguments->version = raw.given[OPTION_VERSION];
+    arguments->help = raw.given[OPTION_HELP];
+    if (raw.word_count == 0) {
+        if (arguments->version || arguments->help)
+            return true;
+        return mistake(err, "urn --help lists the commands", "a command is missing");
+    }
+    if (!find_command(raw.words[0], &arguments->command, err))
+        return false;
+    if (arguments->help) {
+        arguments->about = arguments->command;
+        return true;
+    }
+    arguments->help = arguments->command == COMMAND_HELP;
+    return check_options(&raw, arguments->command, err) && read_values(&raw, arguments, err) &&
+           read_command_arguments(&raw, arguments, err);
+}

@@ -1,0 +1,67 @@
+/* arguments.h: urn's command line: the commands, the options, and what is wrong with them.
+ *
+ *     urn [OPTION ...] COMMAND [ARGUMENT ...]        options may stand anywhere; -- ends them
+ *
+ * Commands and options stand in one table each (arguments.c), from which parsing, suggestions and
+ * help come. The texts of help are in help.c.
+ */
+#ifndef URN_TOOLS_URN_ARGUMENTS_H
+#define URN_TOOLS_URN_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "proto/client.h"
+
+enum command {
+    COMMAND_PING,
+    COMMAND_DRAW,
+    COMMAND_STATE,
+    COMMAND_CATALOG,
+    COMMAND_POOLS,
+    COMMAND_INFO,
+    COMMAND_HELP,
+    COMMAND_COUNT,
+};
+
+struct arguments {
+    enum command command;
+    const char *address; /* never NULL */
+    uint32_t timeout_ms; /* 0: the library's default */
+    bool json;
+    bool help;          /* --help, or the command help */
+    bool version;       /* --version */
+    enum command about; /* help: of which command; COMMAND_COUNT: of urn */
+    const char *pool;   /* draw, state, catalog */
+    uint32_t count;     /* draw */
+    enum urnclient_as as;
+    bool all;
+    uint32_t offset; /* state, catalog */
+    uint32_t limit;  /* UINT32_MAX: to the end */
+};
+
+/* Reads the command line. default_address: what --address is without it. On a mistake prints what
+ * is wrong, and what was perhaps meant, to err and returns false. Pointers in *arguments are into
+ * argv. */
+bool arguments_read(int argc, char *const argv[], const char *default_address,
+                    struct arguments *arguments, FILE *err);
+
+const char *command_name(enum command command);
+
+/* A line for the list of commands, and how it is called ("draw POOL [COUNT] ..."). */
+const char *command_summary(enum command command);
+const char *command_usage(enum command command);
+
+/* help.c: the whole help of one command, or of urn (COMMAND_COUNT). */
+void help_print(enum command about, FILE *out);
+
+/* Reads 5s, 250ms, 1m, 1h; a number alone is seconds. False when it is none or not within 1 ms to
+ * 24 hours. */
+bool duration_read(const char *text, uint32_t *milliseconds);
+
+/* The candidate most like word, if one is like it enough to be worth a question; else NULL. */
+const char *nearest_word(const char *word, const char *const *candidates, size_t count);
+
+#endif

@@ -1,0 +1,409 @@
+/* commands.c: see commands.h.
+ *
+ * With --json a command prints the result as it came over the wire (docs/protocol.md), with the
+ * pages of state and catalog put together. Without it, it prints for people.
+ */
+#include "tools/urn/commands.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/urn/info_view.h"
+#include "tools/urn/json.h"
+#include "tools/urn/pages.h"
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+static const char *hint_for_code(const char *code)
+{
+    static const struct {
+        const char *code;
+        const char *hint;
+    } hints[] = {
+        {"NOPOOL", "urn pools lists the pools there are"},
+        {"CLOSED", "nothing was drawn; try again once the pool is open"},
+        {"NOSTOCK", "nothing was drawn; without --all as many draws succeed as the stock allows"},
+        {"BADARG", "nothing was done; urn help COMMAND explains the arguments"},
+        {"NOMETHOD", "the server is of another version than this program"},
+        {"TOOBIG", "nothing was done; ask for less at a time"},
+        {"BUSY", "nothing was done; try again in a moment"},
+        {"UNAUTH", "the server wants an access token"},
+        {"READONLY", "nothing was done; the server's log says what failed. Restart it once that is "
+                     "mended"},
+        {"INDOUBT",
+         "it may have been done: compare last_request_id of urn state after the server's "
+         "restart"},
+        {"INTERNAL", "it may have been done; please report this with the server's log"},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+        if (strcmp(hints[i].code, code) == 0)
+            return hints[i].hint;
+    return NULL;
+}
+
+enum exit_status report_error(const struct urnclient_error *error, FILE *err)
+{
+    const char *hint = NULL;
+    enum exit_status status = EXIT_IO;
+    switch (error->status) {
+    case URNCLIENT_OK:
+        return EXIT_DONE;
+    case URNCLIENT_REFUSED:
+        hint = hint_for_code(error->code);
+        status = EXIT_REFUSED;
+        break;
+    case URNCLIENT_CONNECT:
+        hint = "is urnd running there? start one with: urnd --config FILE --create "
+               "(in a checkout: tools/run)";
+        status = EXIT_UNAVAILABLE;
+        break;
+    case URNCLIENT_TIMEOUT:
+    case URNCLIENT_LOST:
+    case URNCLIENT_PROTOCOL:
+        if (error->may_have_taken_effect)
+            hint = "the draws may have been made: compare last_request_id of urn state";
+        break;
+    case URNCLIENT_ARGUMENT:
+        hint = "urn --help says more";
+        status = EXIT_USAGE;
+        break;
+    case URNCLIENT_NOMEMORY:
+        status = EXIT_NO_MEMORY;
+        break;
+    }
+    /* The server's text is shown as carefully as its names are. */
+    char clean[CLEAN_TEXT_BYTES];
+    struct terminal plain;
+    terminal_look(&plain, err);
+    terminal_clean(&plain, (struct urnclient_text){error->text, (uint32_t)strlen(error->text)},
+                   clean);
+    fprintf(err, "urn: %s%s%s\n", error->code, *error->code != '\0' ? " " : "", clean);
+    if (hint != NULL)
+        fprintf(err, "     %s\n", hint);
+    return status;
+}
+
+/* ---- ping -------------------------------------------------------------------------------- */
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static enum urnclient_status run_ping(const struct arguments *arguments, struct urnclient *client,
+                                      const struct terminal *terminal,
+                                      struct urnclient_error *error)
+{
+    double begin_ms = now_ms();
+    if (urnclient_ping(client, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json)
+        fputs("\"pong\"\n", terminal->out);
+    else
+        fprintf(terminal->out, "pong from %s in %.2f ms\n", arguments->address,
+                now_ms() - begin_ms);
+    return URNCLIENT_OK;
+}
+
+/* ---- draw -------------------------------------------------------------------------------- */
+
+static void draw_print_json(FILE *out, const struct urnclient_draw *draw)
+{
+    fprintf(out, "[%" PRIu64 ", %c", draw->first_request_id,
+            draw->as == URNCLIENT_TALLY ? '{' : '[');
+    for (uint32_t i = 0; i < draw->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        if (draw->as == URNCLIENT_TALLY) {
+            json_text(out, draw->tally[i].item_id);
+            fprintf(out, ": %" PRIu64, draw->tally[i].drawn);
+        } else if (draw->as == URNCLIENT_NAMES && draw->names[i].bytes != NULL) {
+            json_text(out, draw->names[i]);
+        } else if (draw->as == URNCLIENT_INDEXES && draw->indexes[i] != URNCLIENT_FAILED_DRAW) {
+            fprintf(out, "%" PRIu32, draw->indexes[i]);
+        } else {
+            fputs("null", out);
+        }
+    }
+    fprintf(out, "%c, %" PRIu32 ", %" PRIu64 ", %s]\n", draw->as == URNCLIENT_TALLY ? '}' : ']',
+            draw->failed, draw->odds_version, draw->replayed ? "true" : "false");
+}
+
+static const char nothing_in_stock[] = "(nothing in stock)";
+
+static void draw_fill(struct table *table, const struct urnclient_draw *draw)
+{
+    for (uint32_t i = 0; i < draw->count; i++) {
+        table_number(table, draw->first_request_id + i);
+        if (draw->as == URNCLIENT_NAMES && draw->names[i].bytes != NULL)
+            table_text(table, draw->names[i]);
+        else if (draw->as == URNCLIENT_INDEXES && draw->indexes[i] != URNCLIENT_FAILED_DRAW)
+            table_number(table, draw->indexes[i]);
+        else
+            table_word(table, nothing_in_stock);
+    }
+}
+
+static void tally_fill(struct table *table, const struct urnclient_draw *draw, uint32_t asked)
+{
+    for (uint32_t i = 0; i < draw->count; i++) {
+        char percent[PERCENT_BYTES];
+        table_text(table, draw->tally[i].item_id);
+        table_number(table, draw->tally[i].drawn);
+        table_word(table, percent_text((double)draw->tally[i].drawn / asked, percent));
+    }
+}
+
+static void draw_print(const struct terminal *terminal, const struct arguments *arguments,
+                       const struct urnclient_draw *draw)
+{
+    static const struct column names[] = {{"REQUEST ID", ALIGN_RIGHT}, {"ITEM", ALIGN_LEFT}};
+    static const struct column indexes[] = {{"REQUEST ID", ALIGN_RIGHT}, {"INDEX", ALIGN_RIGHT}};
+    static const struct column tally[] = {
+        {"ITEM", ALIGN_LEFT}, {"DRAWN", ALIGN_RIGHT}, {"SHARE", ALIGN_RIGHT}};
+    struct table table;
+    if (draw->as == URNCLIENT_TALLY) {
+        table_begin(&table, terminal, tally, 3);
+        tally_fill(&table, draw, arguments->count);
+        table_print(&table);
+        tally_fill(&table, draw, arguments->count);
+    } else {
+        table_begin(&table, terminal, draw->as == URNCLIENT_NAMES ? names : indexes, 2);
+        draw_fill(&table, draw);
+        table_print(&table);
+        draw_fill(&table, draw);
+    }
+    uint64_t last = draw->first_request_id + arguments->count - 1;
+    fprintf(terminal->out, "%" PRIu32 " draw%s", arguments->count,
+            arguments->count == 1 ? "" : "s");
+    if (draw->failed == arguments->count)
+        fputs(", nothing in stock", terminal->out);
+    else if (draw->failed > 0)
+        fprintf(terminal->out, ", %" PRIu32 " of them found nothing in stock", draw->failed);
+    if (draw->first_request_id == last)
+        fprintf(terminal->out, "; request id %" PRIu64, last);
+    else
+        fprintf(terminal->out, "; request ids %" PRIu64 " to %" PRIu64, draw->first_request_id,
+                last);
+    fprintf(terminal->out, "; odds version %" PRIu64 "\n", draw->odds_version);
+}
+
+static enum urnclient_status run_draw(const struct arguments *arguments, struct urnclient *client,
+                                      const struct terminal *terminal,
+                                      struct urnclient_error *error)
+{
+    struct urnclient_draw draw;
+    if (urnclient_draw(client, arguments->pool, arguments->count, arguments->as, arguments->all,
+                       &draw, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json)
+        draw_print_json(terminal->out, &draw);
+    else
+        draw_print(terminal, arguments, &draw);
+    urnclient_draw_free(&draw);
+    return URNCLIENT_OK;
+}
+
+/* ---- state ------------------------------------------------------------------------------- */
+
+static void state_print_json(FILE *out, const char *pool, const struct pages *stock)
+{
+    fputs("{\"pool\": ", out);
+    json_text(out, (struct urnclient_text){pool, (uint32_t)strlen(pool)});
+    fprintf(out,
+            ", \"open\": %s, \"odds_version\": %" PRIu64 ", \"last_request_id\": %" PRIu64
+            ", \"lsn\": %" PRIu64 ", \"total\": %" PRIu32 ", \"items\": [",
+            stock->open ? "true" : "false", stock->odds_version, stock->last_request_id, stock->lsn,
+            stock->total);
+    for (uint32_t i = 0; i < stock->count; i++) {
+        const struct urnclient_item *item = &stock->items[i];
+        fputs(i > 0 ? ", {\"item_id\": " : "{\"item_id\": ", out);
+        json_text(out, item->item_id);
+        fprintf(out,
+                ", \"index\": %" PRIu32 ", \"quantity\": %" PRId64 ", \"probability\": %" PRIu64
+                ", \"drawn\": %" PRIu64 "}",
+                item->index, item->quantity, item->probability, item->drawn);
+    }
+    fputs("]}\n", out);
+}
+
+/* The chance of an item in the next draw; weight_in_stock is that of the whole pool. */
+static void chance_cell(struct table *table, const struct urnclient_item *item,
+                        uint64_t weight_in_stock)
+{
+    char percent[PERCENT_BYTES];
+    double weight = item->quantity == 0 ? 0 : (double)item->probability;
+    table_word(table,
+               percent_text(weight_in_stock == 0 ? 0 : weight / (double)weight_in_stock, percent));
+}
+
+/* has_chances: the whole pool is there, so that the sum of weights is known. */
+static void state_fill(struct table *table, const struct pages *stock, bool has_chances,
+                       uint64_t weight_in_stock)
+{
+    for (uint32_t i = 0; i < stock->count; i++) {
+        const struct urnclient_item *item = &stock->items[i];
+        bool is_unlimited = item->quantity == URNCLIENT_UNLIMITED;
+        table_number(table, item->index);
+        table_text(table, item->item_id);
+        if (is_unlimited)
+            table_word(table, "unlimited");
+        else
+            table_number(table, (uint64_t)item->quantity);
+        table_number(table, item->drawn);
+        table_number(table, item->probability);
+        if (has_chances)
+            chance_cell(table, item, weight_in_stock);
+        double stocked = (double)item->quantity + (double)item->drawn;
+        if (is_unlimited)
+            table_word(table, "-");
+        else
+            table_bar(table, stocked > 0 ? (double)item->quantity / stocked : 0);
+    }
+}
+
+static void state_print(const struct terminal *terminal, const char *pool,
+                        const struct pages *stock)
+{
+    static const struct column with_chances[] = {
+        {"INDEX", ALIGN_RIGHT},  {"ITEM", ALIGN_LEFT},    {"LEFT", ALIGN_RIGHT},
+        {"DRAWN", ALIGN_RIGHT},  {"WEIGHT", ALIGN_RIGHT}, {"CHANCE", ALIGN_RIGHT},
+        {"REMAINS", ALIGN_LEFT},
+    };
+    static const struct column without_chances[] = {
+        {"INDEX", ALIGN_RIGHT}, {"ITEM", ALIGN_LEFT},    {"LEFT", ALIGN_RIGHT},
+        {"DRAWN", ALIGN_RIGHT}, {"WEIGHT", ALIGN_RIGHT}, {"REMAINS", ALIGN_LEFT},
+    };
+    uint64_t weight_in_stock = 0;
+    for (uint32_t i = 0; i < stock->count; i++)
+        if (stock->items[i].quantity != 0)
+            weight_in_stock += stock->items[i].probability;
+    char name[CLEAN_TEXT_BYTES];
+    terminal_clean(terminal, (struct urnclient_text){pool, (uint32_t)strlen(pool)}, name);
+    fprintf(terminal->out,
+            "pool %s: %s, %" PRIu32 " item%s, odds version %" PRIu64 ", last request id %" PRIu64
+            ", LSN %" PRIu64 "\n",
+            name, stock->open ? "open" : "closed for draws", stock->total,
+            stock->total == 1 ? "" : "s", stock->odds_version, stock->last_request_id, stock->lsn);
+    bool is_whole = stock->count == stock->total;
+    struct table table;
+    table_begin(&table, terminal, is_whole ? with_chances : without_chances, is_whole ? 7 : 6);
+    state_fill(&table, stock, is_whole, weight_in_stock);
+    table_print(&table);
+    state_fill(&table, stock, is_whole, weight_in_stock);
+}
+
+static enum urnclient_status run_state(const struct arguments *arguments, struct urnclient *client,
+                                       const struct terminal *terminal,
+                                       struct urnclient_error *error)
+{
+    struct pages stock;
+    if (pages_fetch_state(client, arguments->pool, arguments->offset, arguments->limit, &stock,
+                          error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json)
+        state_print_json(terminal->out, arguments->pool, &stock);
+    else
+        state_print(terminal, arguments->pool, &stock);
+    pages_free(&stock);
+    return URNCLIENT_OK;
+}
+
+/* ---- catalog, pools, info ---------------------------------------------------------------- */
+
+static void names_print_json(FILE *out, const struct urnclient_text *names, uint32_t count)
+{
+    putc('[', out);
+    for (uint32_t i = 0; i < count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        json_text(out, names[i]);
+    }
+    putc(']', out);
+}
+
+static enum urnclient_status run_catalog(const struct arguments *arguments,
+                                         struct urnclient *client, const struct terminal *terminal,
+                                         struct urnclient_error *error)
+{
+    static const struct column columns[] = {{"INDEX", ALIGN_RIGHT}, {"ITEM", ALIGN_LEFT}};
+    struct pages catalog;
+    if (pages_fetch_catalog(client, arguments->pool, arguments->offset, arguments->limit, &catalog,
+                            error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json) {
+        fprintf(terminal->out, "[%" PRIu64 ", %" PRIu32 ", ", catalog.odds_version, catalog.total);
+        names_print_json(terminal->out, catalog.names, catalog.count);
+        fputs("]\n", terminal->out);
+    } else {
+        struct table table;
+        table_begin(&table, terminal, columns, 2);
+        for (int printing = 0; printing < 2; printing++) {
+            if (printing)
+                table_print(&table);
+            for (uint32_t i = 0; i < catalog.count; i++) {
+                table_number(&table, (uint64_t)arguments->offset + i);
+                table_text(&table, catalog.names[i]);
+            }
+        }
+        fprintf(terminal->out, "%" PRIu32 " of %" PRIu32 " items; odds version %" PRIu64 "\n",
+                catalog.count, catalog.total, catalog.odds_version);
+    }
+    pages_free(&catalog);
+    return URNCLIENT_OK;
+}
+
+static enum urnclient_status run_pools(const struct arguments *arguments, struct urnclient *client,
+                                       const struct terminal *terminal,
+                                       struct urnclient_error *error)
+{
+    struct urnclient_names pools;
+    if (urnclient_pools(client, &pools, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json) {
+        names_print_json(terminal->out, pools.names, pools.count);
+        putc('\n', terminal->out);
+    }
+    for (uint32_t i = 0; !arguments->json && i < pools.count; i++) {
+        char clean[CLEAN_TEXT_BYTES];
+        terminal_clean(terminal, pools.names[i], clean);
+        fprintf(terminal->out, "%s\n", clean);
+    }
+    urnclient_names_free(&pools);
+    return URNCLIENT_OK;
+}
+
+static enum urnclient_status run_info(const struct arguments *arguments, struct urnclient *client,
+                                      const struct terminal *terminal,
+                                      struct urnclient_error *error)
+{
+    struct urnclient_info info;
+    if (urnclient_info(client, &info, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json) {
+        json_value(terminal->out, &info.value);
+        putc('\n', terminal->out);
+    } else {
+        info_print(terminal, &info.value);
+    }
+    urnclient_info_free(&info);
+    return URNCLIENT_OK;
+}
+
+/* ---- all of them ------------------------------------------------------------------------- */
+
+enum exit_status command_run(const struct arguments *arguments, struct urnclient *client,
+                             const struct terminal *terminal, FILE *err)
+{
+    typedef enum urnclient_status run(const struct arguments *, struct urnclient *,
+                                      const struct terminal *, struct urnclient_error *);
+    static run *const runs[COMMAND_COUNT] = {
+        [COMMAND_PING] = run_ping,       [COMMAND_DRAW] = run_draw,   [COMMAND_STATE] = run_state,
+        [COMMAND_CATALOG] = run_catalog, [COMMAND_POOLS] = run_pools, [COMMAND_INFO] = run_info,
+    };
+    struct urnclient_error error = {.status = URNCLIENT_OK};
+    if (runs[arguments->command](arguments, client, terminal, &error) != URNCLIENT_OK)
+        return report_error(&error, err);
+    return EXIT_DONE;
+}

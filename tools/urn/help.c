@@ -1,0 +1,118 @@
+/* help.c: what urn says about itself. See arguments.h. */
+#include "tools/urn/arguments.h"
+
+static const char options_text[] =
+    "Options\n"
+    "  --address A   the server: host:port, [IPv6]:port or unix:PATH. Without it, what the\n"
+    "                environment variable URN_ADDRESS says, else " URNCLIENT_DEFAULT_ADDRESS "\n"
+    "  --json        print the server's answer as one JSON document\n"
+    "  --timeout T   how long to wait for an answer: 5s, 250ms, 1m (default 30s)\n"
+    "  --help        explain urn, or after a command that command\n"
+    "  --version     print the version\n";
+
+static const char statuses_text[] =
+    "Exit statuses\n"
+    "   0  done\n"
+    "   1  the server answered with an error, printed as: urn: CODE text\n"
+    "  64  the command line is wrong\n"
+    "  69  no server answers at the address\n"
+    "  74  the connection, or writing the output, failed\n";
+
+static const char *const command_texts[COMMAND_COUNT] = {
+    [COMMAND_PING] =
+        "Asks the server for a sign of life and prints how long it took. A server whose log has\n"
+        "failed still answers.\n"
+        "\n"
+        "Examples\n"
+        "  urn ping\n"
+        "  urn --address unix:/run/urn/urn.sock ping\n"
+        "  urn --timeout 1s ping || systemctl restart urnd\n",
+    [COMMAND_DRAW] = "Draws COUNT items (default 1) and prints one line for each: request id and "
+                     "item. When the\n"
+                     "outcome is printed it is safe on the server's disk. A draw that finds "
+                     "nothing in stock has\n"
+                     "an id too, and no item.\n"
+                     "\n"
+                     "  --as names    the ids of the items (default)\n"
+                     "  --as indexes  their positions in the catalog\n"
+                     "  --as tally    how many of each item\n"
+                     "  --all         either every draw succeeds or none is made (NOSTOCK)\n"
+                     "\n"
+                     "Examples\n"
+                     "  urn draw main\n"
+                     "  urn draw main 10\n"
+                     "  urn draw main 1000 --as tally\n"
+                     "  urn --json draw main 3 --all\n",
+    [COMMAND_STATE] =
+        "Shows the stock of a pool: of each item what is left, how many were drawn, its weight, "
+        "its\n"
+        "chance in the next draw, and which share of the stock remains. Large pools are read in\n"
+        "pages, one after another, while draws may go on.\n"
+        "\n"
+        "  --offset N    begin with the item of index N (default 0)\n"
+        "  --limit N     show at most N items (default all)\n"
+        "\n"
+        "Examples\n"
+        "  urn state main\n"
+        "  urn state coupons --offset 5000 --limit 20\n"
+        "  urn --json state main | jq '.items[] | select(.quantity == 0) | .item_id'\n",
+    [COMMAND_CATALOG] =
+        "Lists the items of a pool by index. Indexes never change, so a client that knows the\n"
+        "catalog can draw --as indexes.\n"
+        "\n"
+        "  --offset N    begin with index N (default 0)\n"
+        "  --limit N     list at most N items (default all)\n"
+        "\n"
+        "Examples\n"
+        "  urn catalog main\n"
+        "  urn --json catalog main --limit 3\n",
+    [COMMAND_POOLS] = "Lists the names of all pools, in order of creation.\n"
+                      "\n"
+                      "Examples\n"
+                      "  urn pools\n"
+                      "  for pool in $(urn pools); do urn state \"$pool\"; done\n",
+    [COMMAND_INFO] =
+        "Shows the server's version, log, queues, counters, latencies, memory bound and what its\n"
+        "last start found. The names carry their units.\n"
+        "\n"
+        "Examples\n"
+        "  urn info\n"
+        "  urn --json info | jq .durable_lsn\n",
+    [COMMAND_HELP] = "Explains urn, or a command with examples.\n"
+                     "\n"
+                     "Examples\n"
+                     "  urn help\n"
+                     "  urn help draw\n",
+};
+
+static void print_overview(FILE *out)
+{
+    fputs("urn draws items at random from the pools of a server (urnd) and shows their stock.\n"
+          "\n"
+          "Usage: urn [OPTION ...] COMMAND [ARGUMENT ...]\n"
+          "\n"
+          "Commands\n",
+          out);
+    for (int command = 0; command < COMMAND_COUNT; command++)
+        fprintf(out, "  %-9s %s\n", command_name((enum command)command),
+                command_summary((enum command)command));
+    fprintf(out,
+            "\n%s\n"
+            "Examples\n"
+            "  urn draw main 10              ten items from the pool main\n"
+            "  urn state main                what is left in it\n"
+            "  urn --json draw main 1000 --as tally\n"
+            "  urn help draw                 more about a command\n"
+            "\n%s",
+            options_text, statuses_text);
+}
+
+void help_print(enum command about, FILE *out)
+{
+    if (about == COMMAND_COUNT) {
+        print_overview(out);
+        return;
+    }
+    fprintf(out, "Usage: urn [OPTION ...] %s\n\n%s\n%s", command_usage(about), command_texts[about],
+            options_text);
+}
