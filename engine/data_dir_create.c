@@ -362,6 +362,18 @@ static enum urn_code make_segments(struct os_dir *dir, const struct wal_geometry
     return failed == 0 ? URN_OK : error_set(error, URN_IO, failed, "cannot sync it");
 }
 
+/* So that a disk that was too small for the ring is not left full. Only before C3: a snapshot 0
+ * whose directory could not be synced may come back after a crash, and must then find its segments.
+ * What cannot be removed is a matter for the next start. */
+static void give_segments_back(struct os_dir *dir, const struct wal_geometry *geometry)
+{
+    for (uint32_t slot = 0; slot < geometry->segments; slot++) {
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_segment_name(name, slot);
+        (void)os_remove(dir, name);
+    }
+}
+
 /* ---- C3: how things begin -------------------------------------------------------------------- */
 
 void data_dir_first_chain(const uint8_t ring_uuid[WAL_UUID_BYTES], uint8_t chain[WAL_CHAIN_BYTES])
@@ -450,14 +462,12 @@ static enum urn_code create_files(struct urn_os *os, const struct data_dir *data
     if (code != URN_OK)
         return code;
     code = make_segments(dir, geometry, error);
-    if (code == URN_OK)
-        code = snapshot_file_write(dir, state, geometry, 0, error);
     if (code != URN_OK) {
-        struct urn_error unheard; /* what failed first is what is told; the next start removes it */
-        (void)remove_leftovers(dir, &unheard);
+        give_segments_back(dir, geometry);
         return code;
     }
-    return publish_identity(dir, geometry, error);
+    code = snapshot_file_write(dir, state, geometry, 0, error);
+    return code == URN_OK ? publish_identity(dir, geometry, error) : code;
 }
 
 enum urn_code data_dir_create(struct urn_os *os, const struct urn_engine_config *config,

@@ -23,7 +23,9 @@
  * Snapshot 0 says how things begin: the configured pools, LSN 0, epoch 0, next request id 1, no
  * reserved id, engine time 0, the wall clock's time, and the chain data_dir_first_chain().
  *
- * A creation that fails (a full disk, say) removes what it made, as far as it can.
+ * A creation that fails in C2 (a full disk, most likely) removes its segments again. Later nothing
+ * is removed: after a failed sync of the directory a name may come back with a crash, and with it
+ * must come what it relies on.
  */
 #ifndef URN_ENGINE_DATA_DIR_CREATE_H
 #define URN_ENGINE_DATA_DIR_CREATE_H

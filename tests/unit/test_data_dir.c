@@ -882,7 +882,10 @@ static void test_full_disk_can_be_begun_afresh(void **context)
             assert_int_equal(test_error.system_errno, ENOSPC);
             assert_says("make room");
             assert_says("--create");
-            assert_true(sim_used_bytes(world) <= 3 * OS_PAGE_BYTES); /* it keeps nothing */
+            bool ring_was_made = strstr(test_error.text, "snapshot-") != NULL ||
+                                 strstr(test_error.text, "IDENTITY") != NULL;
+            if (!ring_was_made) /* then it keeps nothing */
+                assert_true(sim_used_bytes(world) <= 3 * OS_PAGE_BYTES);
             assert_int_equal(open_once(world, false), URN_NODATA);
             sim_set_capacity(world, UINT64_MAX);
             assert_int_equal(open_once(world, true), URN_OK);
@@ -1133,6 +1136,31 @@ static void test_beginning_afresh_crashes_at_every_call(void **context)
     sim_world_free(left);
 }
 
+/* A call fails and then the power: what the failed creation has tidied away must not have been what
+ * a name that comes back relies on. */
+static void fail_then_crash_machine(enum sim_call call, uint64_t lucks)
+{
+    bool fired = true;
+    for (uint64_t n = 1; fired; n++) {
+        for (uint64_t luck = 0; luck < lucks; luck++) {
+            struct sim_world *world = sim_world_make(1000 * n + luck);
+            sim_fail_at(world, call, n, 0);
+            (void)open_once(world, true);
+            fired = sim_last_event(world)->number != 0;
+            crash_machine(world);
+            finish_and_lose_power(world);
+            sim_world_free(world);
+        }
+    }
+}
+
+static void test_failed_call_then_machine_crash(void **context)
+{
+    (void)context;
+    fail_then_crash_machine(SIM_ANY_CALL, 4);
+    fail_then_crash_machine(SIM_DIR_SYNC, 150); /* few calls, and many outcomes of each */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1169,6 +1197,7 @@ int main(void)
         cmocka_unit_test(test_opening_makes_the_names_durable),
         cmocka_unit_test(test_creation_crashes_twice),
         cmocka_unit_test(test_beginning_afresh_crashes_at_every_call),
+        cmocka_unit_test(test_failed_call_then_machine_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
