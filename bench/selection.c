@@ -35,17 +35,17 @@
 
 struct workload {
     const char *name;
-    uint32_t items;
     int64_t quantity;
+    uint32_t items;
     bool until_dry;
     struct urn_pool *pool;
+    uint32_t *outcomes; /* of one run */
     /* the peers' own */
     uint64_t *weight;
     uint64_t *left;
     uint64_t *fenwick; /* [1, items]: sums of in-stock weights */
     uint64_t peer_weight_in_stock;
     uint32_t fenwick_step; /* the highest power of two <= items */
-    uint32_t *outcomes;    /* of one run */
 };
 
 static void *must_allocate(uint64_t count, size_t bytes)
@@ -295,13 +295,13 @@ int main(int argc, char **argv)
         return 64;
     }
     struct workload workloads[] = {
-        {"6 unlimited", 6, URN_UNLIMITED, false},
-        {"6 limited", 6, 1ll << 40, false},
-        {"1,000 unlimited", 1000, URN_UNLIMITED, false},
-        {"1,000 limited", 1000, 1ll << 40, false},
-        {"1,000,000 unlimited", 1000000, URN_UNLIMITED, false},
-        {"1,000,000 limited", 1000000, 1ll << 40, false},
-        {"1,000,000 coupons", COUPONS, 1, true},
+        {"6 unlimited", URN_UNLIMITED, 6, false},
+        {"6 limited", 1ll << 40, 6, false},
+        {"1,000 unlimited", URN_UNLIMITED, 1000, false},
+        {"1,000 limited", 1ll << 40, 1000, false},
+        {"1,000,000 unlimited", URN_UNLIMITED, 1000000, false},
+        {"1,000,000 limited", 1ll << 40, 1000000, false},
+        {"1,000,000 coupons", 1, COUPONS, true},
     };
     struct random_source random;
     random_init(&random, os_default());

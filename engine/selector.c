@@ -50,6 +50,7 @@ struct selector_kernel {
  *     shift_later_slots_PATH(node, slot, change)   adds change to the sums of the slots behind slot
  * A macro, because GCC inlines vector code only into functions that are compiled for the same
  * target. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): attributes and parts of names take none */
 #define DEFINE_KERNEL(PATH, TARGET)                                                                \
     TARGET static void find_nodes_##PATH(const struct selector *selector, uint64_t *numbers,       \
                                          uint32_t *nodes, uint32_t count)                          \
@@ -85,6 +86,7 @@ struct selector_kernel {
             slot = node;                                                                           \
         }                                                                                          \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Four steps of a branchless binary search. */
 static inline uint32_t slot_in_node_scalar(const uint64_t *node, uint64_t number)

@@ -90,7 +90,8 @@ static void a_name_has_1_to_64_bytes(void **state)
     assert_true(name_is_valid(bytes, 64));
     assert_false(name_is_valid(bytes, 65));
     /* A sequence that ends behind the 64th byte must not be looked at beyond it. */
-    memcpy(bytes + 63, "\xc3\xa9", 2);
+    bytes[63] = (char)0xc3;
+    bytes[64] = (char)0xa9;
     assert_false(name_is_valid(bytes, 64));
 }
 
