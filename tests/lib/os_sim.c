@@ -375,29 +375,30 @@ static struct verdict judge(struct urn_os *process, enum sim_call call)
     return (struct verdict){FATE_DONE, 0};
 }
 
-/* Opens every call: the world stays locked until call_ends. */
+/* Opens every call: the world stays locked until call_ends. The observer comes before the lock, so
+ * that it may make calls itself, as another process. */
 static struct verdict call_begins(struct urn_os *process, enum sim_call call, const char *name,
                                   uint64_t offset, uint64_t length_bytes)
 {
     CHECK(process != NULL && process->magic == PROCESS_MAGIC);
     struct sim_world *world = process->world;
     world_check(world);
-    CHECK(pthread_mutex_lock(&world->mutex) == 0);
     bool counts = process->crashed == SIM_NO_CRASH && !process->ended;
+    struct sim_event event = {.call = call, .offset = offset, .length_bytes = length_bytes};
+    memcpy(event.name, name, strnlen(name, sizeof event.name - 1));
+    event.number = world->calls + 1;
+    if (counts && world->observer != NULL)
+        world->observer(world->observer_context, &event);
+    CHECK(pthread_mutex_lock(&world->mutex) == 0);
     if (counts) {
-        world->calls++;
+        event.number = ++world->calls;
         world->calls_of[call]++;
         world->monotonic_ns += CALL_COST_NS;
         world->wall_us += CALL_COST_NS / 1000;
     }
-    struct sim_event event = {
-        .call = call, .number = world->calls, .offset = offset, .length_bytes = length_bytes};
-    size_t name_bytes = strnlen(name, sizeof event.name - 1);
-    memcpy(event.name, name, name_bytes);
-    if (counts && world->observer != NULL)
-        world->observer(world->observer_context, &event);
     struct verdict verdict = judge(process, call);
-    if (counts && verdict.fate != FATE_DONE) {
+    bool hides_worse = verdict.fate == FATE_SHORT && world->event.error != 0;
+    if (counts && verdict.fate != FATE_DONE && !hides_worse) {
         event.error = verdict.error;
         event.crash = process->crashed;
         world->event = event;

@@ -24,7 +24,8 @@
  *  8. Creating, renaming and removing is certain once the directory has been synced. Until then a
  * machine crash keeps or loses it; of operations on one name a later one is never kept without the
  *     earlier ones; names are independent of each other. A rename may come back with both names,
- * never with neither. A failed directory sync leaves its operations unsure for good.
+ * never with neither. A failed directory sync leaves its operations unsure, and later syncs pass
+ * them by, until another operation on the same name is synced.
  *
  * Crashes
  *  9. A process crash keeps the cache (still unsynced), a machine crash does not. Either releases
@@ -149,7 +150,7 @@ void sim_short_at(struct sim_world *world, uint64_t nth);
 /* At random: one call in so many fails; one read or write in so many is short. 0: never. */
 void sim_set_fault_rates(struct sim_world *world, uint64_t fail_one_in, uint64_t short_one_in);
 
-/* The last call to which something armed (or random) happened. */
+/* The last call to which something armed (or random) happened; a short one hides no failed one. */
 struct sim_event {
     enum sim_call call;
     uint64_t number;           /* as sim_calls counts; 0: nothing has happened */
@@ -163,7 +164,8 @@ struct sim_event {
 const struct sim_event *sim_last_event(const struct sim_world *world);
 void sim_event_forget(struct sim_world *world);
 
-/* Every counted call goes here, before anything is decided about it. NULL: nowhere. */
+/* Every counted call goes here before anything is decided about it. The observer may make calls
+ * itself, as another process; it is then called for those too. NULL: nowhere. */
 typedef void (*sim_observer)(void *context, const struct sim_event *call);
 void sim_set_observer(struct sim_world *world, sim_observer observer, void *context);
 

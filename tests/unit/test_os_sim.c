@@ -461,6 +461,11 @@ static void test_a_failed_directory_sync_leaves_names_unsure(void **state)
     names_after_crash(f.world, names, seen);
     assert_true(seen[2] > 0 && seen[3] > 0);
     assert_int_equal(seen[2] + seen[3], 4 * SEEDS);
+    assert_int_equal(os_remove(f.dir, "g"), 0); /* done anew, and synced */
+    make_file(f.dir, "g");
+    assert_int_equal(os_dir_sync(f.dir), 0);
+    names_after_crash(f.world, names, seen);
+    assert_int_equal(seen[3], 4 * SEEDS);
     teardown(&f);
 }
 

@@ -1,0 +1,68 @@
+/* coverage.h: where crashes have struck, and by which rows of the recovery table starts were
+ * decided. A whole run fails when it has left one out. */
+#ifndef URN_TESTS_SIM_COVERAGE_H
+#define URN_TESTS_SIM_COVERAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/recovery.h"
+#include "tests/lib/os_sim.h"
+
+#define COVERAGE_WINDOWS(ROW)                                                                      \
+    ROW(CREATE_CLEAN, "creation C0: removing what an unfinished one left")                         \
+    ROW(CREATE_LOCK, "creation C1: directory and lock")                                            \
+    ROW(CREATE_SEGMENTS, "creation C2: segments")                                                  \
+    ROW(CREATE_SNAPSHOT, "creation C3: snapshot 0")                                                \
+    ROW(CREATE_IDENTITY, "creation C4: IDENTITY")                                                  \
+    ROW(START_READING, "start: reading files")                                                     \
+    ROW(TAIL_COPY, "start: rewriting the tail")                                                    \
+    ROW(TAIL_COPIED, "start: tail rewritten, its sync not begun")                                  \
+    ROW(TAIL_SYNCING, "start: between begin and end of the tail's sync")                           \
+    ROW(ROOM_SNAPSHOT, "start: snapshots that make room in a full ring")                           \
+    ROW(EPOCH_COPY, "start: copying the epoch group")                                              \
+    ROW(EPOCH_COPIED, "start: epoch group copied, its sync not begun")                             \
+    ROW(EPOCH_SYNCING, "start: between begin and end of the epoch group's sync")                   \
+    ROW(STAGED, "requests staged in the open group")                                               \
+    ROW(CLOSED, "a group closed, not copied")                                                      \
+    ROW(COPY, "before or amid the copy of a group")                                                \
+    ROW(COPIED, "a group copied, its sync not begun")                                              \
+    ROW(SYNCING, "between begin and end of a group's sync")                                        \
+    ROW(FINISHED, "a group durable, its requests not yet collected")                               \
+    ROW(MARK_COPY, "copying a mark")                                                               \
+    ROW(MARK_COPIED, "a mark copied, its sync not begun")                                          \
+    ROW(MARK_SYNCING, "between begin and end of a mark's sync")                                    \
+    ROW(SEGMENT_COPY, "segment change: copying pad or header")                                     \
+    ROW(SEGMENT_COPIED, "segment change: header copied, a sync not begun")                         \
+    ROW(SEGMENT_SYNCING, "segment change: between begin and end of a sync")                        \
+    ROW(STOPPING, "a clean stop asked for and not finished")                                       \
+    ROW(IDLE, "nothing under way")
+
+enum window {
+#define ROW(symbol, text) WINDOW_##symbol,
+    COVERAGE_WINDOWS(ROW)
+#undef ROW
+        WINDOW_COUNT
+};
+
+struct coverage {
+    uint64_t crashes[WINDOW_COUNT][SIM_CRASH_MACHINE + 1];
+    uint64_t cases[RECOVERY_CASES_END];
+    uint64_t starts_after_crash; /* every start that followed a crash, finished or not */
+    uint64_t starts;
+    uint64_t draws;
+    uint64_t faults;
+    uint64_t damages;
+    uint64_t refusals;
+};
+
+void coverage_crash(struct coverage *coverage, enum window window, enum sim_crash kind);
+
+/* Notes the row by which a start was decided: from its report, or from the words of its refusal. */
+void coverage_start(struct coverage *coverage, enum urn_code code,
+                    const struct urn_start_report *report, const struct urn_error *error);
+
+/* Prints the two tables. False: something was left out. */
+bool coverage_print(const struct coverage *coverage);
+
+#endif

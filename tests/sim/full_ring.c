@@ -1,0 +1,142 @@
+/* full_ring.c: see full_ring.h. */
+#include "tests/sim/full_ring.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "tests/sim/damage.h"
+#include "tests/sim/host.h"
+#include "tests/sim/verdict.h"
+
+#define STARTS_WHEN_FULL 100u
+#define REFILLS          6u
+#define STARTS_A_REFILL  12u
+#define DRAWS_MAX        100000u /* more without BUSY: the ring has no end */
+
+static void fill(struct host *host)
+{
+    static const uint32_t counts[] = {SCENARIO_LARGE_DRAW, 1000, 40, 1};
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        uint32_t draws = 0;
+        enum urn_code code;
+        do {
+            code = host_draw(host, SCENARIO_ENDLESS, counts[i], false);
+            PROMISE(code == URN_OK || code == URN_BUSY, "a draw ended with %s",
+                    urn_code_text(code));
+            PROMISE(draws++ < DRAWS_MAX, "the ring never gets full");
+        } while (code == URN_OK);
+    }
+    PROMISE(!host->failed, "a full ring is not a failure");
+}
+
+/* What the next start does: how many calls, and whether it makes room. */
+struct preview {
+    uint64_t calls;
+    bool makes_room;
+};
+
+static void watch_for_snapshots(void *context, const struct sim_event *call)
+{
+    struct preview *preview = context;
+    preview->makes_room = preview->makes_room || (call->call == SIM_FILE_CREATE &&
+                                                  strncmp(call->name, "snapshot-", 9) == 0);
+}
+
+static struct preview preview_start(struct host *host)
+{
+    struct preview preview = {0};
+    struct host branch;
+    host_branch(host, &branch);
+    sim_set_observer(branch.world, watch_for_snapshots, &preview);
+    uint64_t calls = sim_calls(branch.world);
+    host_must_open(&branch);
+    preview.calls = sim_calls(branch.world) - calls;
+    host_branch_free(&branch);
+    return preview;
+}
+
+/* Crashes a start in branches at every call, one way after the other, and starts again. */
+static void crash_start_everywhere(struct host *host, uint64_t calls)
+{
+    for (uint64_t call = 1; call <= calls; call++)
+        for (unsigned kind = SIM_CRASH_PROCESS; kind <= SIM_CRASH_MACHINE; kind++) {
+            struct host branch;
+            host_branch(host, &branch);
+            sim_crash_at(branch.world, call, (enum sim_crash)kind, SIM_CRASH_AMID);
+            (void)host_open(&branch);
+            host_crash(&branch, (enum sim_crash)kind);
+            host_restart(&branch);
+            host_must_open(&branch);
+            host_crash(&branch, SIM_CRASH_MACHINE);
+            host_restart(&branch);
+            host_must_open(&branch);
+            host_branch_free(&branch);
+        }
+}
+
+/* Fails a start in branches at every call; whatever it says, the next one starts. */
+static void fail_start_everywhere(struct host *host, uint64_t calls)
+{
+    for (uint64_t call = 1; call <= calls; call++) {
+        struct host branch;
+        host_branch(host, &branch);
+        sim_fail_at(branch.world, SIM_ANY_CALL, call, 0);
+        (void)host_open(&branch);
+        host_crash(&branch, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+        host_restart(&branch);
+        host_must_open(&branch);
+        host_branch_free(&branch);
+    }
+}
+
+static void kill_and_start(struct host *host, uint64_t number)
+{
+    host_crash(host, number % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+    host_restart(host);
+    if (number % 8 == 0)
+        damage_try(host);
+    host_must_open(host);
+}
+
+/* Kills and starts a full ring until a start makes room, which is crashed and failed everywhere. */
+static void reach_room(struct host *host)
+{
+    for (unsigned number = 0; number < STARTS_WHEN_FULL; number++) {
+        host_crash(host, number % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+        host_restart(host);
+        struct preview preview = preview_start(host);
+        if (preview.makes_room) {
+            crash_start_everywhere(host, preview.calls);
+            fail_start_everywhere(host, preview.calls);
+        }
+        host_must_open(host);
+        if (preview.makes_room)
+            return;
+    }
+    violation("no start of a full ring made room");
+}
+
+void full_ring_run(uint64_t seed, struct coverage *coverage)
+{
+    verdict_begin("--only full-ring --seed %" PRIu64, seed);
+    struct sim_random luck = sim_random_stream(seed, 400);
+    struct scenario scenario;
+    struct host host;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    host_make(&host, &scenario, coverage, seed);
+    host_must_open(&host);
+    fill(&host);
+    for (unsigned number = 0; number < STARTS_WHEN_FULL; number++)
+        kill_and_start(&host, number);
+    fill(&host);
+    reach_room(&host);
+    for (unsigned refill = 0; refill < REFILLS; refill++) {
+        fill(&host);
+        host_idle(&host);
+        for (unsigned number = 0; number < STARTS_A_REFILL; number++)
+            kill_and_start(&host, number);
+    }
+    host_free(&host);
+    scenario_free(&scenario);
+}

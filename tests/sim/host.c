@@ -1,0 +1,561 @@
+/* host.c: see host.h. */
+#include "tests/sim/host.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "engine/snapshot_format.h"
+#include "tests/sim/verdict.h"
+
+#define STEPS_MAX 100000u /* more without coming to rest is a livelock */
+
+/* ---- crash windows --------------------------------------------------------------------------- */
+
+static bool begins_with(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* While IDENTITY is not there: by the name that is being worked on. */
+static enum window creation_window(const struct sim_event *call)
+{
+    if (call->call == SIM_REMOVE && !begins_with(call->name, DATA_DIR_IDENTITY))
+        return WINDOW_CREATE_CLEAN;
+    if (begins_with(call->name, "segment-"))
+        return WINDOW_CREATE_SEGMENTS;
+    if (begins_with(call->name, "snapshot-"))
+        return WINDOW_CREATE_SNAPSHOT;
+    if (begins_with(call->name, DATA_DIR_IDENTITY))
+        return WINDOW_CREATE_IDENTITY;
+    return WINDOW_CREATE_LOCK;
+}
+
+static bool is_log_call(enum sim_call call)
+{
+    return call == SIM_MAP_WRITE || call == SIM_MAP_SYNC_BEGIN || call == SIM_MAP_SYNC_END;
+}
+
+/* Copy, copied or syncing: which of three windows in a row. */
+static enum window log_window(enum window copy, enum sim_call call)
+{
+    unsigned offset = call == SIM_MAP_WRITE ? 0 : call == SIM_MAP_SYNC_BEGIN ? 1 : 2;
+    return (enum window)((unsigned)copy + offset);
+}
+
+static enum window start_window(const struct host *host, const struct sim_event *call)
+{
+    if (is_log_call(call->call))
+        return log_window(host->writes_tail ? WINDOW_TAIL_COPY : WINDOW_EPOCH_COPY, call->call);
+    bool writes_snapshot = begins_with(call->name, "snapshot-") && call->call != SIM_FILE_OPEN &&
+                           call->call != SIM_FILE_READ && call->call != SIM_FILE_SIZE;
+    return writes_snapshot ? WINDOW_ROOM_SNAPSHOT : WINDOW_START_READING;
+}
+
+static enum window run_window(const struct host *host, const struct sim_event *call)
+{
+    if (!is_log_call(call->call))
+        return WINDOW_IDLE;
+    uint64_t segment_size = host->scenario->config.segment_size_bytes;
+    bool of_segment_change =
+        host->step_new_segment &&
+        (call->offset == 0 || call->offset + call->length_bytes == segment_size);
+    if (of_segment_change)
+        return log_window(WINDOW_SEGMENT_COPY, call->call);
+    return log_window(host->step, call->call);
+}
+
+/* Sees every call before it is decided about, and keeps the window that it stands in. */
+static void watch_call(void *context, const struct sim_event *call)
+{
+    struct host *host = context;
+    if (!host->step_is_start) {
+        host->last_call = *call;
+        return;
+    }
+    if (call->call == SIM_MAP_WRITE) /* the tail's bytes have just been read; other groups' not */
+        host->writes_tail =
+            host->last_call.call == SIM_FILE_READ && begins_with(host->last_call.name, "segment-");
+    struct sim_event named = *call;
+    if (named.name[0] == '\0') /* a directory: in the midst of what came before */
+        memcpy(named.name, host->last_call.name, sizeof named.name);
+    host->last_call = named;
+}
+
+static enum window window_of_crash(const struct host *host)
+{
+    const struct sim_event *event = &host->last_call;
+    if (!host->step_is_start)
+        return run_window(host, event);
+    char identity[64];
+    snprintf(identity, sizeof identity, "%s/%s", host->scenario->config.data_dir,
+             DATA_DIR_IDENTITY);
+    return sim_file_exists(host->world, identity) ? start_window(host, event)
+                                                  : creation_window(event);
+}
+
+/* A crash that no call met: by what the engine was about. */
+static enum window window_between_calls(const struct host *host)
+{
+    if (host->engine == NULL)
+        return WINDOW_START_READING;
+    if (host->stopping)
+        return WINDOW_STOPPING;
+    if (host->syncing)
+        return host->step_new_segment ? WINDOW_SEGMENT_SYNCING
+                                      : log_window(host->step, SIM_MAP_SYNC_END);
+    if (atomic_load(&host->engine->commit_slot) != NULL)
+        return WINDOW_CLOSED;
+    if (atomic_load(&host->engine->finished) != NULL)
+        return WINDOW_FINISHED;
+    return host->engine->writer.groups[host->engine->writer.open].newest != NULL ? WINDOW_STAGED
+                                                                                 : WINDOW_IDLE;
+}
+
+/* To be called behind every step: a crash that struck in it is counted once. */
+static void note_crash(struct host *host)
+{
+    if (sim_crashed(host->world) == SIM_NO_CRASH || host->last_call.number == UINT64_MAX)
+        return;
+    enum window window = window_of_crash(host);
+    coverage_crash(host->coverage, window, sim_crashed(host->world));
+    if (host->stopping && !host->step_is_start)
+        coverage_crash(host->coverage, WINDOW_STOPPING, sim_crashed(host->world));
+    const struct sim_event *event = sim_last_event(host->world);
+    trace("crash of the %s at call %" PRIu64 " (%s %s)",
+          sim_crashed(host->world) == SIM_CRASH_MACHINE ? "machine" : "process", event->number,
+          sim_call_text(event->call), event->name);
+    host->last_call.number = UINT64_MAX;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+void host_make(struct host *host, const struct scenario *scenario, struct coverage *coverage,
+               uint64_t seed)
+{
+    *host = (struct host){.world = sim_world_make(seed),
+                          .scenario = scenario,
+                          .oracle = oracle_make(scenario),
+                          .coverage = coverage,
+                          .rigour = ORACLE_ADOPT,
+                          .luck = sim_random_stream(seed, 100)};
+    host->clients.scenario = scenario;
+    sim_set_observer(host->world, watch_call, host);
+}
+
+static void close_engine(struct host *host)
+{
+    if (host->engine != NULL)
+        engine_abandon(host->engine);
+    host->engine = NULL;
+    host->syncing = false;
+    host->stopping = false;
+    host->failed = false;
+    clients_forget(&host->clients);
+    PROMISE(sim_open_handles(host->world) == 0, "%" PRIu64 " handles were left open",
+            sim_open_handles(host->world));
+}
+
+void host_free(struct host *host)
+{
+    close_engine(host);
+    sim_world_free(host->world);
+    oracle_free(host->oracle);
+}
+
+bool host_crashed(const struct host *host)
+{
+    return sim_crashed(host->world) != SIM_NO_CRASH;
+}
+
+enum urn_code host_open(struct host *host)
+{
+    CHECK(host->engine == NULL);
+    struct urn_engine_config config = host->scenario->config;
+    config.os = sim_os(host->world);
+    host->error = (struct urn_error){0};
+    host->step_is_start = true;
+    host->last_call = (struct sim_event){0};
+    enum urn_code code = engine_open_steps(&config, &host->engine, &host->report, &host->error);
+    note_crash(host);
+    host->step_is_start = false;
+    if (code != URN_OK) {
+        trace("open: %s %s", urn_code_text(code), host->error.text);
+        PROMISE(code == host->error.code && host->error.text[0] != '\0', "a refusal says nothing");
+        host->engine = NULL;
+        PROMISE(sim_open_handles(host->world) == 0, "a failed open left handles");
+        if (!host_crashed(host))
+            coverage_start(host->coverage, code, &host->report, &host->error);
+        return code;
+    }
+    if (host_crashed(host))
+        return URN_OK; /* in a call that does not matter to the engine; the caller looks */
+    coverage_start(host->coverage, code, &host->report, &host->error);
+    trace("open: epoch %" PRIu64 ", case D%u, log ends at %" PRIu64 ", next id %" PRIu64,
+          host->report.epoch, host->report.recovery_case, host->report.end_lsn,
+          host->report.next_request_id);
+    host->data_end_lsn = 0;
+    oracle_check_start(host->oracle, host->engine, &host->report, host->rigour);
+    return URN_OK;
+}
+
+void host_must_open(struct host *host)
+{
+    enum urn_code code = host_open(host);
+    PROMISE(code == URN_OK, "a start that nothing hindered was refused: %s %s", urn_code_text(code),
+            host->error.text);
+}
+
+void host_crash(struct host *host, enum sim_crash kind)
+{
+    if (!host_crashed(host)) {
+        trace("crash of the %s between calls", kind == SIM_CRASH_MACHINE ? "machine" : "process");
+        coverage_crash(host->coverage, window_between_calls(host), kind);
+        sim_crash_now(host->world, kind);
+    }
+    close_engine(host);
+}
+
+void host_restart(struct host *host)
+{
+    CHECK(host->engine == NULL);
+    if (host_crashed(host))
+        host->coverage->starts_after_crash++;
+    sim_restart(host->world);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static uint64_t log_calls(const struct sim_world *world)
+{
+    return sim_calls_of(world, SIM_MAP_WRITE) + sim_calls_of(world, SIM_MAP_SYNC_BEGIN) +
+           sim_calls_of(world, SIM_FILE_WRITE) + sim_calls_of(world, SIM_FILE_SYNC);
+}
+
+/* A failure that has just come: what was finished before is good, and nothing is good from now on.
+ */
+static void note_failure(struct host *host)
+{
+    struct urn_engine_info info;
+    urn_engine_info(host->engine, &info);
+    if (!info.failed || host_crashed(host))
+        return;
+    if (!host->failed) {
+        struct urn_error why;
+        urn_engine_failure(host->engine, &why);
+        trace("fail stop: %s", why.text);
+        PROMISE(why.code == URN_IO && why.text[0] != '\0', "a fail stop does not say why");
+        host->failed = true;
+        host->coverage->faults++;
+        host_collect(host);
+        oracle_note_failure(host->oracle);
+        host->log_calls_at_failure = log_calls(host->world);
+    }
+    PROMISE(log_calls(host->world) == host->log_calls_at_failure,
+            "P6: the log was written or synced after it had failed");
+}
+
+void host_submit(struct host *host, struct client_request *request)
+{
+    uint32_t in_flight = host->clients.in_flight;
+    uint64_t draws = host->clients.draws_in_flight;
+    const struct urn_engine_config *config = &host->scenario->config;
+    urn_submit(host->engine, &request->request);
+    request->refused_at_once = request->request.code != URN_OK;
+    if (request->request.code == URN_BUSY)
+        PROMISE(in_flight > config->queue_requests || draws > config->queue_draws,
+                "BUSY with %u requests and %" PRIu64 " draws in flight", in_flight, draws);
+    if (request->request.code == URN_READONLY)
+        PROMISE(host->failed || host->stopping || host_crashed(host),
+                "READONLY although nothing failed");
+}
+
+void host_writer_step(struct host *host)
+{
+    struct urn_engine_info before;
+    struct urn_engine_info after;
+    urn_engine_info(host->engine, &before);
+    (void)writer_step(host->engine);
+    urn_engine_info(host->engine, &after);
+    oracle_absorb(host->oracle, &host->clients, before.room_bytes);
+    if (after.staged_lsn > before.staged_lsn) {
+        oracle_note_group_end(host->oracle);
+        const struct group *group = atomic_load(&host->engine->commit_slot);
+        CHECK(group != NULL);
+        if (group->kind == WAL_DATA)
+            host->data_end_lsn = group->placement.end_lsn;
+    }
+    note_failure(host);
+}
+
+bool host_can_begin(const struct host *host)
+{
+    return !host->syncing && atomic_load(&host->engine->commit_slot) != NULL;
+}
+
+void host_commit_begin(struct host *host)
+{
+    CHECK(host_can_begin(host));
+    const struct group *group = atomic_load(&host->engine->commit_slot);
+    host->step = group->kind == WAL_MARK ? WINDOW_MARK_COPY : WINDOW_COPY;
+    host->step_new_segment = group->has_bytes && group->placement.new_segment;
+    host->syncing = engine_commit_begin(host->engine);
+    note_crash(host);
+    note_failure(host);
+}
+
+void host_commit_end(struct host *host)
+{
+    CHECK(host->syncing);
+    host->syncing = false;
+    (void)engine_commit_end(host->engine);
+    note_crash(host);
+    note_failure(host);
+}
+
+void host_collect(struct host *host)
+{
+    if (host_crashed(host))
+        return; /* nobody is there to hear */
+    struct urn_request *list = urn_collect(host->engine);
+    bool drew = false;
+    while (list != NULL) {
+        struct client_request *collected = (struct client_request *)list;
+        list = list->next;
+        PROMISE(!collected->collected, "a request came back twice");
+        collected->collected = true;
+        host->clients.in_flight--;
+        if (collected->request.op == URN_DRAW)
+            host->clients.draws_in_flight -= collected->request.count;
+        if (collected->request.code == URN_READONLY || collected->request.code == URN_INDOUBT)
+            PROMISE(host->failed || host->stopping || collected->request.op != URN_DRAW,
+                    "%s although nothing failed", urn_code_text(collected->request.code));
+        oracle_collect(host->oracle, collected);
+        drew = drew || collected->request.op == URN_DRAW;
+        host->coverage->draws +=
+            collected->request.op == URN_DRAW && collected->request.code == URN_OK
+                ? collected->request.count
+                : 0;
+    }
+    if (drew && host->look_one_in != 0 && sim_random_one_in(&host->luck, host->look_one_in))
+        host_look(host);
+}
+
+void host_ask_stop(struct host *host)
+{
+    trace("stop asked for");
+    engine_ask_stop(host->engine);
+    host->stopping = true;
+}
+
+/* One step of whatever can go on. False: nothing can. */
+static bool any_step(struct host *host)
+{
+    if (host->syncing) {
+        host_commit_end(host);
+        return true;
+    }
+    if (host_can_begin(host)) {
+        host_commit_begin(host);
+        return true;
+    }
+    uint64_t staged = host->engine->writer.end_lsn;
+    host_writer_step(host);
+    return host->engine->writer.end_lsn != staged || host_can_begin(host) ||
+           writer_has_waiting(host->engine);
+}
+
+void host_drain(struct host *host)
+{
+    for (uint32_t steps = 0; !host_crashed(host) && any_step(host); steps++)
+        PROMISE(steps < STEPS_MAX, "the engine does not come to rest");
+    host_collect(host);
+    PROMISE(host_crashed(host) || host->clients.in_flight == 0, "%u requests never came back",
+            host->clients.in_flight);
+}
+
+static uint64_t marks_of(const struct host *host)
+{
+    struct urn_engine_info info;
+    urn_engine_info(host->engine, &info);
+    return info.marks;
+}
+
+void host_idle(struct host *host)
+{
+    host_drain(host);
+    for (unsigned i = 0; i < 2 && !host_crashed(host) && !host->failed; i++) {
+        enum wal_group_kind last = host->engine->writer.last_kind;
+        uint64_t marks = marks_of(host);
+        sim_advance(host->world, MARK_AFTER_NS);
+        host_drain(host);
+        if (host_crashed(host) || host->failed)
+            return;
+        PROMISE(marks_of(host) == marks + (last == WAL_DATA), "%" PRIu64 " marks in a silence",
+                marks_of(host) - marks);
+        PROMISE(host->engine->writer.last_kind != WAL_DATA, "the last group has no mark");
+    }
+    if (!host_crashed(host) && !host->failed && host->data_end_lsn > 0)
+        oracle_note_protected(host->oracle, host->data_end_lsn);
+}
+
+enum urn_code host_stop(struct host *host)
+{
+    host_ask_stop(host);
+    for (uint32_t steps = 0; !host_crashed(host) && !host->engine->writer.done; steps++) {
+        PROMISE(steps < STEPS_MAX, "the engine does not stop");
+        (void)any_step(host);
+    }
+    if (host_crashed(host))
+        return URN_IO;
+    host_collect(host);
+    PROMISE(host->clients.in_flight == 0, "%u requests were forgotten by a clean stop",
+            host->clients.in_flight);
+    urn_engine_failure(host->engine, &host->error);
+    PROMISE((host->error.code == URN_OK) == !host->failed, "a stop hides a failure");
+    if (!host->failed && host->data_end_lsn > 0)
+        oracle_note_protected(host->oracle, host->data_end_lsn);
+    trace("stopped: %s", urn_code_text(host->error.code));
+    enum urn_code code = host->error.code;
+    urn_engine_free(host->engine);
+    host->engine = NULL;
+    close_engine(host);
+    return code;
+}
+
+enum urn_code host_draw(struct host *host, uint32_t pool, uint32_t count, bool draw_all)
+{
+    CHECK(host->clients.in_flight == 0);
+    clients_forget(&host->clients);
+    struct client_request *draw = clients_make_draw(&host->clients, pool, count, draw_all);
+    host_submit(host, draw);
+    host_drain(host);
+    return draw->request.code;
+}
+
+/* ---- branches -------------------------------------------------------------------------------- */
+
+void host_branch(struct host *host, struct host *branch)
+{
+    *branch = *host;
+    branch->world = sim_world_clone(host->world, sim_random_next(&host->luck));
+    if (host_crashed(host))
+        sim_crash_now(branch->world, sim_crashed(host->world));
+    branch->engine = NULL;
+    branch->clients = (struct clients){.scenario = host->scenario};
+    branch->rigour = ORACLE_LOOK;
+    sim_set_observer(branch->world, watch_call, branch);
+}
+
+void host_branch_free(struct host *branch)
+{
+    close_engine(branch);
+    sim_world_free(branch->world);
+}
+
+void host_look(struct host *host)
+{
+    struct sim_world *branch = sim_world_clone(host->world, sim_random_next(&host->luck));
+    sim_crash_now(branch, SIM_CRASH_MACHINE);
+    struct urn_engine_config config = host->scenario->config;
+    config.os = sim_restart(branch);
+    host->coverage->starts_after_crash++;
+    struct urn_engine *engine;
+    struct urn_start_report report;
+    struct urn_error error = {0};
+    enum urn_code code = engine_open_steps(&config, &engine, &report, &error);
+    coverage_start(host->coverage, code, &report, &error);
+    PROMISE(code == URN_OK, "a power loss behind an answer leaves a log that is refused: %s",
+            error.text);
+    oracle_check_start(host->oracle, engine, &report, ORACLE_LOOK);
+    engine_abandon(engine);
+    sim_world_free(branch);
+}
+
+/* The canonical serialisation as one growing array. */
+struct bytes {
+    uint8_t *at;
+    size_t length;
+};
+
+static enum urn_code append_block(void *context, const uint8_t *block, uint32_t length_bytes,
+                                  struct urn_error *error)
+{
+    (void)error;
+    struct bytes *bytes = context;
+    bytes->at = realloc(bytes->at, bytes->length + length_bytes);
+    CHECK(bytes->at != NULL);
+    memcpy(bytes->at + bytes->length, block, length_bytes);
+    bytes->length += length_bytes;
+    return URN_OK;
+}
+
+/* Replays the world's files without touching them; false when they are refused. */
+static bool replay(struct host *host, struct bytes *bytes)
+{
+    const struct urn_engine_config *config = &host->scenario->config;
+    struct data_dir data_dir;
+    struct urn_error error;
+    if (data_dir_open_readonly(sim_os(host->world), config->data_dir, &data_dir, &error) != URN_OK)
+        return false;
+    struct state_bounds bounds = {config->max_pools, config->max_items};
+    struct state state;
+    struct recovery recovery;
+    bool good = recovery_read(&data_dir, &bounds, &state, &recovery, &error) == URN_OK;
+    if (good) {
+        uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
+        CHECK(block != NULL);
+        CHECK(snapshot_encode(&state, &data_dir.geometry, block, append_block, bytes, &error) ==
+              URN_OK);
+        free(block);
+        state_free(&state);
+    }
+    data_dir_close(&data_dir);
+    return good;
+}
+
+void host_check_determinism(struct host *host)
+{
+    CHECK(host->engine == NULL && !host_crashed(host));
+    uint64_t hash = sim_hash(host->world);
+    struct bytes first = {0};
+    struct bytes second = {0};
+    bool good = replay(host, &first);
+    PROMISE(replay(host, &second) == good, "P4: one replay was refused, the next was not");
+    PROMISE(first.length == second.length &&
+                (first.length == 0 || memcmp(first.at, second.at, first.length) == 0),
+            "P4: two replays of the same files differ");
+    PROMISE(sim_hash(host->world) == hash, "a replay changed the files");
+    free(first.at);
+    free(second.at);
+}
+
+struct unstable_names {
+    struct sim_world *world;
+    const char *data_dir;
+    char names[8][256];
+    uint32_t count;
+};
+
+static void find_unstable(void *context, const char *name)
+{
+    struct unstable_names *found = context;
+    const char *suffix = strrchr(name, '.');
+    bool temporary = suffix != NULL && strcmp(suffix, ".tmp") == 0;
+    if ((temporary || strcmp(name, DATA_DIR_LOCK) == 0) && found->count < 8)
+        snprintf(found->names[found->count++], sizeof found->names[0], "%s/%s", found->data_dir,
+                 name);
+}
+
+uint64_t host_hash(struct sim_world *world, const char *data_dir)
+{
+    struct unstable_names found = {.world = sim_world_clone(world, 0), .data_dir = data_dir};
+    sim_list(found.world, data_dir, find_unstable, &found);
+    for (uint32_t i = 0; i < found.count; i++)
+        CHECK(sim_lose_file(found.world, found.names[i]));
+    uint64_t hash = sim_hash(found.world);
+    sim_world_free(found.world);
+    return hash;
+}

@@ -1,0 +1,96 @@
+/* host.h: one simulated machine with one process that runs the engine, step by step, under the
+ * oracle's eyes. What to do next is decided elsewhere (scheduler.h, systematic.h, full_ring.h). */
+#ifndef URN_TESTS_SIM_HOST_H
+#define URN_TESTS_SIM_HOST_H
+
+#include "tests/sim/clients.h"
+#include "tests/sim/coverage.h"
+#include "tests/sim/oracle.h"
+
+struct host {
+    struct sim_world *world;
+    const struct scenario *scenario;
+    struct oracle *oracle;
+    struct coverage *coverage;
+    struct sim_random luck;
+    enum oracle_rigour rigour; /* of the oracle at a start; ORACLE_LOOK in a branch */
+    uint64_t look_one_in;      /* how often a collected draw is looked for in a branch; 0: never */
+
+    struct urn_engine *engine; /* NULL: none is open */
+    struct urn_start_report report;
+    struct urn_error error; /* of the last open or stop */
+    struct clients clients;
+    bool syncing; /* engine_commit_begin was called, and its end is due */
+    bool stopping;
+    bool failed; /* the engine has come to its fail stop */
+    uint64_t log_calls_at_failure;
+    uint64_t data_end_lsn; /* end of the last group with draws, in this life */
+    enum window step;      /* which crash window a call of the present step belongs to */
+    bool step_new_segment;
+    bool step_is_start;
+    struct sim_event last_call; /* while starting: the call before */
+    bool writes_tail;
+};
+
+/* An empty machine. coverage outlives the host. */
+void host_make(struct host *host, const struct scenario *scenario, struct coverage *coverage,
+               uint64_t seed);
+void host_free(struct host *host);
+
+/* ---- start and end --------------------------------------------------------------------------- */
+
+/* Opens the engine. URN_OK: it runs, and the oracle has found everything as it must be. Else: a
+ * crash struck (host_crashed), or a fault did, or it was refused: host->error says. */
+enum urn_code host_open(struct host *host);
+
+/* host_open, where nothing may go wrong. */
+void host_must_open(struct host *host);
+
+bool host_crashed(const struct host *host);
+
+/* The process ends here and now, if it has not crashed already; the engine is gone. Then a machine
+ * that crashed comes up again. */
+void host_crash(struct host *host, enum sim_crash kind);
+void host_restart(struct host *host);
+
+/* Asks for a clean stop and goes on until it is done, or failed, or crashed. */
+enum urn_code host_stop(struct host *host);
+
+/* ---- steps: each may be the one that crashes or fails ---------------------------------------- */
+
+void host_submit(struct host *host, struct client_request *request);
+void host_writer_step(struct host *host);
+bool host_can_begin(const struct host *host);
+void host_commit_begin(struct host *host);
+void host_commit_end(struct host *host);
+void host_collect(struct host *host);
+void host_ask_stop(struct host *host);
+
+/* Steps until nothing is left to do; collects. */
+void host_drain(struct host *host);
+
+/* Lets so much time pass that a mark is due, and checks that exactly one is written if one is due.
+ */
+void host_idle(struct host *host);
+
+/* Submits one draw and drains; how it ended. Forgets all requests before. */
+enum urn_code host_draw(struct host *host, uint32_t pool, uint32_t count, bool draw_all);
+
+/* ---- branches -------------------------------------------------------------------------------- */
+
+/* Makes branch a host like this one, without an engine, in a copy of the world as it is. It shares
+ * the oracle, which takes nothing over from it; it may open and crash, not submit. */
+void host_branch(struct host *host, struct host *branch);
+void host_branch_free(struct host *branch);
+
+/* In a copy of the world, crashes the machine here and opens: what was acknowledged must be there.
+ */
+void host_look(struct host *host);
+
+/* Between processes: two replays of the same files give the same bytes, and change nothing. */
+void host_check_determinism(struct host *host);
+
+/* Of every name and byte but the lock's and unfinished files. */
+uint64_t host_hash(struct sim_world *world, const char *data_dir);
+
+#endif

@@ -1,0 +1,37 @@
+/* scenario.h: what an engine is opened with: a small ring and catalogs that run dry, have weight 0,
+ * or never end; made from a seed, or fixed. */
+#ifndef URN_TESTS_SIM_SCENARIO_H
+#define URN_TESTS_SIM_SCENARIO_H
+
+#include "engine/urn.h"
+#include "tests/lib/sim_random.h"
+
+#define SCENARIO_POOLS_MAX  3u
+#define SCENARIO_NAME_BYTES 16u
+
+/* Of SCENARIO_FIXED: the pool that runs dry after 23 draws, the one that never does, and the
+ * largest draw: five of it from the latter fill the smallest segment. */
+#define SCENARIO_DRY        0u
+#define SCENARIO_ENDLESS    1u
+#define SCENARIO_LARGE_DRAW 14000u
+
+struct scenario {
+    struct urn_engine_config config; /* .os is the caller's to set */
+    struct urn_pool_spec pools[SCENARIO_POOLS_MAX];
+    struct urn_item_spec *items;             /* of all pools, one after the other */
+    char (*item_names)[SCENARIO_NAME_BYTES]; /* likewise */
+    char pool_names[SCENARIO_POOLS_MAX][SCENARIO_NAME_BYTES];
+    uint32_t item_count;
+};
+
+enum scenario_kind {
+    SCENARIO_FIXED,  /* a pool that runs dry, one without end, and the smallest ring */
+    SCENARIO_RANDOM, /* outcomes of one byte, at times two; rings of several sizes */
+    SCENARIO_WIDE,   /* a pool of so many items that an outcome takes four bytes */
+};
+
+/* The caller frees it. */
+void scenario_make(struct scenario *scenario, enum scenario_kind kind, struct sim_random *luck);
+void scenario_free(struct scenario *scenario);
+
+#endif

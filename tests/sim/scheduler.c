@@ -1,0 +1,227 @@
+/* scheduler.c: see scheduler.h. */
+#include "tests/sim/scheduler.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "engine/check.h"
+#include "tests/sim/damage.h"
+#include "tests/sim/host.h"
+#include "tests/sim/verdict.h"
+
+#define LIVES_MAX         12u
+#define START_TRIES_MAX   40u
+#define START_CALLS_GUESS 60u
+#define LOOK_ONE_IN       16u
+
+/* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
+ * some leave syncs open for long, some are idle. */
+struct appetite {
+    uint64_t submit, write, begin, end, collect, pass_time, go_idle, jump_clock, stop, crash;
+};
+
+static struct appetite some_appetite(struct sim_random *luck)
+{
+    return (struct appetite){
+        .submit = 1 + sim_random_below(luck, 12),
+        .write = 1 + sim_random_below(luck, 8),
+        .begin = 1 + sim_random_below(luck, 8),
+        .end = 1 + sim_random_below(luck, 8),
+        .collect = 1 + sim_random_below(luck, 6),
+        .pass_time = sim_random_below(luck, 3),
+        .go_idle = sim_random_one_in(luck, 3),
+        .jump_clock = sim_random_one_in(luck, 4),
+        .stop = sim_random_one_in(luck, 4),
+        .crash = 1,
+    };
+}
+
+static enum sim_crash some_crash(struct sim_random *luck)
+{
+    return sim_random_one_in(luck, 2) ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE;
+}
+
+static void arm_crash(struct host *host, uint64_t calls_max)
+{
+    sim_crash_at(host->world, sim_random_below(&host->luck, calls_max) + 1, some_crash(&host->luck),
+                 sim_random_one_in(&host->luck, 2) ? SIM_CRASH_AMID : SIM_CRASH_BEFORE);
+}
+
+/* ---- starts ---------------------------------------------------------------------------------- */
+
+/* Opens, with crashes and faults on the way, as often as it takes. */
+static void start(struct host *host)
+{
+    for (uint32_t tries = 0;; tries++) {
+        PROMISE(tries < 2 * START_TRIES_MAX, "no start succeeds");
+        if (sim_random_one_in(&host->luck, 8))
+            host_check_determinism(host);
+        bool hindered = tries < START_TRIES_MAX && sim_random_one_in(&host->luck, 2);
+        bool faulty = hindered && sim_random_one_in(&host->luck, 3);
+        if (faulty)
+            sim_fail_at(host->world, SIM_ANY_CALL,
+                        sim_random_below(&host->luck, START_CALLS_GUESS) + 1, 0);
+        else if (hindered)
+            arm_crash(host, START_CALLS_GUESS);
+        enum urn_code code = host_open(host);
+        bool struck = sim_last_event(host->world)->error != 0;
+        if (code == URN_OK && !host_crashed(host))
+            return;
+        PROMISE(struck || host_crashed(host), "a start that nothing hindered was refused: %s %s",
+                urn_code_text(code), host->error.text);
+        host->coverage->faults += !host_crashed(host);
+        host_crash(host, some_crash(&host->luck)); /* or, after a fault, the process just ends */
+        host_restart(host);
+    }
+}
+
+/* ---- a life ---------------------------------------------------------------------------------- */
+
+static void step_submit(struct host *host)
+{
+    uint64_t more = sim_random_below(&host->luck, 4) + 1;
+    for (uint64_t i = 0; i < more; i++)
+        host_submit(host, clients_make_random(&host->clients, &host->luck));
+}
+
+/* Chooses one step by appetite and does it. Returns whether the life goes on. */
+static bool live_on(struct host *host, const struct appetite *appetite)
+{
+    const uint64_t weights[] = {appetite->submit,  appetite->write,      appetite->begin,
+                                appetite->end,     appetite->collect,    appetite->pass_time,
+                                appetite->go_idle, appetite->jump_clock, appetite->stop,
+                                appetite->crash};
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < sizeof weights / sizeof weights[0]; i++)
+        sum += weights[i];
+    uint64_t roll = sim_random_below(&host->luck, sum);
+    unsigned choice = 0;
+    while (roll >= weights[choice])
+        roll -= weights[choice++];
+    switch (choice) {
+    case 0:
+        if (host->clients.in_flight < 100)
+            step_submit(host);
+        return true;
+    case 1:
+        host_writer_step(host);
+        return true;
+    case 2:
+        if (host_can_begin(host))
+            host_commit_begin(host);
+        return true;
+    case 3:
+        if (host->syncing)
+            host_commit_end(host);
+        return true;
+    case 4:
+        host_collect(host);
+        return true;
+    case 5:
+        sim_advance(host->world, sim_random_below(&host->luck, 2 * MARK_AFTER_NS));
+        return true;
+    case 6:
+        host_idle(host);
+        return true;
+    case 7: /* by up to two days, either way */
+        sim_jump_wall_clock(host->world,
+                            (int64_t)sim_random_below(&host->luck, 4ull * 86400000000) -
+                                2ll * 86400000000);
+        return true;
+    case 8:
+        return sim_random_one_in(&host->luck, 4) ? false : true;
+    default:
+        return !sim_random_one_in(&host->luck, 3);
+    }
+}
+
+static void arm_for_life(struct host *host)
+{
+    switch (sim_random_below(&host->luck, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        arm_crash(host, sim_random_one_in(&host->luck, 2) ? 12 : 100);
+        break;
+    case 3:
+        sim_fail_at(host->world, SIM_ANY_CALL, sim_random_below(&host->luck, 40) + 1, 0);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Another process must be turned away while this one lives, and must not touch anything. */
+static void try_second_process(struct host *host)
+{
+    struct urn_engine_config config = host->scenario->config;
+    config.os = sim_other_process(host->world);
+    struct urn_engine *engine;
+    struct urn_start_report report;
+    struct urn_error error = {0};
+    uint64_t hash = sim_hash(host->world);
+    uint64_t unsynced = sim_unsynced(host->world);
+    sim_set_fault_rates(host->world, 0, 0);
+    enum urn_code code = engine_open_steps(&config, &engine, &report, &error);
+    bool struck = sim_last_event(host->world)->error != 0;
+    PROMISE(code == URN_INUSE || struck || host_crashed(host),
+            "a second process was not turned away: %s %s", urn_code_text(code), error.text);
+    PROMISE(sim_hash(host->world) == hash && sim_unsynced(host->world) == unsynced,
+            "a second process changed files");
+}
+
+static void live(struct host *host)
+{
+    struct appetite appetite = some_appetite(&host->luck);
+    uint64_t steps = 10 + sim_random_below(&host->luck, 200);
+    if (sim_random_one_in(&host->luck, 16))
+        try_second_process(host);
+    arm_for_life(host);
+    sim_event_forget(host->world);
+    bool stop = false;
+    for (uint64_t i = 0; i < steps && !host_crashed(host); i++)
+        if (!live_on(host, &appetite)) {
+            stop = appetite.stop > 0;
+            break;
+        }
+    if (!host_crashed(host) && stop)
+        (void)host_stop(host);
+}
+
+/* Ends the process (and perhaps the machine), if nothing has ended it yet. */
+static void end_life(struct host *host)
+{
+    if (host->engine == NULL && !host_crashed(host)) {
+        /* A clean stop. Power may be lost behind it all the same. */
+        if (sim_random_one_in(&host->luck, 2))
+            host_crash(host, SIM_CRASH_MACHINE);
+    } else {
+        host_crash(host, some_crash(&host->luck));
+    }
+    host_restart(host);
+}
+
+void scheduler_run_history(uint64_t seed, struct coverage *coverage)
+{
+    struct sim_random luck = sim_random_stream(seed, 200);
+    struct scenario scenario;
+    struct host host;
+    scenario_make(&scenario, SCENARIO_RANDOM, &luck);
+    host_make(&host, &scenario, coverage, seed);
+    host.look_one_in = LOOK_ONE_IN;
+    if (sim_random_one_in(&luck, 3))
+        sim_set_fault_rates(host.world, 0, 1 + sim_random_below(&luck, 8));
+    uint64_t lives = 1 + sim_random_below(&luck, LIVES_MAX);
+    for (uint64_t life = 0; life < lives; life++) {
+        trace("life %" PRIu64, life);
+        start(&host);
+        live(&host);
+        end_life(&host);
+        if (sim_random_one_in(&luck, 3))
+            damage_try(&host);
+    }
+    host_must_open(&host);
+    PROMISE(host_stop(&host) == URN_OK, "the last stop failed: %s", host.error.text);
+    host_free(&host);
+    scenario_free(&scenario);
+}

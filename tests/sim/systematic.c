@@ -1,0 +1,331 @@
+/* systematic.c: see systematic.h. */
+#include "tests/sim/systematic.h"
+
+#include <inttypes.h>
+
+#include "engine/check.h"
+#include "tests/sim/damage.h"
+#include "tests/sim/host.h"
+#include "tests/sim/verdict.h"
+
+#define CALLS_MAX 100000u /* of one script: more is a livelock */
+
+/* ---- scripts --------------------------------------------------------------------------------- */
+
+enum script {
+    SCRIPT_LIFE,    /* creation, draws of all kinds, marks, a clean stop, a start, draws */
+    SCRIPT_SEGMENT, /* the same with a segment change */
+    SCRIPT_COUNT
+};
+
+static const char *const script_text[SCRIPT_COUNT] = {"life", "segment"};
+
+static bool is_over(const struct host *host)
+{
+    return host_crashed(host) || host->engine == NULL || host->failed;
+}
+
+/* Three draws and a read, in one group. */
+static void draw_together(struct host *host)
+{
+    struct clients *clients = &host->clients;
+    host_submit(host, clients_make_draw(clients, SCENARIO_DRY, 2, false));
+    host_submit(host, clients_make_read(clients, URN_STATE, SCENARIO_DRY));
+    host_submit(host, clients_make_draw(clients, SCENARIO_ENDLESS, 5, true));
+    host_submit(host, clients_make_draw(clients, SCENARIO_DRY, 9, true));
+    host_drain(host);
+}
+
+/* While one group is being synced, the next fills up. */
+static void draw_meanwhile(struct host *host)
+{
+    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 4, false));
+    host_writer_step(host);
+    if (host_can_begin(host))
+        host_commit_begin(host);
+    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 20, true)); /* NOSTOCK */
+    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 6, false));
+    host_writer_step(host);
+    host_drain(host);
+}
+
+static void first_life(struct host *host, enum script script)
+{
+    (void)host_draw(host, SCENARIO_DRY, 3, false);
+    if (!is_over(host))
+        draw_together(host);
+    if (!is_over(host))
+        host_idle(host);
+    if (!is_over(host))
+        draw_meanwhile(host);
+    for (unsigned i = 0; script == SCRIPT_SEGMENT && i < 5 && !is_over(host); i++)
+        (void)host_draw(host, SCENARIO_ENDLESS, SCENARIO_LARGE_DRAW, false);
+    if (!is_over(host))
+        (void)host_draw(host, SCENARIO_DRY, 12, false); /* the last ones fail */
+    if (!is_over(host))
+        (void)host_stop(host);
+}
+
+/* Goes on until the end, a crash, or a failure. */
+static void run_script(struct host *host, enum script script)
+{
+    if (host_open(host) != URN_OK || is_over(host))
+        return;
+    first_life(host, script);
+    if (is_over(host) && (host_crashed(host) || host->engine != NULL || host->failed))
+        return;
+    if (host->error.code != URN_OK || host_open(host) != URN_OK || is_over(host))
+        return;
+    (void)host_draw(host, SCENARIO_ENDLESS, 2, false);
+    if (!is_over(host))
+        (void)host_stop(host);
+}
+
+/* What must go well behind any crash: start, draw, mark, stop, power loss, start. */
+static void aftermath(struct host *host)
+{
+    host_restart(host);
+    host_must_open(host);
+    (void)host_draw(host, SCENARIO_DRY, 2, false);
+    (void)host_draw(host, SCENARIO_ENDLESS, 3, false);
+    host_idle(host);
+    PROMISE(!host->failed, "a log failed that nothing hindered");
+    host_crash(host, SIM_CRASH_MACHINE);
+    host_restart(host);
+    host_must_open(host);
+    PROMISE(host_stop(host) == URN_OK, "a stop failed that nothing hindered");
+}
+
+/* Runs the script undisturbed, every acknowledged draw looked for in a branch. How many calls it
+ * made. */
+static uint64_t run_undisturbed(enum script script, uint64_t seed, struct coverage *coverage,
+                                const struct scenario *scenario)
+{
+    verdict_begin("--only systematic --seed %" PRIu64, seed);
+    struct host host;
+    host_make(&host, scenario, coverage, seed);
+    host.look_one_in = 1;
+    run_script(&host, script);
+    PROMISE(!host.failed && host.engine == NULL && host.error.code == URN_OK,
+            "script %s fails undisturbed: %s", script_text[script], host.error.text);
+    uint64_t calls = sim_calls(host.world);
+    CHECK(calls < CALLS_MAX);
+    host_free(&host);
+    return calls;
+}
+
+/* ---- crashes --------------------------------------------------------------------------------- */
+
+/* Behind a crash, in branches: crashes the start at its 1st, 2nd ... call, and the start after that
+ * somewhere, and starts. */
+static void crash_every_start(struct host *host, enum sim_crash kind)
+{
+    for (uint64_t call = 1;; call++) {
+        struct host branch;
+        host_branch(host, &branch);
+        host_restart(&branch);
+        sim_crash_at(branch.world, call, kind, call % 2 == 0 ? SIM_CRASH_AMID : SIM_CRASH_BEFORE);
+        (void)host_open(&branch);
+        bool crashed = host_crashed(&branch);
+        if (crashed) {
+            host_crash(&branch, kind);
+            host_restart(&branch);
+            if (call % 3 == 0) {
+                sim_crash_at(branch.world, 1 + sim_random_below(&host->luck, 40), SIM_CRASH_MACHINE,
+                             SIM_CRASH_BEFORE);
+                (void)host_open(&branch);
+                host_crash(&branch, SIM_CRASH_MACHINE);
+                host_restart(&branch);
+            }
+            host_must_open(&branch);
+        }
+        host_branch_free(&branch);
+        if (!crashed)
+            return;
+        CHECK(call < CALLS_MAX);
+    }
+}
+
+enum how { HOW_PROCESS, HOW_MACHINE, HOW_BOTH, HOW_PROCESS_AMID, HOW_MACHINE_AMID, HOW_COUNT };
+
+/* One run of the script, crashed at one call. */
+static void crash_once(enum script script, uint64_t seed, uint64_t call, enum how how,
+                       struct coverage *coverage, const struct scenario *scenario)
+{
+    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, call %" PRIu64 ", way %d)",
+                  seed, script_text[script], call, (int)how);
+    bool machine = how == HOW_MACHINE || how == HOW_MACHINE_AMID;
+    bool amid = how == HOW_PROCESS_AMID || how == HOW_MACHINE_AMID;
+    struct host host;
+    host_make(&host, scenario, coverage, seed);
+    sim_crash_at(host.world, call, machine ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS,
+                 amid ? SIM_CRASH_AMID : SIM_CRASH_BEFORE);
+    run_script(&host, script);
+    PROMISE(host_crashed(&host), "the same run makes fewer calls");
+    enum sim_call struck = sim_last_event(host.world)->call;
+    bool tears = struck == SIM_MAP_WRITE || struck == SIM_FILE_WRITE;
+    host_crash(&host, SIM_CRASH_PROCESS);
+    if (amid && !tears) { /* has been done as BEFORE */
+        host_free(&host);
+        return;
+    }
+    if (how == HOW_BOTH)
+        sim_crash_now(host.world, SIM_CRASH_MACHINE);
+    else if (script == SCRIPT_LIFE)
+        crash_every_start(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+    aftermath(&host);
+    host_free(&host);
+}
+
+void systematic_crashes(uint64_t seed, struct coverage *coverage)
+{
+    struct sim_random luck = sim_random_stream(seed, 300);
+    struct scenario scenario;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    for (unsigned script = 0; script < SCRIPT_COUNT; script++) {
+        uint64_t calls = run_undisturbed((enum script)script, seed, coverage, &scenario);
+        for (uint64_t call = 1; call <= calls; call++)
+            for (unsigned how = 0; how < HOW_COUNT; how++)
+                crash_once((enum script)script, seed, call, (enum how)how, coverage, &scenario);
+    }
+    scenario_free(&scenario);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* One run in which the nth call fails or is short. False: there is no nth call. */
+static bool fault_once(enum script script, uint64_t seed, uint64_t call, bool is_short,
+                       struct coverage *coverage, const struct scenario *scenario)
+{
+    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, %s %" PRIu64 ")", seed,
+                  script_text[script], is_short ? "short" : "fail", call);
+    struct host host;
+    host_make(&host, scenario, coverage, seed);
+    host.look_one_in = 1;
+    if (is_short)
+        sim_short_at(host.world, call);
+    else
+        sim_fail_at(host.world, SIM_ANY_CALL, call, 0);
+    run_script(&host, script);
+    bool struck = sim_last_event(host.world)->number != 0 || call <= sim_calls(host.world);
+    PROMISE(!is_short || (!host.failed && host.error.code == URN_OK),
+            "a short read or write was an error: %s", host.error.text);
+    if (host.engine != NULL || struck)
+        host_crash(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+    aftermath(&host);
+    host_free(&host);
+    return struck;
+}
+
+void systematic_faults(uint64_t seed, struct coverage *coverage)
+{
+    struct sim_random luck = sim_random_stream(seed, 301);
+    struct scenario scenario;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    for (unsigned script = 0; script < SCRIPT_COUNT; script++)
+        for (uint64_t call = 1;
+             fault_once((enum script)script, seed, call, false, coverage, &scenario); call++)
+            CHECK(call < CALLS_MAX);
+    for (uint64_t call = 1; call < 60; call++)
+        (void)fault_once(SCRIPT_LIFE, seed, call, true, coverage, &scenario);
+    scenario_free(&scenario);
+}
+
+/* ---- a second process ------------------------------------------------------------------------ */
+
+/* Comes at one call of the first process's start. */
+struct intruder {
+    struct host *host;
+    uint64_t calls_left;
+    bool came_in;
+};
+
+/* A whole life of its own: open, draw, be gone. */
+static void intrude(struct intruder *intruder)
+{
+    struct host *host = intruder->host;
+    struct urn_engine_config config = host->scenario->config;
+    config.os = sim_other_process(host->world);
+    struct urn_engine *engine;
+    struct urn_start_report report;
+    struct urn_error error = {0};
+    uint64_t hash = sim_hash(host->world);
+    enum urn_code code = engine_open_steps(&config, &engine, &report, &error);
+    trace("the second process: %s %s", urn_code_text(code), error.text);
+    if (code != URN_OK) {
+        PROMISE(code == URN_INUSE, "a second process got %s: %s", urn_code_text(code), error.text);
+        PROMISE(sim_hash(host->world) == hash, "a second process changed files before the lock");
+        return;
+    }
+    intruder->came_in = true;
+    oracle_check_start(host->oracle, engine, &report, ORACLE_ADOPT);
+    struct clients clients = {.scenario = host->scenario};
+    struct client_request *draw = clients_make_draw(&clients, SCENARIO_DRY, 3, false);
+    urn_submit(engine, &draw->request);
+    (void)writer_step(engine);
+    oracle_absorb(host->oracle, &clients, UINT64_MAX);
+    oracle_note_group_end(host->oracle);
+    CHECK(engine_commit_begin(engine) && engine_commit_end(engine));
+    CHECK(urn_collect(engine) == &draw->request);
+    oracle_collect(host->oracle, draw);
+    engine_abandon(engine);
+    clients_forget(&clients);
+}
+
+static void observe_for_intruder(void *context, const struct sim_event *call)
+{
+    (void)call;
+    struct intruder *intruder = context;
+    if (intruder->calls_left > 0 && --intruder->calls_left == 0)
+        intrude(intruder);
+}
+
+void systematic_second_process(uint64_t seed, struct coverage *coverage)
+{
+    struct sim_random luck = sim_random_stream(seed, 302);
+    struct scenario scenario;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    bool reached = true;
+    for (uint64_t call = 1; reached; call++) {
+        verdict_begin("--only systematic --seed %" PRIu64 " (second process, call %" PRIu64 ")",
+                      seed, call);
+        struct host host;
+        host_make(&host, &scenario, coverage, seed);
+        struct intruder intruder = {.host = &host, .calls_left = call};
+        sim_set_observer(host.world, observe_for_intruder, &intruder);
+        host_must_open(&host);
+        reached = intruder.calls_left == 0;
+        PROMISE(host_draw(&host, SCENARIO_DRY, 2, false) == URN_OK, "a draw failed");
+        host_crash(&host, SIM_CRASH_MACHINE);
+        aftermath(&host);
+        host_free(&host);
+        CHECK(call < CALLS_MAX);
+    }
+    scenario_free(&scenario);
+}
+
+/* ---- wide outcomes --------------------------------------------------------------------------- */
+
+void systematic_wide(uint64_t seed, struct coverage *coverage)
+{
+    verdict_begin("--only wide --seed %" PRIu64, seed);
+    struct sim_random luck = sim_random_stream(seed, 303);
+    struct scenario scenario;
+    struct host host;
+    scenario_make(&scenario, SCENARIO_WIDE, &luck);
+    host_make(&host, &scenario, coverage, seed);
+    for (unsigned life = 0; life < 4; life++) {
+        host_must_open(&host);
+        for (unsigned i = 0; i < 12; i++)
+            PROMISE(host_draw(&host, i % 2, 1 + i * 5, false) == URN_OK, "a wide draw failed");
+        host_look(&host);
+        if (life % 2 == 0)
+            host_idle(&host);
+        host_crash(&host, life < 2 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS);
+        host_restart(&host);
+        host_check_determinism(&host);
+        damage_try_kind(&host, DAMAGE_FLIP_DURABLE);
+    }
+    host_free(&host);
+    scenario_free(&scenario);
+}
