@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -213,8 +214,11 @@ static enum urnclient_status take_messages(struct urnclient *client)
                      client->in_end - client->in_begin);
         if (result == RPC_NEED_MORE)
             return URNCLIENT_OK;
-        if (result != RPC_COMPLETE)
-            return break_connection(client, URNCLIENT_PROTOCOL, 0, client->scan.reason);
+        if (result != RPC_COMPLETE) {
+            char what[128];
+            snprintf(what, sizeof what, "not a server of urn: %s", client->scan.reason);
+            return break_connection(client, URNCLIENT_PROTOCOL, 0, what);
+        }
         if (take_message(client) != URNCLIENT_OK)
             return client->broken;
         client->in_begin += (size_t)client->scan.offset;
