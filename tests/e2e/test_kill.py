@@ -4,7 +4,7 @@ import threading
 
 from harness import MAIN_CATALOG, TestCase, make_config, run
 from oracle import Drawer, Oracle, finish
-from wal_log import logged_outcomes
+from wal_log import logged_outcomes, printed_outcomes
 
 ROUNDS = 20
 SEED = 20240607
@@ -35,10 +35,14 @@ class Kill(TestCase):
         with server.client() as client:
             oracle.check_state(client)
         self.assertEqual(server.stop(), 0)
-        # The log itself tells the same story, read by the tool.
+        # The log itself tells the same story, read by the tool and by a reader of our own.
         verify = run("urn-wal", "verify", server.data_dir)
         self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
-        oracle.check_log(logged_outcomes(server.data_dir, CATALOGS))
+        logged = logged_outcomes(server.data_dir, CATALOGS)
+        oracle.check_log(logged)
+        cat = run("urn-wal", "cat", server.data_dir)
+        self.assertEqual(cat.returncode, 0, cat.stderr)
+        self.assertEqual(printed_outcomes(cat.stdout), logged)
 
     def draw_and_kill(self, server, oracle, chance, number):
         """Kills the server after a random number of acknowledged draws of this round."""

@@ -74,4 +74,15 @@ def logged_outcomes(data_dir, catalogs):
     return logged
 
 
+def printed_outcomes(text):
+    """The same from what `urn-wal cat` prints: "DRAW <request id> <pool> <item id>"."""
+    printed = {}
+    for line in text.splitlines():
+        word, request_id, pool, item = line.split(" ")
+        assert word == "DRAW", line
+        assert int(request_id) not in printed, line
+        printed[int(request_id)] = (pool, None if item == "FAILED" else item)
+    return printed
+
+
 assert GROUP_HEADER.size == 104

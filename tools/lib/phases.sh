@@ -54,7 +54,7 @@ run_phase() {
             if ((skipped > 0)); then printf ', %d skipped' "$skipped"; fi
             printf '\n'
         done
-    grep -a '^SKIPPED: ' "$log" | sed 's/^/    /' || true
+    grep -aE '^(SKIPPED: |seed [0-9]+$|[0-9]+ crash-recoveries)' "$log" | sed 's/^/    /' || true
     if ((status != 0)); then
         phases_failed+=("$name")
         # A phase that failed without a failed test (a build, say) counts as one itself.
