@@ -280,6 +280,27 @@ static void a_connection_waits_for_reply_room_and_is_served_in_turn(void **state
     assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
 }
 
+/* A tally of 100 draws borrows 8 KiB in case there are so many items; the reply that waits to be
+ * read keeps no more than it takes. */
+static void a_reply_keeps_only_what_it_needed(void **state)
+{
+    (void)state;
+    start(1);
+    for (uint32_t i = 0; i < 10000 && link_is_alone(&harness.server->borrowers); i++) {
+        client_call(&clients[0], i, "draw", 3,
+                    BYTES("\xa4main\x64\x81\xa2"
+                          "as\xa5tally"));
+        harness_turn(&harness);
+    }
+    assert_false(link_is_alone(&harness.server->borrowers));
+    const struct connection *blocked =
+        list_element(harness.server->borrowers.next, struct connection, borrower);
+    assert_true(blocked->blocked);
+    assert_true(blocked->inflight > 0);
+    assert_int_equal(budget_lent_bytes(harness.server->replies),
+                     blocked->inflight * BUDGET_UNIT_BYTES);
+}
+
 /* A small request that came later must not keep a large one waiting for ever. */
 static void small_requests_do_not_overtake_a_large_one(void **state)
 {
@@ -424,6 +445,7 @@ int main(void)
         TEST(a_client_may_vanish_with_requests_under_way),
         TEST(no_more_than_max_inflight_are_taken),
         TEST(a_connection_waits_for_reply_room_and_is_served_in_turn),
+        TEST(a_reply_keeps_only_what_it_needed),
         TEST(small_requests_do_not_overtake_a_large_one),
         TEST(a_long_request_waits_for_a_buffer),
         TEST(a_half_sent_request_is_closed_after_30_s),
