@@ -15,7 +15,8 @@ struct printing {
     struct output *output;
     FILE *notes;
     struct state state;
-    bool applying; /* the meaning has held so far */
+    bool applying; /* the state has kept up with the log so far */
+    bool untrue;   /* it has not, because the log says what cannot be true */
 };
 
 /* ---- lines ----------------------------------------------------------------------------------- */
@@ -119,7 +120,7 @@ static void print_entries(const struct printing *printing, const struct wal_grou
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-/* Keeps the state up with the log for as long as its meaning holds; afterwards names are as of
+/* Keeps the state up with the log for as long as that is possible; afterwards names are as of
  * then. A group is printed before it is applied: names never change, and nothing is hidden. */
 static void follow(struct printing *printing, const struct wal_reader *reader,
                    const struct wal_group_header *header, const uint8_t *group)
@@ -131,7 +132,9 @@ static void follow(struct printing *printing, const struct wal_reader *reader,
     if (apply_group(&printing->state, header, group, &error) == URN_OK)
         return;
     printing->applying = false;
-    (void)fprintf(printing->notes, "urn-wal: cannot be true from here on: %s\n", error.text);
+    printing->untrue = error.code != URN_FORMAT;
+    (void)fprintf(printing->notes, "urn-wal: %s from here on: %s\n",
+                  printing->untrue ? "cannot be true" : "not everything is understood", error.text);
 }
 
 static enum urn_code print_log(struct printing *printing, struct wal_reader *reader,
@@ -155,7 +158,7 @@ static enum urn_code print_log(struct printing *printing, struct wal_reader *rea
         step == WAL_STEP_UNREADABLE || (step == WAL_STEP_ERROR && error->code == URN_DAMAGED);
     if (step == WAL_STEP_ERROR && !damage)
         return error->code;
-    *end = damage ? CAT_DAMAGE : printing->applying ? CAT_END : CAT_MEANING;
+    *end = damage ? CAT_DAMAGE : printing->untrue ? CAT_MEANING : CAT_END;
     if (damage)
         (void)fprintf(printing->notes, "urn-wal: stopped at LSN %" PRIu64 ": %s\n",
                       wal_reader_tail(reader)->lsn, error->text);

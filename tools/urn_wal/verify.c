@@ -349,6 +349,12 @@ static uint32_t snapshot_above(const struct verify_report *report, uint64_t x, b
     return found;
 }
 
+/* What stands at the end, in words for a finding. */
+static const char *end_words(const struct verify_report *report)
+{
+    return report->end_unreadable ? "it cannot be read" : wal_read_result_text(report->end_why);
+}
+
 static bool is_another_version(const struct verify_report *report)
 {
     return report->end_why == WAL_READ_VERSION || report->end_why == WAL_READ_SHAPE;
@@ -390,13 +396,12 @@ static void judge_evidence(struct inspection *inspection, const struct wal_evide
         find_at(report, FINDING_DAMAGE, x,
                 "%s; but the group at %" PRIu64 " says that all below %" PRIu64
                 " was durable: acknowledged draws are damaged",
-                wal_read_result_text(report->end_why), evidence->durable_witness_lsn,
-                evidence->durable_lsn_max);
+                end_words(report), evidence->durable_witness_lsn, evidence->durable_lsn_max);
     else if (above < report->snapshot_count)
         find_at(report, FINDING_DAMAGE, x,
                 "%s; but there is a snapshot of position %" PRIu64
                 ": acknowledged draws are damaged",
-                wal_read_result_text(report->end_why), report->snapshots[above].name.lsn);
+                end_words(report), report->snapshots[above].name.lsn);
     else if (!report->end_unreadable)
         judge_tail(inspection, evidence);
 }

@@ -1,6 +1,7 @@
 /* verify_report.c: tells a person, or a program, what verify has found. */
 #include <inttypes.h>
 
+#include "engine/identity.h"
 #include "tools/urn_wal/verify.h"
 
 /* ---- the verdict ----------------------------------------------------------------------------- */
@@ -85,18 +86,13 @@ static void place_of(const struct verify_report *report, uint64_t lsn, char plac
                    lsn % geometry->segment_size_bytes);
 }
 
-static void print_uuid(const uint8_t uuid[WAL_UUID_BYTES], FILE *out)
-{
-    for (uint32_t i = 0; i < WAL_UUID_BYTES; i++)
-        (void)fprintf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
-}
-
 static const char *end_text(const struct verify_report *report)
 {
     if (report->end_unreadable)
         return "it cannot be read";
-    if (report->end_why == WAL_READ_OK)
-        return "the newest that was durable; a server goes on writing";
+    const bool found_wrong = verify_exit_status(report) != EXIT_SOUND;
+    if (report->end_why == WAL_READ_OK || (report->in_use && !found_wrong))
+        return "the server goes on there";
     return wal_read_result_text(report->end_why);
 }
 
@@ -180,10 +176,11 @@ static void print_findings(const struct verify_report *report, bool quiet, FILE 
 void verify_print_text(const struct verify_report *report, bool quiet, FILE *out)
 {
     if (!quiet) {
-        (void)fprintf(out, "%s: %" PRIu32 " segments of %" PRIu64 " KiB, ring ", report->path,
-                      report->geometry.segments, report->geometry.segment_size_bytes / 1024);
-        print_uuid(report->geometry.ring_uuid, out);
-        (void)fprintf(out, "%s\n", report->in_use ? ", in use by a server" : "");
+        char ring[UUID_TEXT_BYTES];
+        uuid_text(report->geometry.ring_uuid, ring);
+        (void)fprintf(out, "%s: %" PRIu32 " segments of %" PRIu64 " KiB, ring %s%s\n", report->path,
+                      report->geometry.segments, report->geometry.segment_size_bytes / 1024, ring,
+                      report->in_use ? ", in use by a server" : "");
         print_snapshots(report, out);
         print_segments(report, out);
         if (report->walked)
@@ -271,11 +268,11 @@ void verify_print_json(const struct verify_report *report, FILE *out)
 {
     (void)fputs("{\"directory\":", out);
     json_string(report->path, out);
-    (void)fputs(",\"ring\":\"", out);
-    print_uuid(report->geometry.ring_uuid, out);
-    (void)fprintf(out, "\",\"segment_size\":%" PRIu64 ",\"in_use\":%s,\"verdict\":\"%s\"",
-                  report->geometry.segment_size_bytes, json_bool(report->in_use),
-                  verify_verdict(report));
+    char ring[UUID_TEXT_BYTES];
+    uuid_text(report->geometry.ring_uuid, ring);
+    (void)fprintf(
+        out, ",\"ring\":\"%s\",\"segment_size\":%" PRIu64 ",\"in_use\":%s,\"verdict\":\"%s\"", ring,
+        report->geometry.segment_size_bytes, json_bool(report->in_use), verify_verdict(report));
     (void)fprintf(out, ",\"exit_status\":%d", (int)verify_exit_status(report));
     if (report->walked) {
         (void)fprintf(out, ",\"end_lsn\":%" PRIu64 ",\"end\":\"%s\",\"durable_lsn\":%" PRIu64,
