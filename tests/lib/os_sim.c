@@ -47,6 +47,7 @@ struct sim_world {
     struct urn_os *present;
     uint64_t handles;
     bool machine_crash_due;
+    bool stopped; /* the file system, by a failed directory sync */
 
     /* A stream each, so that a fault changes nobody's luck but its own. */
     struct sim_random fault_luck, crash_luck, engine_luck;
@@ -175,6 +176,7 @@ struct sim_world *sim_world_clone(struct sim_world *world, uint64_t seed)
     clone->monotonic_ns = world->monotonic_ns;
     clone->wall_us = world->wall_us;
     clone->machine_crash_due = world->machine_crash_due;
+    clone->stopped = world->stopped;
     return clone;
 }
 
@@ -241,6 +243,12 @@ enum sim_crash sim_crashed(const struct sim_world *world)
     return world->present->crashed;
 }
 
+bool sim_is_stopped(const struct sim_world *world)
+{
+    world_check(world);
+    return world->stopped;
+}
+
 struct urn_os *sim_restart(struct sim_world *world)
 {
     world_check(world);
@@ -251,6 +259,7 @@ struct urn_os *sim_restart(struct sim_world *world)
         sim_disk_crash(world->disk, &world->crash_luck);
         sim_disk_collect_garbage(world->disk);
         world->machine_crash_due = false;
+        world->stopped = false;
         world->monotonic_ns = 1000000u * (1 + sim_random_below(&world->crash_luck, 1000));
     }
     world->crash = (struct armed){0};
@@ -348,6 +357,28 @@ static int fitting_error(struct sim_world *world, enum sim_call call)
     return call_table[call].errors[sim_random_below(&world->fault_luck, 3)];
 }
 
+/* What a file system that has stopped answers; 0: it does what it is asked. */
+static int error_of_stopped(enum sim_call call)
+{
+    switch (call) {
+    case SIM_DIR_MAKE:
+    case SIM_DIR_LOCK:
+    case SIM_RENAME:
+    case SIM_REMOVE:
+    case SIM_FILE_CREATE:
+    case SIM_FILE_ALLOCATE:
+    case SIM_FILE_WRITE:
+    case SIM_MAP_OPEN:
+        return EROFS;
+    case SIM_DIR_SYNC:
+    case SIM_FILE_SYNC:
+    case SIM_MAP_SYNC_END:
+        return EIO;
+    default:
+        return 0;
+    }
+}
+
 /* Decides by what is armed, then by the rates. */
 static struct verdict judge(struct urn_os *process, enum sim_call call)
 {
@@ -360,6 +391,8 @@ static struct verdict judge(struct urn_os *process, enum sim_call call)
         crash(process, world->crash.crash);
         return (struct verdict){amid ? FATE_AMID : FATE_DEAD, EIO};
     }
+    if (world->stopped && error_of_stopped(call) != 0)
+        return (struct verdict){FATE_FAIL, error_of_stopped(call)};
     if (armed_strikes(&world->failure, call)) {
         if (world->failure.is_short)
             return (struct verdict){FATE_SHORT, 0};
@@ -463,8 +496,10 @@ int os_dir_make(struct urn_os *os, const char *path)
 int os_dir_sync(struct os_dir *dir)
 {
     struct verdict verdict = call_begins(dir->process, SIM_DIR_SYNC, "", 0, 0);
-    if (verdict.fate != FATE_DEAD)
-        sim_dir_sync(dir->node, verdict.fate == FATE_FAIL);
+    if (verdict.fate == FATE_FAIL)
+        dir->process->world->stopped = true;
+    else if (verdict.fate != FATE_DEAD)
+        sim_dir_sync(dir->node);
     return call_ends(dir->process, verdict.error);
 }
 

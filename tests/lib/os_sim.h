@@ -5,43 +5,46 @@
  *
  * Bytes
  *  1. The disk is written in sectors of 512 bytes; a sector is written whole or not at all.
- *  2. Written bytes go to a cache that every process reads. An unsynced sector may after a machine
- * crash hold anything written to it since its last sync, or what that sync left; each sector for
- * itself.
+ *  2. Written bytes go to a cache that every process reads. An unsynced sector may after a
+ *     machine crash hold anything written to it since its last sync, or what that sync left; each
+ *     sector for itself.
  *  3. A sync has a begin and an end. What a sector held at the begin is certain once the end has
  *     succeeded; what came in between is unsynced still.
  *  4. Writing the bytes again that a sector holds already is safe: there is nothing new for it to
- * be.
- *  5. A copy into a mapping takes time: write-back may catch a sector while a part of it is copied.
+ *     be.
+ *  5. A copy into a mapping takes time: write-back may catch a sector while a part of it is
+ *     copied.
  *  6. A sync that fails (EIO) has no certainty to offer: the cached bytes stay readable and look
- * clean, so that later syncs pass them by and succeed, and they are not on the disk: each sector is
- *     one of its versions, nobody knows which, until it is written again and then synced. When the
- *     cache is dropped, the reader sees which.
+ *     clean, so that later syncs pass them by and succeed, and they are not on the disk: each
+ *     sector is one of its versions, nobody knows which, until it is written again and then
+ *     synced. When the cache is dropped, the reader sees which.
  *  7. A file's size is like a sector: until a sync, a machine crash leaves any size it had since
- * the last one. Space never written reads as zeroes.
+ *     the last one. Space never written reads as zeroes.
  *
  * Names
  *  8. Creating, renaming and removing is certain once the directory has been synced. Until then a
- * machine crash keeps or loses it; of operations on one name a later one is never kept without the
- *     earlier ones; names are independent of each other. A rename may come back with both names,
- * never with neither. A failed directory sync leaves its operations unsure, and later syncs pass
- * them by, until another operation on the same name is synced.
+ *     machine crash keeps or loses it; of operations on one name a later one is never kept
+ *     without the earlier ones; names are independent of each other. A rename may come back with
+ *     both names, never with neither.
+ *  9. A directory sync that fails stops the file system, as journals do: nothing can be changed
+ *     or synced any more (EROFS, EIO) until the machine has restarted, and names are as uncertain
+ *     as before.
  *
  * Crashes
- *  9. A process crash keeps the cache (still unsynced), a machine crash does not. Either releases
- * locks. The call that crashes and all later ones of that process fail and change nothing, but that
- *     a copy or a write may die in its middle (SIM_CRASH_AMID).
- * 10. The monotonic clock begins anew when the machine does.
+ * 10. A process crash keeps the cache (still unsynced), a machine crash does not. Either releases
+ *     locks. The call that crashes and all later ones of that process fail and change nothing,
+ *     but that a copy or a write may die in its middle (SIM_CRASH_AMID).
+ * 11. The monotonic clock begins anew when the machine does.
  *
  * Calls
- * 11. Any call may fail, with an error that it can have. Reads and writes may do less than asked.
- * 12. A sync may be late: any call may come between its begin and its end. Clocks jump.
- * 13. A copy into a mapping may fault (EIO stands for SIGBUS) with any part copied. It does so
- * where the file was cut short or the page cannot be read.
- * 14. The disk has a capacity; allocation and growth beyond it fail (ENOSPC).
+ * 12. Any call may fail, with an error that it can have. Reads and writes may do less than asked.
+ * 13. A sync may be late: any call may come between its begin and its end. Clocks jump.
+ * 14. A copy into a mapping may fault (EIO stands for SIGBUS) with any part copied. It does so
+ *     where the file was cut short or the page cannot be read.
+ * 15. The disk has a capacity; allocation and growth beyond it fail (ENOSPC).
  *
  * Decay
- * 15. Synced bits flip; sectors become unreadable (EIO) until they are written anew; files are
+ * 16. Synced bits flip; sectors become unreadable (EIO) until they are written anew; files are
  *     lost or cut short.
  *
  * Calls may be made by any thread; everything below by one thread while no other makes calls.
@@ -94,6 +97,9 @@ enum sim_moment {
 void sim_crash_at(struct sim_world *world, uint64_t nth, enum sim_crash kind,
                   enum sim_moment moment);
 void sim_crash_now(struct sim_world *world, enum sim_crash kind);
+
+/* True after a failed directory sync, until the machine restarts. */
+bool sim_is_stopped(const struct sim_world *world);
 
 /* What has happened to the present process since it began. */
 enum sim_crash sim_crashed(const struct sim_world *world);

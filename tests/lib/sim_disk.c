@@ -53,7 +53,6 @@ struct change {
     char from[SIM_NAME_BYTES];
     char to[SIM_NAME_BYTES];
     struct sim_node *node;
-    bool unsure; /* a sync that should have covered it failed */
 };
 
 struct sim_node {
@@ -631,34 +630,13 @@ static bool change_is_behind(const struct change *changes, uint32_t count,
     return false;
 }
 
-/* Later operations on its names take an unsure one's place; what is left of it stays unsure. */
-static bool still_unsure(struct change *change, const struct change *later, uint32_t later_count)
-{
-    for (uint32_t i = 0; i < later_count; i++) {
-        if (later[i].unsure)
-            continue;
-        if (change_names(&later[i], change->from))
-            change->from[0] = '\0';
-        if (change_names(&later[i], change->to))
-            change->to[0] = '\0';
-    }
-    return change->from[0] != '\0' || change->to[0] != '\0';
-}
-
-void sim_dir_sync(struct sim_node *dir, bool fails)
+void sim_dir_sync(struct sim_node *dir)
 {
     node_check(dir);
     CHECK(dir->directory);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < dir->change_count; i++) {
-        struct change *change = &dir->changes[i];
-        change->unsure = change->unsure || fails;
-        if (!change->unsure)
-            names_apply(&dir->synced, change);
-        else if (still_unsure(change, change + 1, fails ? 0 : dir->change_count - i - 1))
-            dir->changes[kept++] = *change;
-    }
-    dir->change_count = kept;
+    for (uint32_t i = 0; i < dir->change_count; i++)
+        names_apply(&dir->synced, &dir->changes[i]);
+    dir->change_count = 0;
 }
 
 uint32_t sim_dir_count(const struct sim_node *dir)

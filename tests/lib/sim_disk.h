@@ -64,9 +64,7 @@ struct sim_node *sim_dir_create(struct sim_disk *disk, struct sim_node *dir, con
 void sim_dir_unlink(struct sim_node *dir, const char *name);
 void sim_dir_rename(struct sim_node *dir, const char *from, const char *to);
 
-/* After a failed sync the operations so far stay unsure, and later syncs pass them by, until
- * another operation on the same name is synced. */
-void sim_dir_sync(struct sim_node *dir, bool fails);
+void sim_dir_sync(struct sim_node *dir);
 
 uint32_t sim_dir_count(const struct sim_node *dir);
 const char *sim_dir_name(const struct sim_node *dir, uint32_t index);

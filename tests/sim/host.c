@@ -221,6 +221,8 @@ void host_crash(struct host *host, enum sim_crash kind)
 void host_restart(struct host *host)
 {
     CHECK(host->engine == NULL);
+    if (sim_is_stopped(host->world))
+        sim_crash_now(host->world, SIM_CRASH_MACHINE);
     if (host_crashed(host))
         host->coverage->starts_after_crash++;
     sim_restart(host->world);

@@ -48,9 +48,11 @@ void host_must_open(struct host *host);
 
 bool host_crashed(const struct host *host);
 
-/* The process ends here and now, if it has not crashed already; the engine is gone. Then a machine
- * that crashed comes up again. */
+/* The process ends here and now, if it has not crashed already; the engine is gone. */
 void host_crash(struct host *host, enum sim_crash kind);
+
+/* A new process. The machine comes up again if it crashed, or if its file system has stopped: then
+ * somebody has restarted it. */
 void host_restart(struct host *host);
 
 /* Asks for a clean stop and goes on until it is done, or failed, or crashed. */

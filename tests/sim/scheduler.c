@@ -64,7 +64,7 @@ static void start(struct host *host)
         else if (hindered)
             arm_crash(host, START_CALLS_GUESS);
         enum urn_code code = host_open(host);
-        bool struck = sim_last_event(host->world)->error != 0;
+        bool struck = sim_last_event(host->world)->error != 0 || sim_is_stopped(host->world);
         if (code == URN_OK && !host_crashed(host))
             return;
         PROMISE(struck || host_crashed(host), "a start that nothing hindered was refused: %s %s",
