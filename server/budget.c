@@ -180,7 +180,7 @@ void budget_shrink(struct budget *budget, void *loan, uint64_t bytes)
     uint32_t unit = unit_of_loan(budget, loan);
     uint32_t order = budget->tags[unit];
     uint32_t wanted = order_for(bytes);
-    CHECK(wanted <= order);
+    CHECK(wanted <= order && order < ORDERS);
     split(budget, unit, order, wanted);
     budget->lent_units -= (1u << order) - (1u << wanted);
 }
@@ -191,7 +191,7 @@ void budget_return(struct budget *budget, void *loan)
     uint32_t order = budget->tags[unit];
     CHECK(budget->lent_units >= 1u << order);
     budget->lent_units -= 1u << order;
-    for (;;) {
+    while (order < ORDERS - 1) {
         uint32_t buddy = unit ^ 1u << order;
         if (buddy >= budget->units || budget->tags[buddy] != (TAG_FREE | order))
             break;

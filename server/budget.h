@@ -26,7 +26,7 @@ struct budget;
 
 /* An arena of so many bytes, rounded down to whole units; at least one unit. Errors: URN_NOMEMORY.
  * The caller frees it when no loan is out any more. */
-enum urn_code budget_create(uint64_t bytes, struct budget **budget, struct urn_error *error);
+enum urn_code budget_create(uint64_t bytes, struct budget **result, struct urn_error *error);
 void budget_free(struct budget *budget);
 
 /* A loan of at least so many bytes (more than 0), aligned to BUDGET_UNIT_BYTES; NULL when the arena

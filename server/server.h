@@ -118,7 +118,7 @@ struct server {
  * URN_NOMEMORY, URN_IO, URN_CONFIG (the system allows fewer open files than limits.max_connections
  * needs). */
 enum urn_code server_create(const struct config *config, uint64_t (*clock_ns)(void),
-                            struct server **server, struct urn_error *error);
+                            struct server **result, struct urn_error *error);
 
 /* Hands it the engine, whose notify must be server_notify with the server as its context, and what
  * the engine's start reported. */
@@ -132,8 +132,9 @@ void server_release_engine(struct server *server);
 /* The engine must have been released, if there was one. server may be NULL. */
 void server_free(struct server *server);
 
-/* For urn_engine_config.notify: makes the loop look after the engine. Any thread. */
-void server_notify(void *server);
+/* For urn_engine_config.notify, with the server as context: makes the loop look after the engine.
+ * Any thread. */
+void server_notify(void *context);
 
 /* Makes server_run return once everything under way has been answered. Any thread, and signal
  * handlers. */
