@@ -832,6 +832,7 @@ static void a_long_error_is_cut_between_characters(void **state)
         for (uint32_t at = 0; at < length;) {
             uint32_t character = rpc_utf8_bytes((char *)buffer + 10 + at, length - at);
             assert_int_not_equal(character, 0);
+            assert_int_not_equal(buffer[10 + at], '?');
             at += character;
         }
     }
