@@ -53,7 +53,7 @@ try() {
         echo "$source is not linked to a lib$name.so with a version" >&2
         return 1
     }
-    if nm -D --defined-only "$library/lib$name.so" | awk '{ print $NF }' | grep -v '^urn_'; then
+    if nm -D --defined-only "$library/lib$name.so" | awk '{ print $NF }' | grep -vE '^(urn|urnclient)_|^URN(CLIENT)?_'; then
         echo "lib$name.so exports names that are not urn's (above)" >&2
         return 1
     fi
