@@ -35,7 +35,7 @@ enum urn_code data_dir_cannot_create(const struct data_dir *data_dir, struct urn
     case ENOTDIR:
     case ELOOP:
     case ENAMETOOLONG:
-        advice = "its parent has to be a directory that exists, and it a directory or nothing";
+        advice = "only its last component is made: make its parent first";
         break;
     default:
         break;
@@ -54,9 +54,51 @@ enum urn_code data_dir_cannot_create(const struct data_dir *data_dir, struct urn
 
 /* ---- C1: the directory ----------------------------------------------------------------------- */
 
+static enum urn_code refuse_as_worth(const struct data_dir *data_dir, const char *what,
+                                     struct urn_error *error)
+{
+    return error_set(error, URN_DAMAGED, 0,
+                     "%.120s has no IDENTITY, but %s: it may be of worth, so that nothing is made "
+                     "there; name another data_dir, or move away what is there; `urn-wal verify "
+                     "%.120s` shows more",
+                     data_dir->path, what, data_dir->path);
+}
+
+struct owner {
+    bool ours;                       /* there is LOCK or IDENTITY */
+    char foreign[DATA_DIR_NAME_MAX]; /* a name that is not ours; "": none */
+};
+
+static int owner_visit(void *context, const char *name)
+{
+    struct owner *owner = context;
+    enum data_dir_name_kind kind = data_dir_name_kind(name);
+    owner->ours = owner->ours || kind == DATA_DIR_NAME_LOCK || kind == DATA_DIR_NAME_IDENTITY;
+    if (kind == DATA_DIR_NAME_FOREIGN)
+        snprintf(owner->foreign, sizeof owner->foreign, "%s", name);
+    return 0;
+}
+
+/* A mistyped path: someone else's directory gets not even a LOCK. */
+static enum urn_code refuse_foreign(const struct data_dir *data_dir, struct urn_error *error)
+{
+    struct owner owner = {0};
+    int failed = os_dir_list(data_dir->dir, owner_visit, &owner);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot list the data directory %.200s",
+                         data_dir->path);
+    if (owner.ours || owner.foreign[0] == '\0')
+        return URN_OK;
+    char what[2 * DATA_DIR_NAME_MAX];
+    snprintf(what, sizeof what, "there is %s", owner.foreign);
+    return refuse_as_worth(data_dir, what, error);
+}
+
 enum urn_code data_dir_make(struct urn_os *os, struct data_dir *data_dir, struct urn_error *error)
 {
     int failed = os_dir_open(os, data_dir->path, &data_dir->dir);
+    if (failed == 0)
+        return refuse_foreign(data_dir, error);
     bool exists = failed != ENOENT && failed != ENOTDIR;
     if (failed == ENOENT) {
         failed = os_dir_make(os, data_dir->path);
@@ -66,7 +108,7 @@ enum urn_code data_dir_make(struct urn_os *os, struct data_dir *data_dir, struct
     if (failed == 0)
         return URN_OK;
     data_dir->dir = NULL;
-    error_set(error, URN_IO, failed, "cannot %s", exists ? "open it" : "make and open it");
+    error_set(error, URN_IO, failed, "cannot %s", exists ? "open it" : "make it");
     return exists ? error_prefix(error, "the data directory %.200s: ", data_dir->path)
                   : data_dir_cannot_create(data_dir, error);
 }
@@ -152,16 +194,6 @@ static enum urn_code find_leftovers(struct os_dir *dir, struct leftovers *leftov
     if (failed != 0)
         return error_set(error, URN_IO, failed, "cannot list it");
     return URN_OK;
-}
-
-static enum urn_code refuse_as_worth(const struct data_dir *data_dir, const char *what,
-                                     struct urn_error *error)
-{
-    return error_set(error, URN_DAMAGED, 0,
-                     "%.120s has no IDENTITY, but %s: it may be of worth, so that nothing is made "
-                     "there; `urn-wal verify %.120s` shows more; name another data_dir, or empty "
-                     "this one",
-                     data_dir->path, what, data_dir->path);
 }
 
 /* A segment that an unfinished creation left holds zeroes only, in whatever length. */
@@ -362,9 +394,9 @@ static enum urn_code make_segments(struct os_dir *dir, const struct wal_geometry
     return failed == 0 ? URN_OK : error_set(error, URN_IO, failed, "cannot sync it");
 }
 
-/* So that a disk that was too small for the ring is not left full. Only before C3: a snapshot 0
- * whose directory could not be synced may come back after a crash, and must then find its segments.
- * What cannot be removed is a matter for the next start. */
+/* So that a disk that was too small for the ring is not left full. Only before C3: a name whose
+ * directory could not be synced may come back after a crash, and snapshot 0 must then find its
+ * segments. What cannot be removed is a matter for the next start. */
 static void give_segments_back(struct os_dir *dir, const struct wal_geometry *geometry)
 {
     for (uint32_t slot = 0; slot < geometry->segments; slot++) {
@@ -437,17 +469,13 @@ static void make_ring_uuid(struct urn_os *os, uint8_t uuid[WAL_UUID_BYTES])
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-/* C4. A name whose directory sync failed is uncertain for good, so it goes, and the next start
- * makes another; everything else stays, for IDENTITY may yet come back. */
+/* C4 */
 static enum urn_code publish_identity(struct os_dir *dir, const struct wal_geometry *geometry,
                                       struct urn_error *error)
 {
     char text[IDENTITY_BYTES_MAX];
     size_t length = identity_format(geometry, text);
-    enum urn_code code = file_publish(dir, DATA_DIR_IDENTITY, text, length, error);
-    if (code != URN_OK)
-        (void)os_remove(dir, DATA_DIR_IDENTITY);
-    return code;
+    return file_publish(dir, DATA_DIR_IDENTITY, text, length, error);
 }
 
 /* C0 to C4 with the state that snapshot 0 is to hold. */

@@ -32,8 +32,9 @@
 
 #include "engine/data_dir.h"
 
-/* Step C1's first half: makes the directory if it is not there and opens it into data_dir->dir.
- * Errors: URN_CANTCREATE, URN_IO. */
+/* Step C1's first half: makes the directory if it is not there and opens it into data_dir->dir. One
+ * that has names that are not ours and neither LOCK nor IDENTITY is refused before anything is made.
+ * Errors: URN_CANTCREATE, URN_DAMAGED (the refusal), URN_IO. */
 enum urn_code data_dir_make(struct urn_os *os, struct data_dir *data_dir, struct urn_error *error);
 
 /* Under the lock, without IDENTITY: refuses (URN_DAMAGED) if anything of worth is there. Touches

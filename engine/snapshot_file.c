@@ -102,7 +102,7 @@ close_file:
     return code;
 }
 
-/* S4 and S5. What a failed sync of the directory leaves is uncertain for good, so the name goes. */
+/* S4 and S5. */
 static enum urn_code put_into_place(struct snapshot_writer *writer, struct urn_error *error)
 {
     int failed = os_rename(writer->dir, writer->temporary_name, writer->name);
@@ -110,11 +110,8 @@ static enum urn_code put_into_place(struct snapshot_writer *writer, struct urn_e
         return error_set(error, URN_IO, failed, "cannot rename %s to %s", writer->temporary_name,
                          writer->name);
     failed = os_dir_sync(writer->dir);
-    if (failed != 0) {
-        error_set(error, URN_IO, failed, "cannot sync the directory of %s", writer->name);
-        (void)os_remove(writer->dir, writer->name);
-        return error->code;
-    }
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot sync the directory of %s", writer->name);
     return URN_OK;
 }
 

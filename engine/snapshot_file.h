@@ -20,8 +20,8 @@ struct snapshot_name {
 /* Writes the state as the snapshot (state->tail.lsn, serial), steps S1 to S5, with plain writes.
  * The state must not change meanwhile. Takes 128 KiB of memory. Blocks. Errors: URN_IO (ENOSPC
  * among them), URN_EXISTS (a snapshot of this name; it is not touched), URN_DAMAGED when what was
- * read back is not what was written, URN_NOMEMORY; the file is removed where that is possible, and
- * if S5 fails under its final name too. */
+ * read back is not what was written, URN_NOMEMORY; the temporary file is removed where that is
+ * possible. If S5 fails, nobody knows whether the snapshot will be there after a crash. */
 enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
                                   const struct wal_geometry *geometry, uint32_t serial,
                                   struct urn_error *error);
