@@ -31,7 +31,7 @@ static bool is_reading(const struct connection *connection)
 /* Holds something that others may need, and it is the client's turn to move. */
 static bool may_stall(const struct connection *connection)
 {
-    return connection->blocked || connection->state == CONNECTION_LINGERING ||
+    return connection->blocked ||
            (is_reading(connection) && connection->input_begin < connection->input_end);
 }
 
@@ -49,6 +49,8 @@ static void settle(struct server *server, struct connection *connection, bool mo
         CHECK(result == 0); /* it is in the set: nothing is needed that could lack */
         connection->events = events;
     }
+    if (connection->state == CONNECTION_LINGERING)
+        return; /* in a list of its own */
     if (!may_stall(connection)) {
         list_remove(&connection->borrower);
     } else if (moved || link_is_alone(&connection->borrower)) {
@@ -178,27 +180,27 @@ void connection_reclaim(struct server *server)
     }
 }
 
-/* Takes the last step of a connection that reads no more, when its last reply is out. */
+/* Takes the last step of a connection that takes no more requests, when its last reply is out. */
 static void end_if_answered(struct server *server, struct connection *connection)
 {
-    if (connection->inflight > 0)
+    if (connection->state != CONNECTION_FINISHING || connection->inflight > 0)
         return;
-    if (connection->state == CONNECTION_FINISHING) {
+    if (connection->input_ended) {
         connection_close(server, connection);
-    } else if (connection->state == CONNECTION_REFUSED) {
-        shutdown(connection->source.fd,
-                 SHUT_WR); /* fails when the client has gone: the read tells */
-        connection->state = CONNECTION_LINGERING;
+        return;
     }
+    shutdown(connection->source.fd, SHUT_WR); /* fails when the client has gone: the read tells */
+    connection->state = CONNECTION_LINGERING;
+    connection->progress_ns = server->now_ns;
+    list_remove(&connection->borrower);
+    list_append(&server->lingering, &connection->borrower);
 }
 
 void connection_finish(struct server *server, struct connection *connection)
 {
-    if (connection->state == CONNECTION_LINGERING) {
-        connection_close(server, connection);
-        return;
-    }
     CHECK(connection->state != CONNECTION_CLOSED);
+    if (connection->state != CONNECTION_OPEN)
+        return;
     connection->state = CONNECTION_FINISHING;
     list_remove(&connection->waiting);
     connection->pause = PAUSE_NONE;
@@ -217,11 +219,9 @@ static void refuse(struct server *server, struct connection *connection,
     log_line_limited(&server->bad_request_log, server->now_ns, LOG_PRIORITY_WARNING,
                      "closing the connection from %s: not a request: %s",
                      connection_peer(connection, peer), error->text);
-    connection->state = CONNECTION_REFUSED;
     if (connection->scan.has_msgid && connection->scan.type == RPC_REQUEST)
         dispatch_error(server, connection, connection->scan.msgid, error);
-    drop_input(server, connection);
-    end_if_answered(server, connection);
+    connection_finish(server, connection);
 }
 
 /* ---- bytes in ------------------------------------------------------------------------------ */
@@ -315,6 +315,7 @@ static void receive(struct server *server, struct connection *connection)
         return;
     }
     if (length == 0) {
+        connection->input_ended = true;
         connection_finish(server, connection);
         return;
     }
@@ -429,23 +430,32 @@ void connection_flush(struct server *server, struct connection *connection)
 
 /* ---- who does not move --------------------------------------------------------------------- */
 
-void connection_close_stalled(struct server *server)
+static void close_stalled(struct server *server, struct connection *connection)
 {
+    char peer[CONNECTION_PEER_BYTES];
+    server->counters.connections_stalled++;
+    log_line_limited(&server->stalled_log, server->now_ns, LOG_PRIORITY_WARNING,
+                     "closing the connection from %s: for %llu s it %s",
+                     connection_peer(connection, peer), SERVER_STALL_NS / 1000000000u,
+                     connection->blocked ? "has not read its replies"
+                                         : "has not sent the rest of a request");
+    connection_close(server, connection);
+}
+
+void connection_close_late(struct server *server)
+{
+    struct connection *first;
     while (!link_is_alone(&server->borrowers)) {
-        struct connection *connection =
-            list_element(server->borrowers.next, struct connection, borrower);
-        if (server->now_ns - connection->progress_ns < SERVER_STALL_NS)
-            return;
-        if (connection->state != CONNECTION_LINGERING) {
-            char peer[CONNECTION_PEER_BYTES];
-            server->counters.connections_stalled++;
-            log_line_limited(&server->stalled_log, server->now_ns, LOG_PRIORITY_WARNING,
-                             "closing the connection from %s: for %llu s it %s",
-                             connection_peer(connection, peer), SERVER_STALL_NS / 1000000000u,
-                             connection->blocked ? "has not read its replies"
-                                                 : "has not sent the rest of a request");
-        }
-        connection_close(server, connection);
+        first = list_element(server->borrowers.next, struct connection, borrower);
+        if (server->now_ns - first->progress_ns < SERVER_STALL_NS)
+            break;
+        close_stalled(server, first);
+    }
+    while (!link_is_alone(&server->lingering)) {
+        first = list_element(server->lingering.next, struct connection, borrower);
+        if (server->now_ns - first->progress_ns < SERVER_LINGER_NS)
+            break;
+        connection_close(server, first);
     }
 }
 

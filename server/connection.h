@@ -1,14 +1,17 @@
 /* connection.h: one client: bytes in, messages; replies, bytes out.
  *
- *            accept                                      the last reply is out
- *     (free) ------> OPEN --- end of input, or a stop ---> FINISHING ------> CLOSED
- *                     |                                                        ^
- *                     +--- not a request ---> REFUSED ---> LINGERING ----------+
- *                                       the last reply is out   end of input, or SERVER_STALL_NS
+ *          accept                                                   the last reply is out
+ *   (free) ------> OPEN --- end of input --------------> FINISHING ---------------------> CLOSED
+ *                   |                                        |                              ^
+ *                   +------ not a request, or a stop --------+                              |
+ *                                                            +--> LINGERING ----------------+
+ *                              the last reply is out: our side is shut    end of input, or
+ *                                                                         SERVER_LINGER_NS
  *
- * A failing socket leads from anywhere to CLOSED, which lasts as long as the engine has requests of
- * the connection. LINGERING: our side is shut and input is thrown away, so that the reply that says
- * what was wrong is not destroyed by a reset.
+ * FINISHING: nothing more is taken; what is under way is answered. LINGERING: what the client has
+ * sent meanwhile is read and thrown away, because closing a socket with unread input resets the
+ * connection, and that may destroy replies on their way. A failing socket leads from anywhere to
+ * CLOSED, which lasts as long as the engine has requests of the connection.
  *
  * Input is read into the rest of the connection's own memory; a request that does not fit there
  * borrows a buffer of limits.max_request_bytes and goes on in it. Each byte is scanned once.
@@ -25,7 +28,6 @@
 enum connection_state {
     CONNECTION_OPEN,
     CONNECTION_FINISHING,
-    CONNECTION_REFUSED,
     CONNECTION_LINGERING,
     CONNECTION_CLOSED,
 };
@@ -43,15 +45,16 @@ struct connection {
     uint32_t magic;
     enum connection_state state;
     enum connection_pause pause;
-    uint32_t events; /* what epoll watches */
-    bool blocked;    /* the socket takes no more bytes for now */
+    uint32_t events;  /* what epoll watches */
+    bool input_ended; /* the client sends no more */
+    bool blocked;     /* the socket takes no more bytes for now */
     bool
         message_complete; /* scan stands at the end of a message that has not been dispatched yet */
     uint64_t progress_ns; /* when it last moved, while among the borrowers */
     struct link place;    /* in open or ended */
     struct link unsent;
-    struct link waiting; /* in want_reply_room or want_input_room */
-    struct link borrower;
+    struct link waiting;  /* in want_reply_room or want_input_room */
+    struct link borrower; /* in borrowers or lingering */
 
     /* Calls: in the engine, and with replies that have not been written whole. */
     uint32_t in_engine;
@@ -83,7 +86,7 @@ void connection_queue_reply(struct server *server, struct connection *connection
 /* Writes as many replies as the socket takes, many by one call. */
 void connection_flush(struct server *server, struct connection *connection);
 
-/* Reads no more; closes when the last reply is out. */
+/* Takes no more requests, and ends when the last reply is out. */
 void connection_finish(struct server *server, struct connection *connection);
 
 /* Closes at once, whatever is unsent. */
@@ -93,8 +96,9 @@ void connection_close(struct server *server, struct connection *connection);
  * the round may still name them. */
 void connection_reclaim(struct server *server);
 
-/* Closes those among the borrowers that have not moved for SERVER_STALL_NS. */
-void connection_close_stalled(struct server *server);
+/* Closes the borrowers that have not moved for SERVER_STALL_NS, and who lingered for
+ * SERVER_LINGER_NS. */
+void connection_close_late(struct server *server);
 
 /* The other side, for a log line: "127.0.0.1:40112", "unix pid 4711 uid 1000". */
 const char *connection_peer(const struct connection *connection, char text[CONNECTION_PEER_BYTES]);

@@ -157,16 +157,21 @@ static void collect(struct server *server)
         reply_look_for_failure(server); /* woken without an answer: for a fail stop, perhaps */
 }
 
+static uint64_t earlier(uint64_t due_ns, const struct link *line, uint64_t patience_ns)
+{
+    if (link_is_alone(line))
+        return due_ns;
+    const struct connection *first = list_element(line->next, struct connection, borrower);
+    uint64_t end_ns = first->progress_ns + patience_ns;
+    return end_ns < due_ns ? end_ns : due_ns;
+}
+
 /* How long to wait for events: until the next moment at which something is due without one. */
 static int wait_ms(const struct server *server, int max_wait_ms)
 {
     uint64_t due_ns = server->accept_again_ns != 0 ? server->accept_again_ns : UINT64_MAX;
-    if (!link_is_alone(&server->borrowers)) {
-        const struct connection *first =
-            list_element(server->borrowers.next, struct connection, borrower);
-        if (first->progress_ns + SERVER_STALL_NS < due_ns)
-            due_ns = first->progress_ns + SERVER_STALL_NS;
-    }
+    due_ns = earlier(due_ns, &server->borrowers, SERVER_STALL_NS);
+    due_ns = earlier(due_ns, &server->lingering, SERVER_LINGER_NS);
     if (due_ns == UINT64_MAX)
         return max_wait_ms;
     uint64_t now_ns = server->now_ns;
@@ -202,15 +207,14 @@ void loop_round(struct server *server, int max_wait_ms)
     if (woken)
         collect(server);
     send_all(server);
-    connection_close_stalled(server);
+    connection_close_late(server);
     connection_reclaim(server);
     accept_again(server);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-/* No new connections, no new requests. */
-static void stop_taking(struct server *server)
+void loop_stop_taking(struct server *server)
 {
     log_line(LOG_PRIORITY_NOTICE, "stopping: %" PRIu64 " requests under way are still answered",
              server->calls_in_engine);
@@ -229,7 +233,7 @@ void loop_run(struct server *server)
 {
     while (!atomic_load(&server->stop_requested))
         loop_round(server, -1);
-    stop_taking(server);
+    loop_stop_taking(server);
     uint64_t deadline_ns = server->now_ns + SERVER_STALL_NS;
     while (!link_is_alone(&server->open) && server->now_ns < deadline_ns)
         loop_round(server, (int)((deadline_ns - server->now_ns) / NS_A_MILLISECOND + 1));

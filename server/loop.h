@@ -30,8 +30,12 @@ enum urn_code loop_listen(struct server *server, struct urn_error *error);
  */
 void loop_round(struct server *server, int max_wait_ms);
 
-/* Rounds until a stop is requested; then stops listening and reading, and goes on until everything
- * under way has been answered (for SERVER_STALL_NS at most). No connection is left. */
+/* Takes no new connections and no new requests; each connection ends when what it has under way has
+ * been answered. */
+void loop_stop_taking(struct server *server);
+
+/* Rounds until a stop is requested; then takes nothing new, and goes on until every connection has
+ * ended (for SERVER_STALL_NS at most). */
 void loop_run(struct server *server);
 
 #endif

@@ -131,6 +131,7 @@ enum urn_code server_create(const struct config *config, uint64_t (*clock_ns)(vo
     link_init(&server->want_reply_room);
     link_init(&server->want_input_room);
     link_init(&server->borrowers);
+    link_init(&server->lingering);
     atomic_init(&server->stop_requested, false);
     set_limits(server, config);
     enum urn_code code = allow_files(config, error);

@@ -40,6 +40,9 @@
 /* A half-sent request, or replies that are not taken, without a byte moving for so long: closed. */
 #define SERVER_STALL_NS (30ull * 1000 * 1000 * 1000)
 
+/* After the last reply, so long may the client take to close its side. */
+#define SERVER_LINGER_NS (2ull * 1000 * 1000 * 1000)
+
 /* Arrays and maps of a request inside each other, the message itself included. */
 #define SERVER_NESTING_MAX 16u
 
@@ -96,6 +99,7 @@ struct server {
     struct link want_reply_room; /* not read from until replies can lend; in order of arrival */
     struct link want_input_room; /* likewise, until request_buffers can */
     struct link borrowers;       /* may stall; the longest without progress first */
+    struct link lingering;       /* the longest first */
     bool resuming;               /* want_reply_room is being served: its first may borrow */
 
     /* Requests of this round, in order of arrival. */

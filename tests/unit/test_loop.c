@@ -210,15 +210,46 @@ static void a_stop_answers_what_is_under_way_and_nothing_else(void **state)
     harness_turn(&harness);
     fake_engine_let_go(harness.engine, UINT32_MAX);
     client_draw(&late, 2, 2); /* not read before the stop */
-    server_request_stop(harness.server);
-    loop_run(harness.server);
+    loop_stop_taking(harness.server);
+    harness_turn(&harness);
     assert_string_equal(client_reply(&client),
                         "[1, 1, nil, [1, [\"pear\", \"nut\"], 0, 1, false]]");
-    assert_null(client_reply(&late));
-    assert_int_equal(harness.server->connections.lent, 0);
+    assert_true(client_is_closed(&harness, &client));
+    assert_true(client_is_closed(&harness, &late));
     assert_int_not_equal(access(path, F_OK), 0); /* nobody listens any more */
-    client_close(&client);
+    client_close(&client); /* this one has heard; the other one never closes its side */
+    harness_turn(&harness);
+    assert_int_equal(harness.server->connections.lent, 1);
+    harness_wait(&harness, 2);
+    assert_int_equal(harness.server->connections.lent, 0);
     client_close(&late);
+}
+
+/* Replies that the client has not read yet survive the stop, whatever else the client has sent. */
+static void a_stop_does_not_reset_connections(void **state)
+{
+    (void)state;
+    static char text[] = "127.0.0.1:0";
+    struct urn_error error;
+    struct sockaddr_storage *address = &harness.listen.address;
+    loop_stop_taking(harness.server);
+    harness.listen = (struct config_listen){.text = text};
+    assert_int_equal(listen_address_parse_tcp(text, address, &harness.listen.address_bytes),
+                     LISTEN_ADDRESS_OK);
+    assert_int_equal(loop_listen(harness.server, &error), URN_OK);
+    getsockname(harness.server->listeners[0].source.fd, (struct sockaddr *)address,
+                &harness.listen.address_bytes);
+    client_connect(&harness, &client);
+    client_draw(&client, 1, 1);
+    harness_turn(&harness);
+    client_draw(&client, 2, 1);
+    loop_stop_taking(harness.server);
+    client_draw(&client, 3, 1);
+    assert_string_equal(client_must_reply(&harness, &client),
+                        "[1, 1, nil, [1, [\"pear\"], 0, 1, false]]");
+    char byte;
+    assert_int_equal(recv(client.fd, &byte, 1, MSG_DONTWAIT), 0); /* the end, and no ECONNRESET */
+    client_close(&client);
 }
 
 /* The reply buffers are the largest part, and all parts are in the sum. */
@@ -299,6 +330,7 @@ int main(void)
         cmocka_unit_test(other_machines_cannot_be_let_in),
         TEST(one_connection_too_many_is_closed_at_once),
         TEST(a_stop_answers_what_is_under_way_and_nothing_else),
+        TEST(a_stop_does_not_reset_connections),
         TEST(the_memory_bound_is_the_sum_of_what_is_set_aside),
         cmocka_unit_test(options_are_read),
         cmocka_unit_test(wrong_options_say_what_was_perhaps_meant),
