@@ -7,7 +7,7 @@
  *     ring: 8f14e45f-ceea-467f-9575-3a1c40b0d2a1     the ring's UUID, lower case
  *     segment_size: 67108864                         bytes, decimal without leading zeroes
  *     segments: 8
- *     crc32c: 1c291ca3                               of all bytes before this line, 8 hex digits
+ *     crc32c: c7092e2b                               of all bytes before this line, 8 hex digits
  *
  * The first two lines and the last stay as they are in every format to come, so that any version
  * can tell a sound IDENTITY of another format from a damaged one.

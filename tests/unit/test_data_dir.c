@@ -261,6 +261,7 @@ static void test_identity_is_pinned(void **context)
     size_t length = identity_format(&golden_geometry, text);
     assert_int_equal(length, seal(GOLDEN_FACTS, golden));
     assert_memory_equal(text, golden, length);
+    assert_memory_equal(text + strlen(GOLDEN_FACTS), "crc32c: c7092e2b\n", 17);
     assert_int_equal(identity_parse(text, length, &geometry, &error), URN_OK);
     assert_memory_equal(geometry.ring_uuid, golden_geometry.ring_uuid, WAL_UUID_BYTES);
     assert_int_equal(geometry.segment_size_bytes, 67108864);
