@@ -346,6 +346,17 @@ static void test_v5_the_chain(void **state)
     assert_int_equal(read_next(&sealed, 136), WAL_READ_CHAIN);
 }
 
+/* Chain-after is right for the log so far, but the group says that it continues another one. */
+static void test_v5_both_chains_count(void **state)
+{
+    (void)state;
+    struct sealed sealed;
+    make_sealed(&sealed);
+    sealed.bytes[72] ^= 1;
+    put_u32(sealed.bytes + 8, crc32c_extend(crc32c(sealed.bytes, 8), sealed.bytes + 12, 124));
+    assert_int_equal(read_next(&sealed, 136), WAL_READ_CHAIN);
+}
+
 static void test_v5_two_histories_never_share_a_chain(void **state)
 {
     (void)state;
@@ -877,6 +888,7 @@ int main(void)
         cmocka_unit_test(test_v3_another_ring),
         cmocka_unit_test(test_v4_an_earlier_lap),
         cmocka_unit_test(test_v5_the_chain),
+        cmocka_unit_test(test_v5_both_chains_count),
         cmocka_unit_test(test_v5_two_histories_never_share_a_chain),
         cmocka_unit_test(test_v6_a_lower_epoch),
         cmocka_unit_test(test_v7_durable_above_its_own_position),

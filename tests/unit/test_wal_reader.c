@@ -558,7 +558,7 @@ static void test_misplaced_and_foreign_groups_do_not_count(void **state)
     header.lsn = header.durable_lsn = SEGMENT + 20000;
     header.epoch = 9;
     wal_group_seal(&header, bytes);
-    log_maker_write(maker, SEGMENT + 20008, bytes, sizeof bytes);     /* another offset */
+    log_maker_write(maker, SEGMENT + 30000, bytes, sizeof bytes);     /* another offset */
     log_maker_write(maker, 2 * SEGMENT + 20000, bytes, sizeof bytes); /* another slot */
     header.ring_short++;
     wal_group_seal(&header, bytes);
