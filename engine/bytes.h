@@ -1,7 +1,7 @@
 /* bytes.h: integers to and from bytes.
  *
- * Everything urn writes to disk is little-endian and is put and got byte by byte (the compiler makes
- * one move of it); no struct is ever copied to disk. Positions need not be aligned.
+ * Everything urn writes to disk is little-endian and is put and got byte by byte (the compiler
+ * makes one move of it); no struct is ever copied to disk. Positions need not be aligned.
  */
 #ifndef URN_ENGINE_BYTES_H
 #define URN_ENGINE_BYTES_H
