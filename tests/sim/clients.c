@@ -68,10 +68,11 @@ static uint32_t random_count(const struct clients *clients, struct sim_random *l
         return most + 1;
     case 2:
     case 3:
-        return most;
     case 4:
+        return most;
     case 5:
     case 6:
+    case 7:
         return (uint32_t)sim_random_below(luck, most) + 1;
     default:
         return (uint32_t)sim_random_below(luck, most < 12 ? most : 12) + 1;

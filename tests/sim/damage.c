@@ -24,6 +24,7 @@ enum expected {
 static const char *const kind_text[DAMAGE_KINDS] = {
     [DAMAGE_FLIP_DURABLE] = "a bit flipped in the durable log",
     [DAMAGE_FLIP_HEADER] = "a bit flipped in a segment header",
+    [DAMAGE_FLIP_GROUP] = "a bit flipped in a group's header",
     [DAMAGE_FLIP_TAIL] = "a bit flipped in the tail",
     [DAMAGE_FLIP_FREE] = "a bit flipped behind the end",
     [DAMAGE_UNREADABLE] = "a sector unreadable",
@@ -149,8 +150,18 @@ static enum expected flip_header(struct host *host, struct sim_world *world,
                             : EXPECT_EITHER);
 }
 
-/* From a page behind the end on to the segment's end: nothing can be there yet but what was torn.
- */
+static enum expected flip_group_header(struct host *host, struct sim_world *world,
+                                       const struct survey *survey)
+{
+    uint64_t lsn = survey->last_draws.lsn;
+    if (lsn < survey->snapshot_lsn || survey->last_draws.draws == 0)
+        return EXPECT_NOTHING;
+    bool durable = lsn + survey->last_draws.length_bytes <= survey->durable_lsn;
+    return flip_between(host, world, survey, lsn, lsn + WAL_GROUP_HEADER_BYTES,
+                        durable ? EXPECT_REFUSAL : EXPECT_PREFIX);
+}
+
+/* Behind the end of the log: nothing can be there but what was torn, or an earlier lap. */
 static enum expected flip_free(struct host *host, struct sim_world *world,
                                const struct survey *survey)
 {
@@ -284,6 +295,8 @@ static enum expected inject(struct host *host, struct sim_world *world, const st
                             EXPECT_REFUSAL);
     case DAMAGE_FLIP_HEADER:
         return flip_header(host, world, survey);
+    case DAMAGE_FLIP_GROUP:
+        return flip_group_header(host, world, survey);
     case DAMAGE_FLIP_TAIL:
         return flip_between(host, world, survey, survey->durable_lsn, survey->end_lsn,
                             EXPECT_PREFIX);

@@ -8,9 +8,10 @@
 enum damage_kind {
     DAMAGE_FLIP_DURABLE, /* a bit below what a surviving group says is durable: refused */
     DAMAGE_FLIP_HEADER,  /* in the header of the segment that holds the end of that: refused */
-    DAMAGE_FLIP_TAIL,    /* above: refused, or the log ends before it */
-    DAMAGE_FLIP_FREE,    /* behind the end: starts, and nothing is missing */
-    DAMAGE_UNREADABLE,   /* a sector of any segment: refused, wherever it is */
+    DAMAGE_FLIP_GROUP, /* in the header of the last group with draws: refused if that is durable */
+    DAMAGE_FLIP_TAIL,  /* above: refused, or the log ends before it */
+    DAMAGE_FLIP_FREE,  /* behind the end: starts, and nothing is missing */
+    DAMAGE_UNREADABLE, /* a sector of any segment: refused, wherever it is */
     DAMAGE_LOSE_SEGMENT, /* refused, like the next three */
     DAMAGE_CUT_SEGMENT,
     DAMAGE_LOSE_IDENTITY,

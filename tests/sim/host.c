@@ -49,8 +49,10 @@ static enum window start_window(const struct host *host, const struct sim_event 
 {
     if (is_log_call(call->call))
         return log_window(host->writes_tail ? WINDOW_TAIL_COPY : WINDOW_EPOCH_COPY, call->call);
-    bool writes_snapshot = begins_with(call->name, "snapshot-") && call->call != SIM_FILE_OPEN &&
-                           call->call != SIM_FILE_READ && call->call != SIM_FILE_SIZE;
+    bool writes = call->call == SIM_FILE_CREATE || call->call == SIM_FILE_WRITE ||
+                  call->call == SIM_FILE_SYNC || call->call == SIM_FILE_DROP_CACHE ||
+                  call->call == SIM_RENAME;
+    bool writes_snapshot = writes && begins_with(call->name, "snapshot-");
     return writes_snapshot ? WINDOW_ROOM_SNAPSHOT : WINDOW_START_READING;
 }
 

@@ -244,7 +244,8 @@ static void absorb_refused_draw(const struct oracle *oracle, const struct client
                 "NOSTOCK although every draw could succeed");
         break;
     case URN_BUSY:
-        PROMISE(draw->refused_at_once || room_bytes < config->segment_size_bytes,
+        /* The open group may be as large as a segment, and so may the padding before it. */
+        PROMISE(draw->refused_at_once || room_bytes < 2 * config->segment_size_bytes,
                 "BUSY with room in queue and log");
         break;
     case URN_READONLY: /* after a failure or while stopping; the host knows */

@@ -49,21 +49,38 @@ static void arm_crash(struct host *host, uint64_t calls_max)
 
 /* ---- starts ---------------------------------------------------------------------------------- */
 
+enum hindrance { HINDRANCE_NONE, HINDRANCE_CRASH, HINDRANCE_FAULT, HINDRANCE_FAULTS };
+
+static enum hindrance hinder(struct host *host)
+{
+    struct sim_random *luck = &host->luck;
+    switch (sim_random_below(luck, 8)) {
+    case 0:
+        sim_fail_at(host->world, SIM_ANY_CALL, sim_random_below(luck, START_CALLS_GUESS) + 1, 0);
+        return HINDRANCE_FAULT;
+    case 1: /* also while it cleans up behind a fault */
+        sim_set_fault_rates(host->world, 2 + sim_random_below(luck, 40), 0);
+        return HINDRANCE_FAULTS;
+    case 2:
+    case 3:
+        arm_crash(host, START_CALLS_GUESS);
+        return HINDRANCE_CRASH;
+    default:
+        return HINDRANCE_NONE;
+    }
+}
+
 /* Opens, with crashes and faults on the way, as often as it takes. */
-static void start(struct host *host)
+static void start(struct host *host, uint64_t short_one_in)
 {
     for (uint32_t tries = 0;; tries++) {
         PROMISE(tries < 2 * START_TRIES_MAX, "no start succeeds");
         if (sim_random_one_in(&host->luck, 8))
             host_check_determinism(host);
-        bool hindered = tries < START_TRIES_MAX && sim_random_one_in(&host->luck, 2);
-        bool faulty = hindered && sim_random_one_in(&host->luck, 3);
-        if (faulty)
-            sim_fail_at(host->world, SIM_ANY_CALL,
-                        sim_random_below(&host->luck, START_CALLS_GUESS) + 1, 0);
-        else if (hindered)
-            arm_crash(host, START_CALLS_GUESS);
+        if (tries < START_TRIES_MAX && hinder(host) == HINDRANCE_FAULTS)
+            trace("calls fail at random");
         enum urn_code code = host_open(host);
+        sim_set_fault_rates(host->world, 0, short_one_in);
         bool struck = sim_last_event(host->world)->error != 0 || sim_is_stopped(host->world);
         if (code == URN_OK && !host_crashed(host))
             return;
@@ -73,6 +90,20 @@ static void start(struct host *host)
         host_crash(host, some_crash(&host->luck)); /* or, after a fault, the process just ends */
         host_restart(host);
     }
+}
+
+/* A disk that is too small for the ring: nothing is made, and nothing is in the way later. */
+static void start_on_full_disk(struct host *host)
+{
+    const struct urn_engine_config *config = &host->scenario->config;
+    sim_set_capacity(host->world,
+                     sim_random_below(&host->luck, config->segments * config->segment_size_bytes));
+    enum urn_code code = host_open(host);
+    PROMISE(code == URN_CANTCREATE, "creation on a full disk: %s %s", urn_code_text(code),
+            host->error.text);
+    PROMISE(sim_used_bytes(host->world) <= OS_PAGE_BYTES,
+            "a failed creation keeps %" PRIu64 " bytes", sim_used_bytes(host->world));
+    sim_set_capacity(host->world, UINT64_MAX);
 }
 
 /* ---- a life ---------------------------------------------------------------------------------- */
@@ -161,7 +192,6 @@ static void try_second_process(struct host *host)
     struct urn_error error = {0};
     uint64_t hash = sim_hash(host->world);
     uint64_t unsynced = sim_unsynced(host->world);
-    sim_set_fault_rates(host->world, 0, 0);
     enum urn_code code = engine_open_steps(&config, &engine, &report, &error);
     bool struck = sim_last_event(host->world)->error != 0;
     PROMISE(code == URN_INUSE || struck || host_crashed(host),
@@ -204,17 +234,21 @@ static void end_life(struct host *host)
 void scheduler_run_history(uint64_t seed, struct coverage *coverage)
 {
     struct sim_random luck = sim_random_stream(seed, 200);
+    uint64_t short_one_in = 0; /* of reads and writes */
     struct scenario scenario;
     struct host host;
     scenario_make(&scenario, SCENARIO_RANDOM, &luck);
     host_make(&host, &scenario, coverage, seed);
     host.look_one_in = LOOK_ONE_IN;
     if (sim_random_one_in(&luck, 3))
-        sim_set_fault_rates(host.world, 0, 1 + sim_random_below(&luck, 8));
+        short_one_in = 1 + sim_random_below(&luck, 8);
+    sim_set_fault_rates(host.world, 0, short_one_in);
+    if (sim_random_one_in(&luck, 16))
+        start_on_full_disk(&host);
     uint64_t lives = 1 + sim_random_below(&luck, LIVES_MAX);
     for (uint64_t life = 0; life < lives; life++) {
         trace("life %" PRIu64, life);
-        start(&host);
+        start(&host, short_one_in);
         live(&host);
         end_life(&host);
         if (sim_random_one_in(&luck, 3))

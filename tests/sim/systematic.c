@@ -304,6 +304,43 @@ void systematic_second_process(uint64_t seed, struct coverage *coverage)
     scenario_free(&scenario);
 }
 
+/* ---- damage under a running engine ----------------------------------------------------------- */
+
+/* The next store into the mapping faults: fail stop, and the next start refuses. */
+static void damage_under(struct host *host, bool cut)
+{
+    host_must_open(host);
+    PROMISE(host_draw(host, SCENARIO_DRY, 2, false) == URN_OK, "a draw failed");
+    if (cut)
+        CHECK(sim_truncate(host->world, "data/segment-0000", OS_PAGE_BYTES));
+    else
+        CHECK(sim_set_unreadable(host->world, "data/segment-0000", OS_PAGE_BYTES + 600));
+    enum urn_code code = host_draw(host, SCENARIO_DRY, 2, false);
+    PROMISE(code == URN_INDOUBT && host->failed, "a draw on a lost segment: %s",
+            urn_code_text(code));
+    PROMISE(host_draw(host, SCENARIO_DRY, 1, false) == URN_READONLY, "a draw after a fail stop");
+    PROMISE(host_stop(host) == URN_IO, "a stop after a fail stop");
+    host_restart(host);
+    code = host_open(host);
+    PROMISE(code == URN_DAMAGED, "a start on a lost segment: %s %s", urn_code_text(code),
+            host->error.text);
+}
+
+void systematic_damage_under(uint64_t seed, struct coverage *coverage)
+{
+    verdict_begin("--only systematic --seed %" PRIu64 " (damage under an engine)", seed);
+    struct sim_random luck = sim_random_stream(seed, 304);
+    struct scenario scenario;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    for (unsigned cut = 0; cut < 2; cut++) {
+        struct host host;
+        host_make(&host, &scenario, coverage, seed);
+        damage_under(&host, cut != 0);
+        host_free(&host);
+    }
+    scenario_free(&scenario);
+}
+
 /* ---- wide outcomes --------------------------------------------------------------------------- */
 
 void systematic_wide(uint64_t seed, struct coverage *coverage)
