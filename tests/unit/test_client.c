@@ -19,48 +19,25 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/client.h"
+#include "tests/lib/peer.h"
 
 /* ---- the other side ---------------------------------------------------------------------- */
 
 struct server {
-    char folder[64];
-    char path[96];
-    char address[112];
-    int listener;
-    int connection;
+    struct peer peer;
     struct urnclient *client;
-    msgpack_sbuffer buffer; /* answers to be sent */
-    msgpack_packer pack;
 };
-
-static void server_listen(struct server *server)
-{
-    memset(server, 0, sizeof *server);
-    strcpy(server->folder, "/tmp/urn-test-client-XXXXXX");
-    assert_non_null(mkdtemp(server->folder));
-    snprintf(server->path, sizeof server->path, "%s/socket", server->folder);
-    snprintf(server->address, sizeof server->address, "unix:%s", server->path);
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, server->path, strlen(server->path) + 1);
-    server->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(server->listener, (struct sockaddr *)&name, sizeof name), 0);
-    assert_int_equal(listen(server->listener, 8), 0);
-    msgpack_sbuffer_init(&server->buffer);
-    msgpack_packer_init(&server->pack, &server->buffer, msgpack_sbuffer_write);
-}
 
 static void server_start_with(struct server *server, struct urnclient_options options)
 {
     struct urnclient_error error;
-    server_listen(server);
-    options.address = server->address;
+    peer_listen(&server->peer);
+    options.address = server->peer.address;
     assert_int_equal(urnclient_connect(&options, &server->client, &error), URNCLIENT_OK);
-    server->connection = accept(server->listener, NULL, NULL);
-    assert_true(server->connection >= 0);
+    peer_accept(&server->peer);
 }
 
 static void server_start(struct server *server)
@@ -71,51 +48,13 @@ static void server_start(struct server *server)
 static void server_stop(struct server *server)
 {
     urnclient_close(server->client);
-    if (server->connection > 0)
-        close(server->connection);
-    close(server->listener);
-    unlink(server->path);
-    rmdir(server->folder);
-    msgpack_sbuffer_destroy(&server->buffer);
-}
-
-/* Sends what has been packed. SIGPIPE stays as it is, so that it ends the test if the library ever
- * raises it. */
-static void server_send(struct server *server)
-{
-    assert_int_equal(
-        send(server->connection, server->buffer.data, server->buffer.size, MSG_NOSIGNAL),
-        server->buffer.size);
-    msgpack_sbuffer_clear(&server->buffer);
-}
-
-static void pack_text(struct server *server, const char *text)
-{
-    msgpack_pack_str_with_body(&server->pack, text, strlen(text));
-}
-
-/* Begins a successful answer; the result comes next. */
-static void pack_answer(struct server *server, uint32_t msgid)
-{
-    msgpack_pack_array(&server->pack, 4);
-    msgpack_pack_int(&server->pack, 1);
-    msgpack_pack_uint32(&server->pack, msgid);
-    msgpack_pack_nil(&server->pack);
+    peer_stop(&server->peer);
 }
 
 static void pack_pong(struct server *server, uint32_t msgid)
 {
-    pack_answer(server, msgid);
-    pack_text(server, "pong");
-}
-
-static void pack_error(struct server *server, uint32_t msgid, const char *text)
-{
-    msgpack_pack_array(&server->pack, 4);
-    msgpack_pack_int(&server->pack, 1);
-    msgpack_pack_uint32(&server->pack, msgid);
-    pack_text(server, text);
-    msgpack_pack_nil(&server->pack);
+    peer_pack_answer(&server->peer, msgid);
+    peer_pack_text(&server->peer, "pong");
 }
 
 /* Reads one request that has been sent and compares it, printed by msgpack-c. */
@@ -123,7 +62,7 @@ static void expect_request(struct server *server, const char *expected)
 {
     char bytes[512];
     char printed[1024] = "";
-    ssize_t got = recv(server->connection, bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t got = recv(server->peer.connection, bytes, sizeof bytes, MSG_DONTWAIT);
     assert_true(got > 0);
     msgpack_unpacked unpacked;
     msgpack_unpacked_init(&unpacked);
@@ -145,7 +84,7 @@ static void ping_is_answered(void **state)
     struct urnclient_error error;
     server_start(&server);
     pack_pong(&server, 0);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
     expect_request(&server, "[0, 0, \"ping\", []]");
     assert_int_equal(urnclient_in_flight(server.client), 0);
@@ -154,16 +93,16 @@ static void ping_is_answered(void **state)
 
 static void pack_draw_begin(struct server *server, uint32_t msgid)
 {
-    pack_answer(server, msgid);
-    msgpack_pack_array(&server->pack, 5);
-    msgpack_pack_uint64(&server->pack, 9007199254740991u);
+    peer_pack_answer(&server->peer, msgid);
+    msgpack_pack_array(&server->peer.pack, 5);
+    msgpack_pack_uint64(&server->peer.pack, 9007199254740991u);
 }
 
 static void pack_draw_end(struct server *server, uint32_t failed)
 {
-    msgpack_pack_uint32(&server->pack, failed);
-    msgpack_pack_int(&server->pack, 3);
-    msgpack_pack_false(&server->pack);
+    msgpack_pack_uint32(&server->peer.pack, failed);
+    msgpack_pack_int(&server->peer.pack, 3);
+    msgpack_pack_false(&server->peer.pack);
 }
 
 static void draw_gives_names(void **state)
@@ -174,13 +113,13 @@ static void draw_gives_names(void **state)
     struct urnclient_draw draw;
     server_start(&server);
     pack_draw_begin(&server, 0);
-    msgpack_pack_array(&server.pack, 4);
-    pack_text(&server, "diamond");
-    pack_text(&server, "an item id of more than thirty-one bytes");
-    pack_text(&server, "x");
-    msgpack_pack_nil(&server.pack);
+    msgpack_pack_array(&server.peer.pack, 4);
+    peer_pack_text(&server.peer, "diamond");
+    peer_pack_text(&server.peer, "an item id of more than thirty-one bytes");
+    peer_pack_text(&server.peer, "x");
+    msgpack_pack_nil(&server.peer.pack);
     pack_draw_end(&server, 1);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(
         urnclient_draw(server.client, "main", 4, URNCLIENT_NAMES, false, &draw, &error),
         URNCLIENT_OK);
@@ -209,12 +148,12 @@ static void draw_gives_indexes_and_tallies(void **state)
     struct urnclient_draw draw;
     server_start(&server);
     pack_draw_begin(&server, 0);
-    msgpack_pack_array(&server.pack, 3);
-    msgpack_pack_int(&server.pack, 5);
-    msgpack_pack_nil(&server.pack);
-    msgpack_pack_int(&server.pack, 70000);
+    msgpack_pack_array(&server.peer.pack, 3);
+    msgpack_pack_int(&server.peer.pack, 5);
+    msgpack_pack_nil(&server.peer.pack);
+    msgpack_pack_int(&server.peer.pack, 70000);
     pack_draw_end(&server, 1);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(
         urnclient_draw(server.client, "main", 3, URNCLIENT_INDEXES, false, &draw, &error),
         URNCLIENT_OK);
@@ -227,13 +166,13 @@ static void draw_gives_indexes_and_tallies(void **state)
     urnclient_draw_free(&draw);
 
     pack_draw_begin(&server, 1);
-    msgpack_pack_map(&server.pack, 2);
-    pack_text(&server, "mud");
-    msgpack_pack_int(&server.pack, 998);
-    pack_text(&server, "gold");
-    msgpack_pack_int(&server.pack, 2);
+    msgpack_pack_map(&server.peer.pack, 2);
+    peer_pack_text(&server.peer, "mud");
+    msgpack_pack_int(&server.peer.pack, 998);
+    peer_pack_text(&server.peer, "gold");
+    msgpack_pack_int(&server.peer.pack, 2);
     pack_draw_end(&server, 0);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(
         urnclient_draw(server.client, "main", 1000, URNCLIENT_TALLY, true, &draw, &error),
         URNCLIENT_OK);
@@ -250,36 +189,36 @@ static void draw_gives_indexes_and_tallies(void **state)
 
 static void pack_state(struct server *server, uint32_t msgid)
 {
-    pack_answer(server, msgid);
-    msgpack_pack_map(&server->pack, 8);
-    pack_text(server, "pool");
-    pack_text(server, "main");
-    pack_text(server, "a key of a newer server");
-    msgpack_pack_nil(&server->pack);
-    pack_text(server, "open");
-    msgpack_pack_true(&server->pack);
-    pack_text(server, "odds_version");
-    msgpack_pack_int(&server->pack, 2);
-    pack_text(server, "last_request_id");
-    msgpack_pack_int(&server->pack, 0);
-    pack_text(server, "lsn");
-    msgpack_pack_int(&server->pack, 8192);
-    pack_text(server, "total");
-    msgpack_pack_int(&server->pack, 3);
-    pack_text(server, "items");
-    msgpack_pack_array(&server->pack, 2);
+    peer_pack_answer(&server->peer, msgid);
+    msgpack_pack_map(&server->peer.pack, 8);
+    peer_pack_text(&server->peer, "pool");
+    peer_pack_text(&server->peer, "main");
+    peer_pack_text(&server->peer, "a key of a newer server");
+    msgpack_pack_nil(&server->peer.pack);
+    peer_pack_text(&server->peer, "open");
+    msgpack_pack_true(&server->peer.pack);
+    peer_pack_text(&server->peer, "odds_version");
+    msgpack_pack_int(&server->peer.pack, 2);
+    peer_pack_text(&server->peer, "last_request_id");
+    msgpack_pack_int(&server->peer.pack, 0);
+    peer_pack_text(&server->peer, "lsn");
+    msgpack_pack_int(&server->peer.pack, 8192);
+    peer_pack_text(&server->peer, "total");
+    msgpack_pack_int(&server->peer.pack, 3);
+    peer_pack_text(&server->peer, "items");
+    msgpack_pack_array(&server->peer.pack, 2);
     for (int i = 0; i < 2; i++) {
-        msgpack_pack_map(&server->pack, 5);
-        pack_text(server, "item_id");
-        pack_text(server, i == 0 ? "diamond" : "mud");
-        pack_text(server, "index");
-        msgpack_pack_int(&server->pack, i + 1);
-        pack_text(server, "quantity");
-        msgpack_pack_int(&server->pack, i == 0 ? 100 : -1);
-        pack_text(server, "probability");
-        msgpack_pack_int(&server->pack, 10);
-        pack_text(server, "drawn");
-        msgpack_pack_int(&server->pack, 7);
+        msgpack_pack_map(&server->peer.pack, 5);
+        peer_pack_text(&server->peer, "item_id");
+        peer_pack_text(&server->peer, i == 0 ? "diamond" : "mud");
+        peer_pack_text(&server->peer, "index");
+        msgpack_pack_int(&server->peer.pack, i + 1);
+        peer_pack_text(&server->peer, "quantity");
+        msgpack_pack_int(&server->peer.pack, i == 0 ? 100 : -1);
+        peer_pack_text(&server->peer, "probability");
+        msgpack_pack_int(&server->peer.pack, 10);
+        peer_pack_text(&server->peer, "drawn");
+        msgpack_pack_int(&server->peer.pack, 7);
     }
 }
 
@@ -291,7 +230,7 @@ static void state_gives_items(void **state)
     struct urnclient_state stock;
     server_start(&server);
     pack_state(&server, 0);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_state(server.client, "main", 1, 2, &stock, &error), URNCLIENT_OK);
     expect_request(&server, "[0, 0, \"state\", [\"main\", {\"offset\"=>1, \"limit\"=>2}]]");
     assert_string_equal(stock.pool.bytes, "main");
@@ -318,13 +257,13 @@ static void catalog_and_pools_give_names(void **state)
     struct urnclient_error error;
     struct urnclient_names names;
     server_start(&server);
-    pack_answer(&server, 0);
-    msgpack_pack_array(&server.pack, 3);
-    msgpack_pack_int(&server.pack, 4);
-    msgpack_pack_int(&server.pack, 9);
-    msgpack_pack_array(&server.pack, 1);
-    pack_text(&server, "mud");
-    server_send(&server);
+    peer_pack_answer(&server.peer, 0);
+    msgpack_pack_array(&server.peer.pack, 3);
+    msgpack_pack_int(&server.peer.pack, 4);
+    msgpack_pack_int(&server.peer.pack, 9);
+    msgpack_pack_array(&server.peer.pack, 1);
+    peer_pack_text(&server.peer, "mud");
+    peer_send(&server.peer);
     assert_int_equal(urnclient_catalog(server.client, "main", 8, 1, &names, &error), URNCLIENT_OK);
     expect_request(&server, "[0, 0, \"catalog\", [\"main\", {\"offset\"=>8, \"limit\"=>1}]]");
     assert_int_equal(names.odds_version, 4);
@@ -333,11 +272,11 @@ static void catalog_and_pools_give_names(void **state)
     assert_string_equal(names.names[0].bytes, "mud");
     urnclient_names_free(&names);
 
-    pack_answer(&server, 1);
-    msgpack_pack_array(&server.pack, 2);
-    pack_text(&server, "main");
-    pack_text(&server, "second");
-    server_send(&server);
+    peer_pack_answer(&server.peer, 1);
+    msgpack_pack_array(&server.peer.pack, 2);
+    peer_pack_text(&server.peer, "main");
+    peer_pack_text(&server.peer, "second");
+    peer_send(&server.peer);
     assert_int_equal(urnclient_pools(server.client, &names, &error), URNCLIENT_OK);
     expect_request(&server, "[0, 1, \"pools\", []]");
     assert_int_equal(names.total, 2);
@@ -354,23 +293,23 @@ static void info_gives_any_value(void **state)
     struct urnclient_error error;
     struct urnclient_info info;
     server_start(&server);
-    pack_answer(&server, 0);
-    msgpack_pack_map(&server.pack, 6);
-    pack_text(&server, "version");
-    pack_text(&server, "0.1.0");
-    pack_text(&server, "up");
-    msgpack_pack_true(&server.pack);
-    pack_text(&server, "below");
-    msgpack_pack_int(&server.pack, -5);
-    pack_text(&server, "real");
-    msgpack_pack_double(&server.pack, 0.25);
-    pack_text(&server, "list");
-    msgpack_pack_array(&server.pack, 2);
-    msgpack_pack_nil(&server.pack);
-    msgpack_pack_map(&server.pack, 0);
-    pack_text(&server, "");
-    pack_text(&server, "");
-    server_send(&server);
+    peer_pack_answer(&server.peer, 0);
+    msgpack_pack_map(&server.peer.pack, 6);
+    peer_pack_text(&server.peer, "version");
+    peer_pack_text(&server.peer, "0.1.0");
+    peer_pack_text(&server.peer, "up");
+    msgpack_pack_true(&server.peer.pack);
+    peer_pack_text(&server.peer, "below");
+    msgpack_pack_int(&server.peer.pack, -5);
+    peer_pack_text(&server.peer, "real");
+    msgpack_pack_double(&server.peer.pack, 0.25);
+    peer_pack_text(&server.peer, "list");
+    msgpack_pack_array(&server.peer.pack, 2);
+    msgpack_pack_nil(&server.peer.pack);
+    msgpack_pack_map(&server.peer.pack, 0);
+    peer_pack_text(&server.peer, "");
+    peer_pack_text(&server.peer, "");
+    peer_send(&server.peer);
     assert_int_equal(urnclient_info(server.client, &info, &error), URNCLIENT_OK);
     expect_request(&server, "[0, 0, \"info\", []]");
     assert_int_equal(info.value.type, URNCLIENT_MAP);
@@ -416,8 +355,8 @@ static void a_refusal_says_code_text_and_consequences(void **state)
     for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct urnclient_error error;
         struct urnclient_draw draw;
-        pack_error(&server, i, cases[i].sent);
-        server_send(&server);
+        peer_pack_error(&server.peer, i, cases[i].sent);
+        peer_send(&server.peer);
         assert_int_equal(
             urnclient_draw(server.client, "x", 1, URNCLIENT_NAMES, false, &draw, &error),
             URNCLIENT_REFUSED);
@@ -438,7 +377,7 @@ static void a_lost_connection_leaves_a_draw_in_doubt(void **state)
     struct urnclient_error error;
     struct urnclient_draw draw;
     server_start(&server);
-    shutdown(server.connection, SHUT_WR);
+    shutdown(server.peer.connection, SHUT_WR);
     assert_int_equal(urnclient_draw(server.client, "x", 1, URNCLIENT_NAMES, false, &draw, &error),
                      URNCLIENT_LOST);
     assert_true(error.may_have_taken_effect);
@@ -460,10 +399,11 @@ static void answers_before_the_end_are_received(void **state)
     server_start(&server);
     assert_int_equal(urnclient_send(server.client, &ping, &first, &error), URNCLIENT_OK);
     assert_int_equal(urnclient_send(server.client, &ping, &second, &error), URNCLIENT_OK);
-    pack_error(&server, first, "BADREQ what was that");
-    server_send(&server);
-    close(server.connection); /* requests will hit a closed socket: the answer must survive that */
-    server.connection = 0;
+    peer_pack_error(&server.peer, first, "BADREQ what was that");
+    peer_send(&server.peer);
+    close(server.peer
+              .connection); /* requests will hit a closed socket: the answer must survive that */
+    server.peer.connection = -1;
     assert_int_equal(urnclient_receive(server.client, second, &reply, &error), URNCLIENT_LOST);
     assert_int_equal(urnclient_receive(server.client, first, &reply, &error), URNCLIENT_REFUSED);
     assert_string_equal(error.code, "BADREQ");
@@ -484,7 +424,7 @@ static void a_late_answer_is_dropped(void **state)
     assert_int_equal(urnclient_in_flight(server.client), 0);
     pack_pong(&server, 0);
     pack_pong(&server, 1);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
     server_stop(&server);
 }
@@ -500,10 +440,10 @@ static void an_answer_in_pieces_is_put_together(void **state)
     struct urnclient_call call = {.method = URNCLIENT_STATE, .pool = "main", .limit = 2};
     assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
     pack_state(&server, msgid);
-    size_t length = server.buffer.size;
+    size_t length = server.peer.buffer.size;
     for (size_t at = 0; at < length; at += 40) {
         size_t piece = length - at < 40 ? length - at : 40;
-        assert_int_equal(write(server.connection, server.buffer.data + at, piece), piece);
+        assert_int_equal(write(server.peer.connection, server.peer.buffer.data + at, piece), piece);
         enum urnclient_status expected = at + piece == length ? URNCLIENT_OK : URNCLIENT_TIMEOUT;
         assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), expected);
     }
@@ -533,7 +473,7 @@ static void what_no_server_of_urn_sends_is_told_from_it(void **state)
         struct server server;
         struct urnclient_error error;
         server_start(&server);
-        assert_int_equal(write(server.connection, cases[i].bytes, cases[i].length),
+        assert_int_equal(write(server.peer.connection, cases[i].bytes, cases[i].length),
                          cases[i].length);
         assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_PROTOCOL);
         if (strstr(error.text, cases[i].text) == NULL)
@@ -581,9 +521,9 @@ static void results_of_another_shape_are_refused(void **state)
         struct urnclient_call call = {
             .method = cases[i].method, .pool = "x", .count = 1, .as = cases[i].as};
         assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
-        pack_answer(&server, msgid);
-        msgpack_sbuffer_write(&server.buffer, cases[i].result, cases[i].length);
-        server_send(&server);
+        peer_pack_answer(&server.peer, msgid);
+        msgpack_sbuffer_write(&server.peer.buffer, cases[i].result, cases[i].length);
+        peer_send(&server.peer);
         if (urnclient_receive(server.client, msgid, &reply, &error) != URNCLIENT_PROTOCOL)
             fail_msg("case %zu was taken", i);
         assert_int_equal(error.may_have_taken_effect, cases[i].method == URNCLIENT_DRAW);
@@ -656,10 +596,10 @@ static void tcp_works_like_a_unix_socket(void **state)
     urnclient_close(server.client);
     struct urnclient_options options = {.address = address};
     assert_int_equal(urnclient_connect(&options, &server.client, &error), URNCLIENT_OK);
-    close(server.connection);
-    server.connection = accept(listener, NULL, NULL);
+    close(server.peer.connection);
+    server.peer.connection = accept(listener, NULL, NULL);
     pack_pong(&server, 0);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
     close(listener);
     server_stop(&server);
@@ -687,7 +627,7 @@ static void wrong_arguments_send_nothing(void **state)
     assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error),
                      URNCLIENT_ARGUMENT);
     assert_int_equal(urnclient_flush(server.client, &error), URNCLIENT_OK);
-    assert_int_equal(recv(server.connection, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(recv(server.peer.connection, &byte, 1, MSG_DONTWAIT), -1);
     server_stop(&server);
 }
 
@@ -707,17 +647,17 @@ static void answers_find_their_requests_in_any_order(void **state)
         assert_int_equal(urnclient_send(server.client, i == 2 ? &pools : &ping, &msgids[i], &error),
                          URNCLIENT_OK);
     assert_int_equal(urnclient_in_flight(server.client), 5);
-    msgpack_pack_array(&server.pack, 3); /* a notification in between is nobody's */
-    msgpack_pack_int(&server.pack, 2);
-    pack_text(&server, "news");
-    msgpack_pack_array(&server.pack, 0);
+    msgpack_pack_array(&server.peer.pack, 3); /* a notification in between is nobody's */
+    msgpack_pack_int(&server.peer.pack, 2);
+    peer_pack_text(&server.peer, "news");
+    msgpack_pack_array(&server.peer.pack, 0);
     pack_pong(&server, msgids[3]);
-    pack_answer(&server, msgids[2]);
-    msgpack_pack_array(&server.pack, 0);
-    pack_error(&server, msgids[1], "BUSY");
+    peer_pack_answer(&server.peer, msgids[2]);
+    msgpack_pack_array(&server.peer.pack, 0);
+    peer_pack_error(&server.peer, msgids[1], "BUSY");
     pack_pong(&server, msgids[0]);
     pack_pong(&server, msgids[4]);
-    server_send(&server);
+    peer_send(&server.peer);
     /* By id: one from the middle and the newest. The others then come in order of arrival. */
     assert_int_equal(urnclient_receive(server.client, msgids[1], &reply, &error),
                      URNCLIENT_REFUSED);
@@ -750,14 +690,14 @@ static void requests_in_flight_are_bounded(void **state)
         assert_int_equal(urnclient_send(server.client, &ping, &msgids[i], &error), URNCLIENT_OK);
     assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_ARGUMENT);
     pack_pong(&server, msgids[2]);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_receive_any(server.client, &msgid, &reply, &error), URNCLIENT_OK);
     /* The slot in the middle is free again and gets an id of its own. */
     assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_OK);
     for (int i = 0; i < 4; i++)
         assert_int_not_equal(msgid, msgids[i]);
     pack_pong(&server, msgid);
-    server_send(&server);
+    peer_send(&server.peer);
     assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), URNCLIENT_OK);
     server_stop(&server);
 }
@@ -824,7 +764,7 @@ static void both_sides_may_be_full(void **state)
     uint32_t msgid;
     pthread_t thread;
     server_start_with(&server, (struct urnclient_options){.max_in_flight = 65536});
-    struct slow_server slow = {server.connection, REQUESTS, 100};
+    struct slow_server slow = {server.peer.connection, REQUESTS, 100};
     assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
     for (uint32_t i = 0; i < REQUESTS; i++)
         assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_OK);
@@ -845,7 +785,7 @@ static void large_answers_fit_up_to_the_bound(void **state)
         pthread_t thread;
         server_start_with(&server, (struct urnclient_options){.max_reply_bytes = 1000000});
         /* [1, 0, nil, str 32]: 9 bytes before the text */
-        struct slow_server slow = {server.connection, 1, 1000000 - 9 + (uint32_t)beyond};
+        struct slow_server slow = {server.peer.connection, 1, 1000000 - 9 + (uint32_t)beyond};
         assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
         assert_int_equal(urnclient_ping(server.client, &error),
                          beyond ? URNCLIENT_PROTOCOL : URNCLIENT_OK);
