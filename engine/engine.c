@@ -493,7 +493,8 @@ static struct group *closed_group(struct urn_engine *engine)
 static void give_back(struct urn_engine *engine, struct group *group, bool failed)
 {
     engine_finish_group(engine, group, failed);
-    atomic_store_explicit(&engine->commit_slot, NULL, memory_order_release);
+    /* Sequentially consistent, and so before the look at the writer's `parked` flag (threads.c). */
+    atomic_store(&engine->commit_slot, NULL);
 }
 
 bool engine_commit_begin(struct urn_engine *engine)
