@@ -522,6 +522,7 @@ static enum urn_code search_behind_x(struct search *search, struct urn_error *er
 enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
                                   struct wal_evidence *evidence, struct urn_error *error)
 {
+    CHECK(data_dir->geometry.segments >= SEGMENTS_MIN);
     *evidence = (struct wal_evidence){0};
     struct search search = {
         .x = x,

@@ -237,11 +237,11 @@ static void test_an_epoch_group_needs_its_entry(void **context)
 static void test_ids_follow_without_gap_or_repeat(void **context)
 {
     struct scene *scene = *context;
-    for (int off = -1; off <= 1; off += 2) {
+    for (uint64_t id = 99; id <= 101; id += 2) {
         scene->state.next_request_id = 100;
         draws(scene, 0, (uint32_t[]){2}, 1);
         head(scene, WAL_DATA);
-        scene->header.first_request_id = (uint64_t)(100 + off);
+        scene->header.first_request_id = id;
         assert_refused(scene, URN_DAMAGED, "instead of 100");
     }
     memset(scene->bytes, 0, 4096);

@@ -608,20 +608,20 @@ static void test_draws_of_many_requests_share_an_entry(void **state)
     assert_int_equal(entries.draws, 10);
 
     static const struct {
-        uint32_t pool, draws, width;
         uint64_t odds;
+        uint32_t pool, draws, width;
         uint32_t outcomes[7];
     } expected[] = {
-        {1, 7, 1, 5, {1, 2, 3, 4, URN_FAILED_DRAW, URN_FAILED_DRAW, URN_FAILED_DRAW}},
-        {1, 1, 1, 6, {9}},
-        {2, 1, 1, 6, {8}},
-        {2, 1, 2, 6, {300}},
+        {5, 1, 7, 1, {1, 2, 3, 4, URN_FAILED_DRAW, URN_FAILED_DRAW, URN_FAILED_DRAW}},
+        {6, 1, 1, 1, {9}},
+        {6, 2, 1, 1, {8}},
+        {6, 2, 1, 2, {300}},
     };
     const struct wal_group_header header = header_of(&entries);
     uint32_t offset = 0;
     struct wal_entry entry;
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        uint32_t outcomes[16];
+        uint32_t outcomes[16] = {0};
         assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_OK);
         assert_int_equal(entry.type, WAL_ENTRY_DRAWS);
         assert_int_equal(entry.pool_id, expected[i].pool);
