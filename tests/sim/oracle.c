@@ -191,7 +191,9 @@ void oracle_note_group_end(struct oracle *oracle)
 static void absorb_staged_draw(struct oracle *oracle, struct client_request *draw)
 {
     const struct urn_request *request = &draw->request;
-    PROMISE(draw->pool != CLIENT_NO_POOL, "a draw from a pool that does not exist was staged");
+    PROMISE(draw->pool != CLIENT_NO_POOL && request->count > 0,
+            "%u draws were staged, from a pool that does%s exist", request->count,
+            draw->pool == CLIENT_NO_POOL ? " not" : "");
     PROMISE(request->first_request_id == oracle->live.next_id,
             "P3: a draw got id %" PRIu64 ", expected %" PRIu64, request->first_request_id,
             oracle->live.next_id);
