@@ -61,7 +61,7 @@ enum urnclient_status urnclient_connect(const struct urnclient_options *options,
     const char *address = options->address != NULL ? options->address : URNCLIENT_DEFAULT_ADDRESS;
     made->magic = CLIENT_MAGIC;
     made->socket = -1;
-    strcpy(made->address, address);
+    memcpy(made->address, address, strlen(address) + 1);
     made->call_timeout_ms = or_default(options->call_timeout_ms, CLIENT_CALL_TIMEOUT_MS);
     made->bounds = (struct rpc_bounds){
         .side = RPC_CLIENT,
@@ -473,6 +473,7 @@ enum urnclient_status urnclient_receive_any(struct urnclient *client, uint32_t *
             return error->status;
         }
     struct slot *slot = client->oldest_answer;
+    CHECK(slot != NULL);
     *msgid = slot->msgid;
     return receive_slot(client, slot, reply, error);
 }
@@ -484,7 +485,7 @@ static enum urnclient_status call_and_wait(struct urnclient *client,
                                            struct urnclient_reply *reply,
                                            struct urnclient_error *error)
 {
-    uint32_t msgid;
+    uint32_t msgid = 0;
     memset(reply, 0, sizeof *reply);
     if (urnclient_send(client, call, &msgid, error) != URNCLIENT_OK)
         return error->status;

@@ -69,6 +69,21 @@ static uint64_t big_endian(const uint8_t *bytes, uint32_t count)
     return value;
 }
 
+/* A signed integer of 1, 2, 4 or 8 bytes. */
+static int64_t sign_extend(uint64_t bits, uint32_t bytes)
+{
+    switch (bytes) {
+    case 1:
+        return (int8_t)(uint8_t)bits;
+    case 2:
+        return (int16_t)(uint16_t)bits;
+    case 4:
+        return (int32_t)(uint32_t)bits;
+    default:
+        return (int64_t)bits;
+    }
+}
+
 /* What each of the first bytes 0xc0 to 0xdf begins. A number of argument_bytes follows it: a
  * length, or the integer itself. */
 static const struct {
@@ -108,8 +123,7 @@ static void value_read_tagged(const uint8_t *bytes, size_t available, struct val
     if (value->kind == KIND_UINT) {
         value->magnitude = argument;
     } else if (value->kind == KIND_NEGATIVE) {
-        uint32_t unused_bits = 64 - 8 * argument_bytes;
-        value->negative = (int64_t)(argument << unused_bits) >> unused_bits;
+        value->negative = sign_extend(argument, argument_bytes);
         if (value->negative >= 0) {
             value->kind = KIND_UINT;
             value->magnitude = (uint64_t)value->negative;
@@ -140,7 +154,7 @@ static inline void value_read(const uint8_t *bytes, size_t available, struct val
         value->length = first & 0x1fu;
     } else if (first >= 0xe0) {
         value->kind = KIND_NEGATIVE;
-        value->negative = (int8_t)first;
+        value->negative = first - 256;
     } else {
         value_read_tagged(bytes, available, value);
     }
@@ -411,17 +425,21 @@ static const char *list_names(const char *const *names, uint32_t count, const ch
 
 /* ---- values of one kind, whether parameter or option ------------------------------------- */
 
-static enum urn_code take(struct rpc_reader *reader, struct value *value, struct rpc_text *body,
-                          struct urn_error *error)
+/* reader_take() with its error. */
+static bool take(struct rpc_reader *reader, struct value *value, struct rpc_text *body,
+                 struct urn_error *error)
 {
-    return reader_take(reader, value, body) ? URN_OK : broken_message(error);
+    if (reader_take(reader, value, body))
+        return true;
+    broken_message(error);
+    return false;
 }
 
 static enum urn_code take_text(struct rpc_reader *reader, struct place place, struct rpc_text *text,
                                struct urn_error *error)
 {
     struct value value;
-    if (take(reader, &value, text, error) != URN_OK)
+    if (!take(reader, &value, text, error))
         return error->code;
     return value_is_text(&value) ? URN_OK : refuse(place, "a string", &value, error);
 }
@@ -430,7 +448,7 @@ static enum urn_code take_uint(struct rpc_reader *reader, struct place place, ui
                                uint64_t maximum, uint64_t *number, struct urn_error *error)
 {
     struct value value;
-    if (take(reader, &value, NULL, error) != URN_OK)
+    if (!take(reader, &value, NULL, error))
         return error->code;
     if (value.kind == KIND_UINT && value.magnitude >= minimum && value.magnitude <= maximum) {
         *number = value.magnitude;
@@ -446,7 +464,7 @@ static enum urn_code take_int(struct rpc_reader *reader, struct place place, int
                               int64_t maximum, int64_t *number, struct urn_error *error)
 {
     struct value value;
-    if (take(reader, &value, NULL, error) != URN_OK)
+    if (!take(reader, &value, NULL, error))
         return error->code;
     bool is_integer = value.kind == KIND_NEGATIVE ||
                       (value.kind == KIND_UINT && value.magnitude <= (uint64_t)INT64_MAX);
@@ -465,7 +483,7 @@ static enum urn_code take_bool(struct rpc_reader *reader, struct place place, bo
                                struct urn_error *error)
 {
     struct value value;
-    if (take(reader, &value, NULL, error) != URN_OK)
+    if (!take(reader, &value, NULL, error))
         return error->code;
     if (value.kind != KIND_BOOL)
         return refuse(place, "true or false", &value, error);
@@ -556,7 +574,7 @@ enum urn_code rpc_param_options(struct rpc_params *params, const char *const *na
     struct place place;
     struct value value;
     if (params_next(params, "options", &place, error) != URN_OK ||
-        take(&params->reader, &value, NULL, error) != URN_OK)
+        !take(&params->reader, &value, NULL, error))
         return error->code;
     if (value.kind != KIND_MAP && value.kind != KIND_NIL)
         return refuse(place, "a map of options", &value, error);
@@ -573,7 +591,7 @@ enum urn_code rpc_option_next(struct rpc_options *options, uint32_t *which, stru
     options->left--;
     struct value value;
     struct rpc_text key;
-    if (take(&options->reader, &value, &key, error) != URN_OK)
+    if (!take(&options->reader, &value, &key, error))
         return error->code;
     if (!value_is_text(&value)) {
         char got[GOT_BYTES];
@@ -634,7 +652,7 @@ enum urn_code rpc_option_choice(struct rpc_options *options, const char *const *
     struct value value;
     struct rpc_text text;
     char list[LIST_BYTES];
-    if (take(&options->reader, &value, &text, error) != URN_OK)
+    if (!take(&options->reader, &value, &text, error))
         return error->code;
     if (!value_is_text(&value))
         return refuse(place, list_names(choices, choice_count, " or ", list), &value, error);

@@ -18,7 +18,7 @@ void peer_listen(struct peer *peer)
 {
     memset(peer, 0, sizeof *peer);
     peer->connection = -1;
-    strcpy(peer->folder, "/tmp/urn-test-peer-XXXXXX");
+    snprintf(peer->folder, sizeof peer->folder, "/tmp/urn-test-peer-XXXXXX");
     assert_non_null(mkdtemp(peer->folder));
     snprintf(peer->path, sizeof peer->path, "%s/socket", peer->folder);
     snprintf(peer->address, sizeof peer->address, "unix:%s", peer->path);

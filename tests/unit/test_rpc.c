@@ -666,7 +666,8 @@ static void quoting_makes_any_bytes_fit_to_print(void **state)
     }
     char long_text[200];
     memset(long_text, 'x', sizeof long_text);
-    memcpy(long_text + 63, "\xe2\x82\xac", 3); /* would be cut through */
+    static const char euro_sign[3] = {'\xe2', '\x82', '\xac'};
+    memcpy(long_text + 63, euro_sign, sizeof euro_sign); /* would be cut through */
     rpc_quote((struct rpc_text){long_text, sizeof long_text}, quoted);
     assert_int_equal(strlen(quoted), 1 + 63 + 4);
     assert_string_equal(quoted + 64, "...\"");

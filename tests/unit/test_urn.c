@@ -21,7 +21,8 @@
 
 /* ---- the command line -------------------------------------------------------------------- */
 
-#define WORDS_MAX 16
+#define WORDS_MAX  16
+#define LINE_BYTES 200
 
 /* Reads a command line, given as one string with single blanks; returns what it says to err. */
 static char *read_line(const char *line, bool *taken, struct arguments *arguments, char *copy)
@@ -29,7 +30,7 @@ static char *read_line(const char *line, bool *taken, struct arguments *argument
     char *argv[WORDS_MAX + 1] = {NULL};
     int argc = 0;
     char *rest;
-    strcpy(copy, line);
+    snprintf(copy, LINE_BYTES, "%s", line);
     for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         assert_true(argc < WORDS_MAX);
         argv[argc++] = word;
@@ -52,7 +53,7 @@ static void options_may_stand_anywhere(void **state)
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         struct arguments arguments;
-        char copy[200];
+        char copy[LINE_BYTES];
         bool taken;
         char *said = read_line(lines[i], &taken, &arguments, copy);
         assert_string_equal(said, "");
@@ -73,7 +74,7 @@ static void what_is_left_out_has_defaults(void **state)
 {
     (void)state;
     struct arguments arguments;
-    char copy[200];
+    char copy[LINE_BYTES];
     bool taken;
     free(read_line("urn draw -- -pool-", &taken, &arguments, copy));
     assert_true(taken);
@@ -102,7 +103,7 @@ static void help_is_asked_for_in_many_ways(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arguments arguments;
-        char copy[200];
+        char copy[LINE_BYTES];
         bool taken;
         free(read_line(cases[i].line, &taken, &arguments, copy));
         assert_true(taken && arguments.help);
@@ -169,7 +170,7 @@ static void a_wrong_command_line_says_what_was_perhaps_meant(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arguments arguments;
-        char copy[200];
+        char copy[LINE_BYTES];
         bool taken;
         char *said = read_line(cases[i].line, &taken, &arguments, copy);
         assert_false(taken);
@@ -322,7 +323,7 @@ static enum exit_status run_line(struct peer *peer, const char *line, char **out
     struct arguments arguments;
     struct urnclient *client;
     struct urnclient_error error;
-    char copy[200];
+    char copy[LINE_BYTES];
     bool taken;
     size_t out_length, err_length;
     char *said = read_line(line, &taken, &arguments, copy);

@@ -302,32 +302,34 @@ static bool read_as(const char *text, enum urnclient_as *as)
     return false;
 }
 
+/* --offset and --limit. */
+static bool read_bound(const struct raw *raw, enum option option, uint32_t *bound, FILE *err)
+{
+    const char *text = raw->value[option];
+    uint64_t number;
+    if (text == NULL)
+        return true;
+    if (!read_number(text, UINT32_MAX, &number))
+        return mistake(err, "urn --help says more", "%s needs a number from 0 to %u, not \"%s\"",
+                       options[option].name, UINT32_MAX, text);
+    *bound = (uint32_t)number;
+    return true;
+}
+
 static bool read_values(const struct raw *raw, struct arguments *arguments, FILE *err)
 {
-    const char *help = "urn --help says more";
-    uint64_t number;
-    if (raw->given[OPTION_ADDRESS])
+    const char *timeout = raw->value[OPTION_TIMEOUT];
+    const char *as = raw->value[OPTION_AS];
+    if (raw->value[OPTION_ADDRESS] != NULL)
         arguments->address = raw->value[OPTION_ADDRESS];
-    if (raw->given[OPTION_TIMEOUT] &&
-        !duration_read(raw->value[OPTION_TIMEOUT], &arguments->timeout_ms))
-        return mistake(err, help, "--timeout needs %s, not \"%s\"", options[OPTION_TIMEOUT].value,
-                       raw->value[OPTION_TIMEOUT]);
-    if (raw->given[OPTION_AS] && !read_as(raw->value[OPTION_AS], &arguments->as))
+    if (timeout != NULL && !duration_read(timeout, &arguments->timeout_ms))
+        return mistake(err, "urn --help says more", "--timeout needs %s, not \"%s\"",
+                       options[OPTION_TIMEOUT].value, timeout);
+    if (as != NULL && !read_as(as, &arguments->as))
         return mistake(err, "urn draw --help says more", "--as needs %s, not \"%s\"",
-                       options[OPTION_AS].value, raw->value[OPTION_AS]);
-    if (raw->given[OPTION_OFFSET]) {
-        if (!read_number(raw->value[OPTION_OFFSET], UINT32_MAX, &number))
-            return mistake(err, help, "--offset needs a number from 0 to %u, not \"%s\"",
-                           UINT32_MAX, raw->value[OPTION_OFFSET]);
-        arguments->offset = (uint32_t)number;
-    }
-    if (raw->given[OPTION_LIMIT]) {
-        if (!read_number(raw->value[OPTION_LIMIT], UINT32_MAX, &number))
-            return mistake(err, help, "--limit needs a number from 0 to %u, not \"%s\"", UINT32_MAX,
-                           raw->value[OPTION_LIMIT]);
-        arguments->limit = (uint32_t)number;
-    }
-    return true;
+                       options[OPTION_AS].value, as);
+    return read_bound(raw, OPTION_OFFSET, &arguments->offset, err) &&
+           read_bound(raw, OPTION_LIMIT, &arguments->limit, err);
 }
 
 static bool read_command_arguments(const struct raw *raw, struct arguments *arguments, FILE *err)

@@ -8,8 +8,10 @@
 
 static enum urnclient_status no_memory(struct urnclient_error *error)
 {
-    *error = (struct urnclient_error){.status = URNCLIENT_NOMEMORY};
-    strcpy(error->text, "no memory for so many items; ask for fewer with --limit");
+    *error = (struct urnclient_error){
+        .status = URNCLIENT_NOMEMORY,
+        .text = "no memory for so many items; ask for fewer with --limit",
+    };
     return URNCLIENT_NOMEMORY;
 }
 
