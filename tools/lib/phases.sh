@@ -61,7 +61,11 @@ run_phase() {
         if ! tail -n "+$((lines + 1))" "$counts_file" | awk '$2 > 0 { found = 1 } END { exit !found }'; then
             count_tests "$name" 0 1
         fi
-        tail -n 80 "$log" | sed 's/^/    | /'
+        echo "    what its output says of failures:"
+        grep -anE '\[  FAILED  \]|\[   LINE   \]|ERROR: |VIOLATION|repeat with|: error:|^FAIL' "$log" |
+            head -n 40 | sed 's/^/    | /' || true
+        echo "    and its end:"
+        tail -n 40 "$log" | sed 's/^/    | /'
         printf '    FAILED after %d s; all of its output: %s\n' $((SECONDS - began)) "$log"
     else
         printf '    %d s\n' $((SECONDS - began))
