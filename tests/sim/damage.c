@@ -27,6 +27,7 @@ static const char *const kind_text[DAMAGE_KINDS] = {
     [DAMAGE_FLIP_GROUP] = "a bit flipped in a group's header",
     [DAMAGE_FLIP_TAIL] = "a bit flipped in the tail",
     [DAMAGE_FLIP_FREE] = "a bit flipped behind the end",
+    [DAMAGE_UNREADABLE_LOG] = "a sector of the log unreadable",
     [DAMAGE_UNREADABLE] = "a sector unreadable",
     [DAMAGE_LOSE_SEGMENT] = "a segment lost",
     [DAMAGE_CUT_SEGMENT] = "a segment cut short",
@@ -170,6 +171,19 @@ static enum expected flip_free(struct host *host, struct sim_world *world,
     return flip_between(host, world, survey, survey->end_lsn, segment_end, EXPECT_START);
 }
 
+static enum expected make_log_unreadable(struct host *host, struct sim_world *world,
+                                         const struct survey *survey)
+{
+    uint64_t length = survey->end_lsn - survey->snapshot_lsn;
+    if (length == 0)
+        return EXPECT_NOTHING;
+    char path[PATH_BYTES];
+    uint64_t lsn = survey->snapshot_lsn + sim_random_below(&host->luck, length);
+    uint64_t offset = place_in_slot(host, &survey->geometry, lsn, path);
+    CHECK(sim_set_unreadable(world, path, offset));
+    return EXPECT_REFUSAL;
+}
+
 static enum expected damage_segment(struct host *host, struct sim_world *world,
                                     const struct survey *survey, enum damage_kind kind)
 {
@@ -302,6 +316,8 @@ static enum expected inject(struct host *host, struct sim_world *world, const st
                             EXPECT_PREFIX);
     case DAMAGE_FLIP_FREE:
         return flip_free(host, world, survey);
+    case DAMAGE_UNREADABLE_LOG:
+        return make_log_unreadable(host, world, survey);
     case DAMAGE_UNREADABLE:
     case DAMAGE_LOSE_SEGMENT:
     case DAMAGE_CUT_SEGMENT:

@@ -11,8 +11,9 @@ enum damage_kind {
     DAMAGE_FLIP_GROUP, /* in the header of the last group with draws: refused if that is durable */
     DAMAGE_FLIP_TAIL,  /* above: refused, or the log ends before it */
     DAMAGE_FLIP_FREE,  /* behind the end: starts, and nothing is missing */
-    DAMAGE_UNREADABLE, /* a sector of any segment: refused, wherever it is */
-    DAMAGE_LOSE_SEGMENT, /* refused, like the next three */
+    DAMAGE_UNREADABLE_LOG, /* a sector of the log as it is read at a start: refused */
+    DAMAGE_UNREADABLE,     /* a sector of any segment: refused, wherever it is */
+    DAMAGE_LOSE_SEGMENT,   /* refused, like the next three */
     DAMAGE_CUT_SEGMENT,
     DAMAGE_LOSE_IDENTITY,
     DAMAGE_FLIP_IDENTITY,

@@ -116,6 +116,7 @@ static bool run_parts(const struct options *options, struct coverage *coverage)
     if (wanted(options, "systematic")) {
         systematic_second_process(options->seed, coverage);
         systematic_damage_under(options->seed, coverage);
+        systematic_damage(options->seed, coverage);
         systematic_faults(options->seed, coverage);
         systematic_crashes(options->seed, coverage);
     }

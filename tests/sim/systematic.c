@@ -8,7 +8,8 @@
 #include "tests/sim/host.h"
 #include "tests/sim/verdict.h"
 
-#define CALLS_MAX 100000u /* of one script: more is a livelock */
+#define DAMAGES_A_KIND 40u
+#define CALLS_MAX      100000u /* of one script: more is a livelock */
 
 /* ---- scripts --------------------------------------------------------------------------------- */
 
@@ -338,6 +339,29 @@ void systematic_damage_under(uint64_t seed, struct coverage *coverage)
         damage_under(&host, cut != 0);
         host_free(&host);
     }
+    scenario_free(&scenario);
+}
+
+/* ---- damage between two lives ---------------------------------------------------------------- */
+
+void systematic_damage(uint64_t seed, struct coverage *coverage)
+{
+    verdict_begin("--only systematic --seed %" PRIu64 " (damage)", seed);
+    struct sim_random luck = sim_random_stream(seed, 305);
+    struct scenario scenario;
+    struct host host;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    host_make(&host, &scenario, coverage, seed);
+    run_script(&host, SCRIPT_SEGMENT);
+    CHECK(host.engine == NULL && host.error.code == URN_OK);
+    host_must_open(&host); /* behind the mark, draws that no later group speaks of */
+    PROMISE(host_draw(&host, SCENARIO_ENDLESS, 7, false) == URN_OK, "a draw failed");
+    host_crash(&host, SIM_CRASH_PROCESS);
+    host_restart(&host);
+    for (unsigned kind = 0; kind < DAMAGE_KINDS; kind++)
+        for (unsigned i = 0; i < DAMAGES_A_KIND; i++)
+            damage_try_kind(&host, (enum damage_kind)kind);
+    host_free(&host);
     scenario_free(&scenario);
 }
 

@@ -12,6 +12,9 @@ void systematic_second_process(uint64_t seed, struct coverage *coverage);
 /* A segment is cut short, or cannot be read, under a running engine. */
 void systematic_damage_under(uint64_t seed, struct coverage *coverage);
 
+/* Every kind of damage, many times, behind a life with a segment change. */
+void systematic_damage(uint64_t seed, struct coverage *coverage);
+
 /* One life over a pool whose outcomes take four bytes. */
 void systematic_wide(uint64_t seed, struct coverage *coverage);
 
