@@ -206,7 +206,6 @@ struct wal_group_header {
 };
 
 /* The first 8 bytes of the UUID, as every group carries them. */
-
 uint64_t wal_ring_short(const uint8_t ring_uuid[WAL_UUID_BYTES]);
 
 /* Seals the group in bytes: entries and zero fill stand from offset 104 to header->length_bytes.
@@ -226,8 +225,7 @@ enum wal_read_result wal_group_peek(const uint8_t *bytes, uint64_t available_byt
 enum wal_read_result wal_group_read(const uint8_t *bytes, uint64_t available_bytes,
                                     uint64_t ring_short, struct wal_group_header *header);
 
-/* A group that says it belongs at lsn stands at bytes, or its beginnings: for telling a torn one.
- */
+/* A group that says it belongs at lsn stands at bytes, or its beginnings: to tell a torn one. */
 bool wal_group_begins(const uint8_t *bytes, uint64_t available_bytes, uint64_t lsn);
 
 /* What a group must continue. */

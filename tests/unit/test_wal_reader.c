@@ -374,8 +374,7 @@ static void test_an_unreadable_sector_inside_a_header(void **state)
     assert_ends_at(&walked, WAL_STEP_UNREADABLE, end);
 }
 
-/* Where an earlier lap's group stands at the end, its bad sectors are nothing that the log misses.
- */
+/* Where an earlier lap's group stands at the end, its bad sectors are no loss to the log. */
 static void test_an_unreadable_sector_in_a_stale_group(void **state)
 {
     struct log_maker *maker = *state;

@@ -406,8 +406,7 @@ static void judge_evidence(struct inspection *inspection, const struct wal_evide
         judge_tail(inspection, evidence);
 }
 
-/* Beside a server evidence of more may be of groups written since: then the walk goes on to them.
- */
+/* Beside a server evidence of more may be of groups written since: then the walk goes on. */
 static enum urn_code search_and_judge(struct inspection *inspection, struct urn_error *error)
 {
     struct verify_report *report = inspection->report;
