@@ -140,13 +140,17 @@ static enum urn_code begin_group(struct commit *commit, struct group *group,
 enum urn_code commit_begin(struct commit *commit, struct group *group, struct urn_error *error)
 {
     CHECK(commit->syncs_begun == 0);
+    CHECK(!commit->failed);
     if (!group->has_bytes)
         return URN_OK;
     commit->sync_began_ns = os_monotonic_ns(commit->os);
     /* The header page is not part of the chain: after it, the tail stands behind it. */
     bool header_is_due =
         group->placement.new_segment && commit->tail.lsn != group->placement.group_lsn;
-    return header_is_due ? begin_segment(commit, group, error) : begin_group(commit, group, error);
+    enum urn_code code =
+        header_is_due ? begin_segment(commit, group, error) : begin_group(commit, group, error);
+    commit->failed = code != URN_OK;
+    return code;
 }
 
 static void count_sync(struct commit *commit)
@@ -193,7 +197,8 @@ enum urn_code commit_end(struct commit *commit, struct group *group, bool *finis
     commit->syncs_begun = 0;
     enum commit_phase phase = commit->phase;
     commit->phase = COMMIT_IDLE;
-    if (code != URN_OK)
+    commit->failed = code != URN_OK;
+    if (commit->failed)
         return code;
     if (phase == COMMIT_SEGMENT) {
         commit->durable_lsn = group->placement.group_lsn;

@@ -9,12 +9,13 @@
  *                                      header, then group      group; two rounds)
  *
  * Crash windows, and what recovery then finds (x is the end of the log before this group):
- *     K1  before the copy                the log ends at x
- *     K2  during the copy, or copied     any mixture of old and new sectors: the group is whole or
- * it is and not synced                 torn; nothing of it was acknowledged, either is right K3  a
- * new segment's header and the  pad and header are whole or not; no group is behind them pad before
- * it, not synced K4  synced, not yet published      the group is whole; nobody heard of it K5
- * published                      the group is whole, and must be for ever
+ *     K1  before the copy                     the log ends at x
+ *     K2  copied in part or whole, not synced  any mixture of old and new sectors: the group is whole
+ *                                             or torn; nobody heard of it, so that either is right
+ *     K3  a new segment's header and the pad  each is whole or torn; no group is behind them
+ *         before it, not synced
+ *     K4  synced, not yet published           the group is whole; nobody heard of it
+ *     K5  published                           the group is whole, and must be for ever
  *
  * A failed store or sync is final (fail stop): nothing is acknowledged any more.
  */
@@ -37,7 +38,8 @@ struct group {
     uint64_t first_request_id;
     struct urn_request *newest; /* waiting requests, newest first; NULL: none */
     struct urn_request *oldest;
-    struct urn_request *reads; /* to be answered when the group closes; not yet among the others */
+    struct urn_request *oldest_read; /* to be answered when the group closes, and not yet among */
+    struct urn_request *newest_read; /* the others; meaningless when there is none */
     uint32_t waiting_requests;
     uint64_t waiting_draws; /* of those requests */
 };
@@ -58,12 +60,13 @@ struct commit {
     uint64_t pad_capacity_bytes;
     uint8_t *segment_page; /* image of a segment header */
     enum commit_phase phase;
+    bool failed; /* for good: no step is taken any more */
     struct wal_ring_sync syncs[2];
     uint32_t syncs_begun;
     uint64_t sync_began_ns;
 
     /* Read by any thread. */
-    _Atomic uint64_t published_lsn; /* = durable_lsn */
+    _Atomic uint64_t published_lsn; /* durable_lsn as of the last finished group */
     _Atomic uint64_t groups;
     _Atomic uint64_t marks;
     _Atomic uint64_t log_bytes;

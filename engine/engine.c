@@ -132,15 +132,41 @@ static void start_engine_time(struct writer *writer, struct urn_os *os)
     writer->time_origin_ns = os_monotonic_ns(os);
 }
 
+/* Numbers that no urn ever counts up to, but that hostile files can hold: what is written from them
+ * would be refused by the next start. */
+static enum urn_code refuse_exhausted(const struct urn_engine *engine, uint64_t epoch,
+                                      uint64_t next_request_id, struct urn_error *error)
+{
+    const struct writer *writer = &engine->writer;
+    const uint64_t a_century_us = 100ull * 365 * ENGINE_TIME_JUMP_US;
+    const char *what = NULL;
+    if (epoch > UINT32_MAX)
+        what = "the epoch";
+    else if (next_request_id > URN_NUMBER_MAX)
+        what = "the request ids";
+    else if (writer->time_base_us > URN_NUMBER_MAX - a_century_us)
+        what = "the engine time";
+    else if (writer->end_lsn > URN_NUMBER_MAX - 2 * wal_ring_bytes(&engine->ring.geometry))
+        what = "the LSNs";
+    if (what == NULL)
+        return URN_OK;
+    return error_set(error, URN_DAMAGED, 0,
+                     "%s in %.200s cannot be counted on, so that it was not urn that wrote them; "
+                     "`urn-wal verify` shows more",
+                     what, engine->data_dir.path);
+}
+
 /* Step 7: the epoch group. Ids go on above everything that was ever given or reserved. */
-static enum urn_code write_epoch_group(struct urn_engine *engine, uint32_t epoch,
+static enum urn_code write_epoch_group(struct urn_engine *engine, uint64_t epoch,
                                        struct urn_error *error)
 {
     const struct state *state = &engine->writer.state;
-    engine->commit.tail.epoch = epoch;
     uint64_t next_request_id = state->next_request_id;
     if (state->reserved_request_id >= next_request_id)
         next_request_id = state->reserved_request_id + 1;
+    if (refuse_exhausted(engine, epoch, next_request_id, error) != URN_OK)
+        return error->code;
+    engine->commit.tail.epoch = (uint32_t)epoch;
     writer_close_epoch(engine, next_request_id);
     do {
         if (!engine_commit_begin(engine))
@@ -182,7 +208,7 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
                     engine->pad_capacity_bytes, error) != URN_OK)
         return error->code;
     writer_begin_group(writer);
-    return write_epoch_group(engine, recovery->epoch_max + 1, error);
+    return write_epoch_group(engine, (uint64_t)recovery->epoch_max + 1, error);
 }
 
 static void fill_report(const struct urn_engine *engine, const struct recovery *recovery,
@@ -289,6 +315,7 @@ void engine_abandon(struct urn_engine *engine)
 {
     CHECK(engine->magic == ENGINE_MAGIC);
     engine->magic = 0;
+    threads_free(engine);
     free(engine->writer.groups[0].bytes);
     free(engine->writer.groups[1].bytes);
     commit_free(&engine->commit);
@@ -347,7 +374,7 @@ static enum urn_code admit(struct urn_engine *engine, struct urn_request *reques
         return URN_READONLY;
     if (request->op == URN_DRAW && (request->count == 0 || request->count > engine->max_batch))
         return URN_BADARG;
-    if (enqueue(engine, request->op == URN_DRAW ? request->count : 0))
+    if (enqueue(engine, engine_draws_of(request)))
         return URN_OK;
     atomic_fetch_add_explicit(&engine->counters.busy_queue, 1, memory_order_relaxed);
     return URN_BUSY;
@@ -379,18 +406,13 @@ void engine_finish(struct urn_engine *engine, struct urn_request *newest,
         engine->notify(engine->notify_context);
 }
 
-static uint64_t draws_of(const struct urn_request *request)
-{
-    return request->op == URN_DRAW ? request->count : 0;
-}
-
 /* Finishes admitted requests that met a closed inbox: the engine stopped between the two. */
 static void finish_too_late(struct urn_engine *engine, struct urn_request *newest)
 {
     while (newest != NULL) {
         struct urn_request *older = newest->next;
         newest->code = URN_READONLY;
-        engine_finish(engine, newest, newest, 1, draws_of(newest));
+        engine_finish(engine, newest, newest, 1, engine_draws_of(newest));
         newest = older;
     }
 }
@@ -450,6 +472,8 @@ struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
 
 static void doubt(struct urn_request *request)
 {
+    /* What was staged may be gone: nobody is to see it. */
+    clear_results(request);
     /* A read changes nothing, so there is nothing to be in doubt about. */
     request->code = request->op == URN_DRAW ? URN_INDOUBT : URN_READONLY;
 }
@@ -457,9 +481,9 @@ static void doubt(struct urn_request *request)
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed)
 {
     if (failed) {
-        while (group->reads != NULL) { /* of an open group: not among the others yet */
-            struct urn_request *request = group->reads;
-            group->reads = request->next;
+        while (group->oldest_read != NULL) { /* of an open group: not among the others yet */
+            struct urn_request *request = group->oldest_read;
+            group->oldest_read = request->next;
             request->code = URN_READONLY;
             engine_finish(engine, request, request, 1, 0);
         }

@@ -1,17 +1,18 @@
 /* engine.h: the engine inside: what its threads share, and its steps.
  *
- * All work is done by steps that never block (commit_end apart, which waits for the disk).
- * threads.c wraps them in threads; the simulator calls them itself, in any order that the threads
- * could produce:
+ * All work is done by steps that never block (engine_commit_end apart, which waits for the disk).
+ * threads.c wraps them in threads; the simulator calls them itself, in any order that the threads could
+ * produce:
  *
- *     any thread        urn_submit        -> inbox
- *     writer thread     writer_step       inbox -> select, stage, encode -> open group; closes it
- *     commit thread, or the writer thread in its place when nothing else waits for it:
- *                       engine_commit_begin, engine_commit_end      closed group -> disk ->
- * finished one thread        urn_collect       <- finished
+ *     thread     step                      moves
+ *     any        urn_submit                requests -> inbox
+ *     writer     writer_step               inbox -> select, stage, encode -> open group; closes it
+ *     commit *   engine_commit_begin, _end closed group -> disk -> finished
+ *     one        urn_collect               finished -> the caller
+ *     * or the writer thread in its place, when nothing else waits for it
  *
- * At most one closed group exists. It is handed to the commit side by commit_slot; whoever holds it
- * owns struct commit and that group.
+ * At most one closed group exists. It is handed to the commit side by commit_slot; whoever holds it owns
+ * struct commit and that group.
  */
 #ifndef URN_ENGINE_ENGINE_H
 #define URN_ENGINE_ENGINE_H
@@ -99,9 +100,9 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
  * Requests that were not collected are forgotten. For a simulated crash. */
 void engine_abandon(struct urn_engine *engine);
 
-/* The writer's turn: takes what is in the inbox, stages it, and closes the open group when the
- * commit side is free or a limit is reached. Returns whether anything was done. After a stop was
- * asked for and all is finished, writer.done is set. */
+/* The writer's turn: takes what is in the inbox, stages what the open group can take, and closes that
+ * group when the commit side is free. Returns whether anything was done. After a stop was asked for and
+ * all is finished, writer.done is set. */
 bool writer_step(struct urn_engine *engine);
 
 /* When the writer has something to do even if no request comes (a mark), in os_monotonic_ns;
@@ -129,10 +130,16 @@ void engine_ask_stop(struct urn_engine *engine);
 void engine_finish(struct urn_engine *engine, struct urn_request *newest,
                    struct urn_request *oldest, uint32_t requests, uint64_t draws);
 
+/* What a request counts for in the queue's draws. */
+static inline uint64_t engine_draws_of(const struct urn_request *request)
+{
+    return request->op == URN_DRAW ? request->count : 0;
+}
+
 /* Finishes all that waits for a group, with the code they have or, after a failure, INDOUBT. */
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed);
 
-/* Comes to the fail stop, once; later calls change nothing. */
+/* Comes to the fail stop; once, for no commit step is taken after it. */
 void engine_fail(struct urn_engine *engine, const struct urn_error *error);
 
 /* Prepares an empty open group. */

@@ -14,6 +14,10 @@
 #define SEGMENTS_MAX           4096u
 
 #define MAX_BATCH_MAX 1000000u
+/* No group of any configuration is larger: the largest request (4 bytes a draw), or the pad that fills
+ * what such a group did not fit into. A length beyond it is no group's, whatever stands on the disk. */
+#define GROUP_BYTES_MAX (4u * MAX_BATCH_MAX + 4u * OS_PAGE_BYTES)
+
 #define MAX_POOLS_MAX 65536u
 #define MAX_ITEMS_MAX 16000000u
 
@@ -34,6 +38,8 @@ _Static_assert(OS_PAGE_BYTES % OS_SECTOR_BYTES == 0, "a page is whole sectors");
 _Static_assert(SEGMENT_SIZE_BYTES_MIN % OS_PAGE_BYTES == 0, "a segment is whole pages");
 _Static_assert(SEGMENT_SIZE_BYTES_MIN / RESERVE_SHARE >= 2 * OS_PAGE_BYTES,
                "the reserve of the smallest segment holds a start-up group and its padding");
+_Static_assert(GROUP_BYTES_SOFT <= GROUP_BYTES_MAX,
+               "a group that closes at its size is none too large");
 _Static_assert(MAX_ITEMS_MAX < URN_FAILED_DRAW, "a failed draw is no item's index");
 
 #endif

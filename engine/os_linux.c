@@ -4,7 +4,7 @@
  * page cannot be backed (I/O error, file cut short, a copy-on-write file system out of space) the
  * kernel sends SIGBUS to the storing thread. All such stores happen in os_map_write, which leaves a
  * way out in a thread-local variable; the handler takes it, and the call returns EIO. A SIGBUS from
- * anywhere else is a bug and ends the process as if there were no handler.
+ * anywhere else goes to whoever handled it before.
  */
 #include "engine/os.h"
 
@@ -243,21 +243,34 @@ void os_file_close(struct os_file *file)
 
 static _Thread_local sigjmp_buf *bus_way_out;
 
-static void on_bus_error(int signal_number)
+/* What the process did on SIGBUS before our handler stood there; under bus_lock. */
+static struct sigaction bus_action_before;
+static pthread_mutex_t bus_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_bus_error(int signal_number, siginfo_t *info, void *context)
 {
+    (void)context;
     if (bus_way_out != NULL)
         siglongjmp(*bus_way_out, 1);
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
+    /* Not ours: who was here before takes it. A fault comes again when its instruction does; a signal
+     * that was sent does not. */
+    sigaction(signal_number, &bus_action_before, NULL);
+    if (info->si_code <= 0)
+        raise(signal_number);
 }
 
 /* At every mapping, not once: others in the process may have put theirs in our handler's place. */
 static void install_bus_handler(void)
 {
     /* SA_NODEFER: the handler is left by a jump, and the signal must not stay blocked. */
-    struct sigaction action = {.sa_handler = on_bus_error, .sa_flags = SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_NODEFER | SA_SIGINFO};
     sigemptyset(&action.sa_mask);
-    CHECK(sigaction(SIGBUS, &action, NULL) == 0);
+    CHECK(pthread_mutex_lock(&bus_lock) == 0);
+    struct sigaction before;
+    CHECK(sigaction(SIGBUS, &action, &before) == 0);
+    if ((before.sa_flags & SA_SIGINFO) == 0 || before.sa_sigaction != on_bus_error)
+        bus_action_before = before;
+    CHECK(pthread_mutex_unlock(&bus_lock) == 0);
 }
 
 int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, struct os_map **map)

@@ -11,7 +11,7 @@
 #include "engine/snapshot_file.h"
 
 /* What a person should do who sees a refusal. */
-#define SHOW_MORE "; nothing was changed; `urn-wal verify %s` shows more"
+#define SHOW_MORE "; nothing was changed; `urn-wal verify %.100s` shows more"
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
@@ -108,16 +108,13 @@ static enum urn_code load_newest(const struct data_dir *data_dir, const struct s
         enum urn_code code = load_one(data_dir, names[i], bounds, state, error);
         if (code == URN_OK) {
             recovery->snapshot_lsn = names[i].lsn;
-            recovery->oldest_snapshot_lsn = names[i].lsn;
-            if (i + 1 < count) {
-                recovery->oldest_snapshot_lsn = names[i + 1].lsn;
-                recovery->oldest_snapshot_serial = names[i + 1].serial;
+            recovery->has_second_snapshot = i + 1 < count;
+            if (recovery->has_second_snapshot) {
+                recovery->second_snapshot_lsn = names[i + 1].lsn;
+                recovery->second_snapshot_serial = names[i + 1].serial;
             }
             return URN_OK;
         }
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_snapshot_name(name, names[i].lsn, names[i].serial);
-        error_prefix(error, "%s/%s: ", data_dir->path, name);
         bool file_is_bad = code == URN_DAMAGED || (code == URN_IO && error->system_errno == EIO);
         if (code == URN_TOOBIG)
             error->code = URN_CONFIG;
@@ -139,9 +136,20 @@ static enum recovery_stop stop_of(enum wal_read_result why)
     case WAL_READ_CHAIN:
     case WAL_READ_EPOCH:
         return RECOVERY_STOP_STALE;
-    default:
+    case WAL_READ_VERSION:
+    case WAL_READ_SHAPE:
+        return RECOVERY_STOP_MEANING; /* sound by every byte: no torn write looks like this */
+    case WAL_READ_LENGTH:
+    case WAL_READ_CHECKSUM:
+    case WAL_READ_FOREIGN:
+    case WAL_READ_DURABLE:
         return RECOVERY_STOP_TORN;
+    case WAL_READ_OK:
+    case WAL_READ_RESULTS:
+        break;
     }
+    CHECK(!"the walk stops for a reason");
+    return RECOVERY_STOP_TORN;
 }
 
 /* Applies group after group. On URN_OK *stop says what ended the walk; for RECOVERY_STOP_MEANING
@@ -160,6 +168,10 @@ static enum urn_code walk(struct wal_reader *reader, struct state *state, struct
             break;
         case WAL_STEP_INVALID:
             *stop = stop_of(wal_reader_why(reader));
+            if (*stop == RECOVERY_STOP_MEANING)
+                error_set(error,
+                          wal_reader_why(reader) == WAL_READ_VERSION ? URN_FORMAT : URN_DAMAGED, 0,
+                          "%s", wal_read_result_text(wal_reader_why(reader)));
             break;
         case WAL_STEP_GROUP:
             state->tail = *wal_reader_tail(reader);
@@ -195,7 +207,7 @@ static enum urn_code refuse_snapshot(const struct data_dir *data_dir, uint32_t l
                                      struct urn_error *error)
 {
     if (listed == 0)
-        return error_set(error, URN_DAMAGED, 0, "case D1: there is no snapshot in %s" SHOW_MORE,
+        return error_set(error, URN_DAMAGED, 0, "case D1: there is no snapshot in %.100s" SHOW_MORE,
                          data_dir->path, data_dir->path);
     char why[sizeof error->text];
     memcpy(why, error->text, sizeof why);
@@ -245,8 +257,8 @@ static enum urn_code refuse(const struct data_dir *data_dir, enum recovery_case 
         char why[sizeof error->text];
         memcpy(why, error->text, sizeof why);
         return error_set(error, code == URN_FORMAT ? URN_FORMAT : URN_DAMAGED, 0,
-                         "case D3: the group that ends at LSN %" PRIu64 " (%s, offset %" PRIu64
-                         ") is whole but cannot be true: %.250s" SHOW_MORE,
+                         "case D3: what stands in the log at or before LSN %" PRIu64
+                         " (%s, offset %" PRIu64 ") is whole but cannot be right: %.200s" SHOW_MORE,
                          at.lsn, at.file, at.offset, why, data_dir->path);
     }
     return refuse_evidence(data_dir, which, &at, evidence, snapshot_beyond_lsn, error);
@@ -294,7 +306,7 @@ enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_
     struct snapshot_name *names;
     enum urn_code code = snapshot_file_list(data_dir->dir, &names, &recovery->snapshots, error);
     if (code != URN_OK)
-        return error_prefix(error, "%s: ", data_dir->path);
+        return error_prefix(error, "%.200s: ", data_dir->path);
     code = load_newest(data_dir, names, recovery->snapshots, bounds, state, recovery, error);
     uint64_t newest_snapshot_lsn = recovery->snapshots > 0 ? names[0].lsn : 0;
     free(names);
@@ -359,7 +371,16 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
 
 /* ---- step 6: room -------------------------------------------------------------------------- */
 
-/* Up to where the log may grow when everything from needed_lsn on must be kept. */
+/* Up to where the log may grow without writing any slot a second time: through the first lap, or else
+ * to the end of the segment that it has begun. */
+static uint64_t limit_without_reuse(const struct wal_geometry *geometry, uint64_t tail_lsn)
+{
+    uint64_t begun = wal_segment_begin(geometry, tail_lsn + geometry->segment_size_bytes - 1);
+    uint64_t first_lap = wal_ring_bytes(geometry);
+    return begun > first_lap ? begun : first_lap;
+}
+
+/* The same when everything from needed_lsn on must be kept, and nothing before it. */
 static uint64_t limit_behind(const struct wal_geometry *geometry, uint64_t needed_lsn)
 {
     return wal_segment_begin(geometry, needed_lsn) + wal_ring_bytes(geometry);
@@ -369,13 +390,37 @@ static uint64_t limit_behind(const struct wal_geometry *geometry, uint64_t neede
 static bool second_verifies(const struct data_dir *data_dir, const struct state_bounds *bounds,
                             const struct recovery *recovery)
 {
-    struct snapshot_name name = {recovery->oldest_snapshot_lsn, recovery->oldest_snapshot_serial};
+    struct snapshot_name name = {recovery->second_snapshot_lsn, recovery->second_snapshot_serial};
     struct state state;
     struct urn_error ignored; /* a snapshot that does not verify frees nothing; no more is asked */
     if (load_one(data_dir, name, bounds, &state, &ignored) != URN_OK)
         return false;
     state_free(&state);
     return true;
+}
+
+/* Up to where two snapshots that this start has verified let the log grow; 0: there are no two, or it
+ * is not worth the reading. */
+static uint64_t limit_by_two(const struct data_dir *data_dir, const struct state *state,
+                             const struct recovery *recovery, uint64_t limit_so_far)
+{
+    if (!recovery->has_second_snapshot)
+        return 0;
+    uint64_t limit = limit_behind(&data_dir->geometry, recovery->second_snapshot_lsn);
+    if (limit <= limit_so_far || !second_verifies(data_dir, &state->bounds, recovery))
+        return 0;
+    return limit;
+}
+
+static enum urn_code remove_snapshot(const struct data_dir *data_dir, struct snapshot_name which,
+                                     struct urn_error *error)
+{
+    char name[DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(name, which.lsn, which.serial);
+    int why = os_remove(data_dir->dir, name);
+    if (why == 0)
+        return URN_OK;
+    return error_set(error, URN_IO, why, "cannot remove %.100s/%s", data_dir->path, name);
 }
 
 /* Removes every snapshot but the two newest, which have just been verified. */
@@ -386,38 +431,52 @@ static enum urn_code remove_older(const struct data_dir *data_dir, struct urn_er
     if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
         return error->code;
     enum urn_code code = URN_OK;
-    for (uint32_t i = 2; i < count && code == URN_OK; i++) {
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_snapshot_name(name, names[i].lsn, names[i].serial);
-        int why = os_remove(data_dir->dir, name);
-        if (why != 0)
-            code = error_set(error, URN_IO, why, "cannot remove %s/%s", data_dir->path, name);
-    }
+    for (uint32_t i = 2; i < count && code == URN_OK; i++)
+        code = remove_snapshot(data_dir, names[i], error);
     free(names);
     int why = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
     if (why != 0)
-        code = error_set(error, URN_IO, why, "cannot sync %s", data_dir->path);
+        code = error_set(error, URN_IO, why, "cannot sync %.100s", data_dir->path);
     return code;
+}
+
+/* The first serial that no snapshot at the tail has yet, with room for one more behind it. */
+static enum urn_code free_serial(const struct data_dir *data_dir, uint64_t tail_lsn,
+                                 uint32_t *serial, struct urn_error *error)
+{
+    struct snapshot_name *names;
+    uint32_t count;
+    if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
+        return error->code;
+    *serial = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i].lsn == tail_lsn && names[i].serial >= *serial)
+            *serial = names[i].serial + 1;
+    free(names);
+    if (*serial < DATA_DIR_SERIAL_MAX)
+        return URN_OK;
+    return error_set(error, URN_DAMAGED, 0,
+                     "%.100s holds a snapshot of LSN %" PRIu64
+                     " with the highest serial there is, which urn never gives",
+                     data_dir->path, tail_lsn);
 }
 
 /* Writes two snapshots at the tail, so that no segment before it is needed any more. */
 static enum urn_code write_two(const struct data_dir *data_dir, const struct state *state,
                                struct urn_error *error)
 {
-    struct snapshot_name *names;
-    uint32_t count;
-    if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
-        return error->code;
-    uint32_t serial = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (names[i].lsn == state->tail.lsn && names[i].serial >= serial)
-            serial = names[i].serial + 1;
-    free(names);
-    for (uint32_t i = 0; i < 2; i++)
-        if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, serial + i, error) !=
+    struct snapshot_name name = {.lsn = state->tail.lsn};
+    if (free_serial(data_dir, name.lsn, &name.serial, error) != URN_OK ||
+        snapshot_file_write(data_dir->dir, state, &data_dir->geometry, name.serial, error) !=
             URN_OK)
-            return error_prefix(error, "%s: ", data_dir->path);
-    return remove_older(data_dir, error);
+        return error->code;
+    if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, name.serial + 1, error) ==
+        URN_OK)
+        return remove_older(data_dir, error);
+    /* One alone frees nothing, and the disk is probably full: it makes way again. */
+    struct urn_error ignored;
+    (void)remove_snapshot(data_dir, name, &ignored);
+    return error->code;
 }
 
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
@@ -425,25 +484,18 @@ enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct s
                                  uint64_t *room_limit_lsn, struct urn_error *error)
 {
     const struct wal_geometry *geometry = &data_dir->geometry;
-    uint64_t x = state->tail.lsn;
-    /* Without two verified snapshots no slot is written a second time: the log may fill the first
-     * lap, or else the segment that it has begun. */
-    uint64_t first_lap = wal_ring_bytes(geometry);
-    uint64_t begun = wal_segment_begin(geometry, x + geometry->segment_size_bytes - 1);
-    uint64_t limit = begun > first_lap ? begun : first_lap;
-    CHECK(x <= limit);
-
-    bool first_lap_only = limit == first_lap && recovery->oldest_snapshot_lsn == 0;
-    if (limit - x < geometry->segment_size_bytes + wanted_bytes && !first_lap_only &&
-        recovery->snapshots > 1 && second_verifies(data_dir, &state->bounds, recovery)) {
-        uint64_t by_two = limit_behind(geometry, recovery->oldest_snapshot_lsn);
-        limit = by_two > limit ? by_two : limit;
-    }
+    uint64_t tail_lsn = state->tail.lsn;
+    uint64_t limit = limit_without_reuse(geometry, tail_lsn);
+    uint64_t by_two = limit_by_two(data_dir, state, recovery, limit);
+    if (by_two > limit)
+        limit = by_two;
+    CHECK(tail_lsn <= limit);
     *room_limit_lsn = limit;
-    if (limit - x >= wanted_bytes)
+    uint64_t best = limit_behind(geometry, tail_lsn);
+    if (limit - tail_lsn >= wanted_bytes || best <= limit)
         return URN_OK;
     enum urn_code code = write_two(data_dir, state, error);
     if (code == URN_OK)
-        *room_limit_lsn = limit_behind(geometry, x);
+        *room_limit_lsn = best;
     return code;
 }

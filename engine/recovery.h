@@ -2,32 +2,33 @@
  *
  * Start (data_dir.h has steps 1 and 2: lock, identity, creation)
  *   3  load the newest snapshot that verifies, else the one before, and so on
- *   4  walk the log from its LSN, applying group after group, to the first position x at which no
- *      valid group stands; search every slot for evidence that acknowledged data lay at or beyond x
- *   5  decide by the table below; on a go, make the tail durable: rewrite everything from the
- * highest carried durable LSN to x with identical bytes, and sync it (it may live in the cache
- * only: after a crash of the process, or after a sync that failed) 6  make room if the ring is
- * full: two snapshots at x free every segment before it 7  write and sync the epoch group at x, on
- * a fresh page; then requests may come
+ *   4  walk the log from its LSN, applying group after group, to the first position x at which no valid
+ *      group stands; search every slot for evidence that acknowledged data lay at or beyond x
+ *   5  decide by the table below; on a go, make the tail durable: rewrite everything from the highest
+ *      carried durable LSN to x with identical bytes, and sync it (it may live in the cache only: after
+ *      a crash of the process, or after a sync that failed)
+ *   6  make room if the ring is full: two snapshots at x free every segment before it
+ *   7  write and sync the epoch group at x, on a fresh page; then requests may come
  *
- * A start may be interrupted anywhere and begun again: 3 and 4 only read, 5 rewrites identical
- * bytes, 6 adds files before it removes any, 7 is an ordinary group.
+ * A start may be interrupted anywhere and begun again: 3 and 4 only read, 5 rewrites identical bytes, 6
+ * adds files before it removes any, 7 is an ordinary group.
  *
- * Facts                            Case (docs/wal-format.md, "Start-up decisions")
+ * Facts                                             Case (docs/wal-format.md, "Start-up decisions")
  *   snapshot  stop        unreadable  group   snapshot |
  *                         elsewhere   beyond  beyond   |
  *   none      -           -           -       -        | D1 refuse: no snapshot verifies
  *   loaded    unreadable  -           -       -        | D2 refuse: x itself cannot be read
  *   loaded    meaning     -           -       -        | D3 refuse: valid bytes that cannot be true
- *   loaded    z t s       yes         -       -        | D4 refuse: evidence may lie where we
- * cannot read loaded    z t s       no          yes     -        | D5 refuse: a later group says x
- * was durable loaded    z t s       no          no      yes      | D6 refuse: a snapshot's name
- * says x was durable loaded    zero        no          no      no       | D7 start: clean end
+ *   loaded    z t s       yes         -       -        | D4 refuse: evidence may lie where we cannot read
+ *   loaded    z t s       no          yes     -        | D5 refuse: a later group says x was durable
+ *   loaded    z t s       no          no      yes      | D6 refuse: a snapshot's name says x was durable
+ *   loaded    zero        no          no      no       | D7 start: clean end
  *   loaded    torn        no          no      no       | D8 start: torn tail, never acknowledged
- *   loaded    stale       no          no      no       | D9 start: the next group was never written
- * here Stop: z(ero): nothing but zeros where a group's header would be. s(tale): a whole group of
- * this ring, but of an earlier lap or a chain that was cut. t(orn): anything else. Exactly one row
- * matches any combination of facts; a test walks them all.
+ *   loaded    stale       no          no      no       | D9 start: nothing was written over old bytes
+ *
+ * Stop: z(ero): nothing but zeros where a group's header would be. s(tale): a whole group of this ring,
+ * but of an earlier lap or of a chain that was cut. t(orn): anything else: a group torn, or what is left
+ * of older ones. Exactly one row matches any combination of facts; a test walks them all.
  */
 #ifndef URN_ENGINE_RECOVERY_H
 #define URN_ENGINE_RECOVERY_H
@@ -74,8 +75,9 @@ bool recovery_case_starts(enum recovery_case which);
 struct recovery {
     enum recovery_case which;
     uint64_t snapshot_lsn;
-    uint64_t oldest_snapshot_lsn; /* of the second newest, where there is one; else snapshot_lsn */
-    uint32_t oldest_snapshot_serial;
+    bool has_second_snapshot; /* an older one is listed behind the loaded one */
+    uint64_t second_snapshot_lsn;
+    uint32_t second_snapshot_serial;
     uint32_t snapshots; /* listed */
     uint32_t snapshots_refused;
     uint64_t replayed_groups;

@@ -1,10 +1,12 @@
 /* snapshot_file.h: snapshots on disk: written, verified, listed, loaded.
  *
  * A snapshot counts only when these steps were taken, in this order:
- *     S1  written under its temporary name (its own with ".tmp" behind; a leftover is removed
- * first) S2  synced S3  dropped from the page cache, read back and found to be what the state
- * encodes to S4  renamed S5  its directory synced The caller has made the log durable up to the
- * snapshot's LSN before.
+ *     S1  written under its temporary name (its own with ".tmp" behind; a leftover is removed first)
+ *     S2  synced
+ *     S3  dropped from the page cache, read back and found to be what the state encodes to
+ *     S4  renamed
+ *     S5  its directory synced
+ * The caller has made the log durable up to the snapshot's LSN before.
  */
 #ifndef URN_ENGINE_SNAPSHOT_FILE_H
 #define URN_ENGINE_SNAPSHOT_FILE_H

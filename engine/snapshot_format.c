@@ -42,7 +42,8 @@ static const char *header_fault(const struct snapshot_header *header)
         return fault;
     uint64_t in_segment = header->tail.lsn % header->geometry.segment_size_bytes;
     if (header->tail.lsn > URN_NUMBER_MAX || header->tail.lsn % WAL_ALIGN_BYTES != 0 ||
-        (in_segment != 0 && in_segment < WAL_SEGMENT_HEADER_BYTES))
+        (in_segment != 0 && in_segment < WAL_SEGMENT_HEADER_BYTES) ||
+        header->geometry.segment_size_bytes - in_segment < WAL_GROUP_HEADER_BYTES)
         return "the LSN is no place where a group can begin";
     if (header->next_request_id == 0 || header->next_request_id > URN_NUMBER_MAX)
         return "the next request id is out of range";

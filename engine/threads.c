@@ -122,8 +122,10 @@ static void *writer_main(void *argument)
             }
             continue;
         }
+        /* What has just become free lets the open group close: look again before sleeping. */
+        bool freed = running != NULL && closed == NULL;
         running = closed;
-        if (!did && !engine->writer.done)
+        if (!did && !freed && !engine->writer.done)
             park_writer(engine, running != NULL);
     }
     return NULL;
@@ -208,8 +210,10 @@ end_commit:
     return why;
 }
 
-static void free_threads(struct urn_engine *engine)
+void threads_free(struct urn_engine *engine)
 {
+    if (engine->threads == NULL)
+        return;
     sem_destroy(&engine->threads->writer_sleeper.posted);
     sem_destroy(&engine->threads->commit_posted);
     free(engine->threads);
@@ -224,16 +228,19 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
     CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
 
-    /* Signals are the program's business: its own threads take them. SIGBUS is a thread's own. */
+    /* Signals are the program's business: its own threads take them. Those that a thread raises by what
+     * it does stay its own. */
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t all, before;
     sigfillset(&all);
-    sigdelset(&all, SIGBUS);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(&all, own[i]);
     CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     int why = start_all(engine);
     CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     if (why == 0)
         return URN_OK;
-    free_threads(engine);
+    threads_free(engine);
     return error_set(error, URN_NOMEMORY, why, "cannot start the engine's threads");
 }
 
@@ -245,5 +252,4 @@ void threads_stop(struct urn_engine *engine)
     join(threads->writer);
     end_commit(threads);
     end_populate(threads);
-    free_threads(engine);
 }

@@ -1,9 +1,9 @@
 /* threads.h: the engine's threads: thin shells around its steps.
  *
- *   writer    runs writer_step; when nothing else waits it runs the commit step itself, which saves
- * a lone request two hand-overs; sleeps when there is nothing to do commit    runs the commit step
- * when the writer has more to stage meanwhile populate  once after a start: brings the ring's pages
- * into memory while requests are served
+ *   writer    runs writer_step; when nothing else waits it runs the commit step itself, which saves a
+ *             lone request two hand-overs; sleeps when there is nothing to do
+ *   commit    runs the commit step when the writer has more to stage meanwhile
+ *   populate  once after a start: brings the ring's pages into memory while requests are served
  *
  * Nobody spins: a thread without work waits on its semaphore.
  */
@@ -17,6 +17,9 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error);
 
 /* After engine_ask_stop: waits until the writer is done, and joins them all. */
 void threads_stop(struct urn_engine *engine);
+
+/* Frees what is left of them; until then a late urn_submit may still try to wake the writer. */
+void threads_free(struct urn_engine *engine);
 
 /* Something new is in the inbox. Without threads: nothing. Any thread. */
 void threads_wake_writer(struct urn_engine *engine);

@@ -188,7 +188,8 @@ struct urn_request {
     struct urn_text *names; /* room for limit */
     void *context;          /* the caller's own; never read */
 
-    /* Set by the engine; valid once collected. */
+    /* Set by the engine; valid once collected. When code is not URN_OK, only pool and odds_version may
+     * hold something besides it, and outcomes holds nothing of worth. */
     enum urn_code code;
     const struct urn_pool *pool; /* NULL where the request names none or there is none */
     uint64_t first_request_id;   /* of the draws: they have first, first + 1, ... */
@@ -199,9 +200,6 @@ struct urn_request {
     uint64_t odds_version;
     uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
     uint64_t lsn;             /* STATE: the answer holds every change below it */
-
-    /* The engine's own while the request is under way. */
-    uint64_t engine_private;
 };
 
 /* Hands a list of requests (linked by next, NULL at the end) to the writer, in this order. Each is

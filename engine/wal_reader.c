@@ -294,17 +294,6 @@ static enum wal_step walk_segment_header(struct wal_reader *reader, struct urn_e
     return WAL_STEP_GROUP;
 }
 
-/* A group that begins at offset has been seen, of which a sector cannot be read. Whether it is ours
- * to miss is for its header to say, as far as that can be read. */
-static enum wal_step walk_group_cut(struct wal_reader *reader,
-                                    const struct wal_group_header *header, struct urn_error *error)
-{
-    if (header->ring_short != reader->ring_short)
-        return walk_invalid(reader, WAL_READ_FOREIGN);
-    const enum wal_read_result why = wal_group_follows(header, &reader->tail);
-    return why == WAL_READ_OK ? walk_unreadable(reader, error) : walk_invalid(reader, why);
-}
-
 /* A sector cannot be read before the header at the position ends. */
 static enum wal_step walk_header_cut(struct wal_reader *reader, const struct view *view,
                                      struct urn_error *error)
@@ -328,17 +317,30 @@ static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_head
     if (view.available_bytes < WAL_GROUP_HEADER_BYTES && view.available_bytes < rest)
         return walk_header_cut(reader, &view, error);
     enum wal_read_result why = wal_group_peek(view.bytes, view.available_bytes, rest, header);
+    /* Before the window grows by what a header claims, the header must be of the group looked for. */
+    if (why == WAL_READ_OK && header->ring_short != reader->ring_short)
+        why = WAL_READ_FOREIGN;
+    if (why == WAL_READ_OK)
+        why = wal_group_follows(header, &reader->tail);
+    if (why == WAL_READ_OK && header->length_bytes > GROUP_BYTES_MAX)
+        why = WAL_READ_LENGTH;
     if (why != WAL_READ_OK)
         return walk_invalid(reader, why);
 
     if (window_show(&reader->window, offset, header->length_bytes, &view, error) != URN_OK)
         return WAL_STEP_ERROR;
     if (view.available_bytes < header->length_bytes)
-        return walk_group_cut(reader, header, error);
-    why = wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &reader->tail,
-                              header);
+        return walk_unreadable(reader, error);
+    struct wal_tail behind = reader->tail;
+    why =
+        wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &behind, header);
+    /* A group is filled to the segment's end rather than leave less than a header there. */
+    const uint64_t left = rest - header->length_bytes;
+    if (why == WAL_READ_OK && left > 0 && left < WAL_GROUP_HEADER_BYTES)
+        why = WAL_READ_SHAPE;
     if (why != WAL_READ_OK)
         return walk_invalid(reader, why);
+    reader->tail = behind;
     if (header->durable_lsn > reader->durable_lsn)
         reader->durable_lsn = header->durable_lsn;
     *group = view.bytes;

@@ -21,7 +21,7 @@ enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ri
         int why =
             os_map_open(data_dir->dir, name, ring->geometry.segment_size_bytes, &ring->maps[slot]);
         if (why != 0) {
-            error_set(error, URN_IO, why, "cannot map %s/%s", data_dir->path, name);
+            error_set(error, URN_IO, why, "cannot map %.200s/%s", data_dir->path, name);
             wal_ring_close(ring);
             return error->code;
         }

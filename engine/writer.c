@@ -29,14 +29,15 @@ void writer_begin_group(struct writer *writer)
     group->first_request_id = writer->state.next_request_id;
     group->newest = NULL;
     group->oldest = NULL;
-    group->reads = NULL;
+    group->oldest_read = NULL;
+    group->newest_read = NULL;
     group->waiting_requests = 0;
     group->waiting_draws = 0;
 }
 
 static bool group_is_empty(const struct group *group)
 {
-    return group->newest == NULL && group->reads == NULL &&
+    return group->newest == NULL && group->oldest_read == NULL &&
            group->entries.used_bytes == WAL_GROUP_HEADER_BYTES;
 }
 
@@ -56,8 +57,7 @@ static void wait_for_group(struct group *group, struct urn_request *request, enu
     if (group->oldest == NULL)
         group->oldest = request;
     group->waiting_requests++;
-    if (request->op == URN_DRAW)
-        group->waiting_draws += request->count;
+    group->waiting_draws += engine_draws_of(request);
 }
 
 /* ---- reads --------------------------------------------------------------------------------- */
@@ -120,9 +120,9 @@ static enum urn_code answer_read(const struct state *state, struct urn_request *
 
 static void answer_reads(struct writer *writer, struct group *group)
 {
-    while (group->reads != NULL) {
-        struct urn_request *request = group->reads;
-        group->reads = request->next;
+    while (group->oldest_read != NULL) {
+        struct urn_request *request = group->oldest_read;
+        group->oldest_read = request->next;
         wait_for_group(group, request, answer_read(&writer->state, request, writer->end_lsn));
     }
 }
@@ -278,6 +278,17 @@ static void take_inbox(struct urn_engine *engine)
     }
 }
 
+/* A read waits for its group to close. */
+static void stage_read(struct group *group, struct urn_request *request)
+{
+    request->next = NULL;
+    if (group->oldest_read == NULL)
+        group->oldest_read = request;
+    else
+        group->newest_read->next = request;
+    group->newest_read = request;
+}
+
 /* Stages what fits the open group; the rest stays in todo. Returns how many requests. */
 static uint32_t stage_all(struct urn_engine *engine)
 {
@@ -287,9 +298,7 @@ static uint32_t stage_all(struct urn_engine *engine)
         struct urn_request *request = writer->todo;
         struct urn_request *rest = request->next;
         if (request->op != URN_DRAW) {
-            struct group *group = &writer->groups[writer->open];
-            request->next = group->reads;
-            group->reads = request;
+            stage_read(&writer->groups[writer->open], request);
         } else if (!stage_draw(engine, request)) {
             break;
         }
@@ -320,8 +329,7 @@ static bool refuse_everything(struct urn_engine *engine)
             writer->todo = request->next;
             request->next = NULL;
             request->code = URN_READONLY;
-            engine_finish(engine, request, request, 1,
-                          request->op == URN_DRAW ? request->count : 0);
+            engine_finish(engine, request, request, 1, engine_draws_of(request));
         }
         did = true;
     }
@@ -373,6 +381,9 @@ bool writer_step(struct urn_engine *engine)
     uint32_t staged = stage_all(engine);
     if (!commit_is_free(engine))
         return staged > 0;
+    /* The commit side may have failed since the first look; it said so before it became free. */
+    if (atomic_load_explicit(&engine->failed, memory_order_acquire))
+        return true;
     if (!group_is_empty(&writer->groups[writer->open])) {
         close_group(engine, WAL_DATA);
         return true;
