@@ -100,7 +100,7 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
     /* A start reads the log, and searches it, through buffers that are freed before requests come.
      */
-    uint64_t start = pad_capacity_bytes(config) + (2u << 20);
+    uint64_t start = GROUP_BYTES_MAX + (2u << 20);
     return sizeof(struct urn_engine) + groups + commit + tables + start +
            pool_memory_bound_bytes(config->max_pools, config->max_items);
 }

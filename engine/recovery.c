@@ -138,17 +138,17 @@ static enum recovery_stop stop_of(enum wal_read_result why)
         return RECOVERY_STOP_STALE;
     case WAL_READ_VERSION:
     case WAL_READ_SHAPE:
+    case WAL_READ_FOREIGN:
+    case WAL_READ_DURABLE:
         return RECOVERY_STOP_MEANING; /* sound by every byte: no torn write looks like this */
     case WAL_READ_LENGTH:
     case WAL_READ_CHECKSUM:
-    case WAL_READ_FOREIGN:
-    case WAL_READ_DURABLE:
         return RECOVERY_STOP_TORN;
     case WAL_READ_OK:
     case WAL_READ_RESULTS:
         break;
     }
-    CHECK(!"the walk stops for a reason");
+    CHECK(why == WAL_READ_ZERO); /* a walk stops for one of the reasons above */
     return RECOVERY_STOP_TORN;
 }
 
@@ -292,7 +292,9 @@ static enum urn_code walk_and_decide(const struct data_dir *data_dir, uint64_t n
     recovery->which = recovery_decide(&facts, NULL);
     if (!recovery_case_starts(recovery->which))
         return refuse(data_dir, recovery->which, x, &evidence, newest_snapshot_lsn, error);
-    recovery->discarded_groups = evidence.groups_beyond;
+    /* Those of an earlier epoch were discarded, and told of, by an earlier start. */
+    if (evidence.groups_beyond_epoch_max >= state->tail.epoch)
+        recovery->discarded_groups = evidence.groups_beyond;
     recovery->epoch_max =
         evidence.epoch_max > state->tail.epoch ? evidence.epoch_max : state->tail.epoch;
     CHECK(recovery->durable_lsn <= x);

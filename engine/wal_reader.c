@@ -305,6 +305,19 @@ static enum wal_step walk_header_cut(struct wal_reader *reader, const struct vie
                                     : WAL_READ_LENGTH);
 }
 
+/* A group that begins at offset has been seen, of which a sector cannot be read. Whether it is ours
+ * to miss is for its header to say, as far as that can be read; its checksum cannot be. */
+static enum wal_step walk_group_cut(struct wal_reader *reader,
+                                    const struct wal_group_header *header, struct urn_error *error)
+{
+    if (header->ring_short != reader->ring_short)
+        return walk_invalid(reader, WAL_READ_CHECKSUM);
+    const enum wal_read_result why = wal_group_follows(header, &reader->tail);
+    if (why == WAL_READ_OK)
+        return walk_unreadable(reader, error);
+    return walk_invalid(reader, why == WAL_READ_DURABLE ? WAL_READ_CHECKSUM : why);
+}
+
 static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_header *header,
                                 const uint8_t **group, struct urn_error *error)
 {
@@ -317,11 +330,7 @@ static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_head
     if (view.available_bytes < WAL_GROUP_HEADER_BYTES && view.available_bytes < rest)
         return walk_header_cut(reader, &view, error);
     enum wal_read_result why = wal_group_peek(view.bytes, view.available_bytes, rest, header);
-    /* Before the window grows by what a header claims, the header must be of the group looked for. */
-    if (why == WAL_READ_OK && header->ring_short != reader->ring_short)
-        why = WAL_READ_FOREIGN;
-    if (why == WAL_READ_OK)
-        why = wal_group_follows(header, &reader->tail);
+    /* The window grows by what a header claims, so that the claim is bounded first. */
     if (why == WAL_READ_OK && header->length_bytes > GROUP_BYTES_MAX)
         why = WAL_READ_LENGTH;
     if (why != WAL_READ_OK)
@@ -330,7 +339,7 @@ static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_head
     if (window_show(&reader->window, offset, header->length_bytes, &view, error) != URN_OK)
         return WAL_STEP_ERROR;
     if (view.available_bytes < header->length_bytes)
-        return walk_unreadable(reader, error);
+        return walk_group_cut(reader, header, error);
     struct wal_tail behind = reader->tail;
     why =
         wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &behind, header);

@@ -307,8 +307,10 @@ static void fail_stop(enum sim_call call)
     driver_run(driver);
     int finished = 0;
     for (struct urn_request *request = urn_collect(driver->engine); request != NULL;
-         request = request->next, finished++)
+         request = request->next, finished++) {
         assert_int_equal(request->code, request == &read ? URN_READONLY : URN_INDOUBT);
+        assert_int_equal(request->first_request_id, 0); /* what was staged is nobody's to see */
+    }
     assert_int_equal(finished, 3);
     assert_true(info_of(driver).failed);
     assert_int_equal(info_of(driver).durable_lsn, durable_lsn);
@@ -342,6 +344,22 @@ static void test_a_failed_store_is_final(void **unused)
 }
 
 /* ---- reads --------------------------------------------------------------------------------- */
+
+static void test_reads_come_back_in_order(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_request reads[4];
+    for (int i = 0; i < 4; i++)
+        reads[i] = (struct urn_request){.op = URN_POOLS, .next = i < 3 ? &reads[i + 1] : NULL};
+    urn_submit(driver->engine, reads);
+    driver_run(driver);
+    struct urn_request *read = urn_collect(driver->engine);
+    for (int i = 0; i < 4; i++, read = read->next)
+        assert_ptr_equal(read, &reads[i]);
+    assert_null(read);
+    done(driver);
+}
 
 static void test_reads_page_through_what_there_is(void **unused)
 {
@@ -461,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_a_clean_stop_answers_everything_and_marks),
         cmocka_unit_test(test_a_failed_sync_is_final),
         cmocka_unit_test(test_a_failed_store_is_final),
+        cmocka_unit_test(test_reads_come_back_in_order),
         cmocka_unit_test(test_reads_page_through_what_there_is),
         cmocka_unit_test(test_impossible_sizes_are_refused),
         cmocka_unit_test(test_engine_time_over_a_restart),

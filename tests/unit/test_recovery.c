@@ -293,6 +293,76 @@ static void test_the_tail_is_made_durable_again(void **unused)
     }
 }
 
+/* ---- hostile files ------------------------------------------------------------------------- */
+
+/* Rewrites the header page of segment 0 with something else in it, all sums right. */
+static void forge_segment_header(struct driver *driver, uint32_t version, uint32_t epoch)
+{
+    const struct wal_geometry *geometry = &driver->engine->ring.geometry;
+    struct wal_segment_header header = {.version = version,
+                                        .segment_size_bytes = geometry->segment_size_bytes,
+                                        .segments = geometry->segments,
+                                        .epoch = epoch};
+    memcpy(header.ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES);
+    static uint8_t page[WAL_SEGMENT_HEADER_BYTES];
+    wal_segment_header_write(&header, page);
+    assert_true(sim_overwrite(driver->world, "data/segment-0000", 0, page, sizeof page));
+}
+
+static void test_a_segment_of_another_version_is_not_a_torn_tail(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    forge_segment_header(driver, WAL_FORMAT_VERSION + 1, 1);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_int_equal(driver_open(driver), URN_FORMAT);
+    assert_non_null(strstr(driver->error.text, "case D3"));
+    done(driver);
+}
+
+/* The epoch after the last there is would be 0, and the start after this one would refuse it. */
+static void test_an_epoch_that_cannot_rise_is_refused(void **unused)
+{
+    (void)unused;
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 7);
+    driver_must_open(driver);
+    forge_segment_header(driver, WAL_FORMAT_VERSION, UINT32_MAX);
+    static const uint8_t zeroes[8192];
+    assert_true(sim_overwrite(driver->world, "data/segment-0000", 4096, zeroes, sizeof zeroes));
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_int_equal(driver_open(driver), URN_DAMAGED);
+    assert_non_null(strstr(driver->error.text, "the epoch"));
+    done(driver);
+}
+
+/* A whole group of ours that leaves less than a header before the segment's end. */
+static void test_a_group_that_no_pad_can_follow_is_refused(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct writer *writer = &driver->engine->writer;
+    static uint8_t bytes[SEGMENT_SIZE_BYTES_MIN];
+    struct wal_group_header header = {
+        .length_bytes = (uint32_t)(SEGMENT_SIZE_BYTES_MIN - 8 - writer->end_lsn),
+        .kind = WAL_PAD,
+        .ring_short = wal_ring_short(driver->engine->ring.geometry.ring_uuid),
+        .lsn = writer->end_lsn,
+        .durable_lsn = writer->end_lsn,
+        .epoch = 1,
+        .engine_time_us = UINT64_C(1) << 50,
+        .first_request_id = 1,
+    };
+    memcpy(header.chain_before, driver->engine->commit.tail.chain, WAL_CHAIN_BYTES);
+    wal_group_seal(&header, bytes);
+    assert_true(sim_overwrite(driver->world, "data/segment-0000", writer->end_lsn, bytes,
+                              header.length_bytes));
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_refused(driver, "case D3");
+    done(driver);
+}
+
 /* ---- the full ring ------------------------------------------------------------------------- */
 
 static void test_a_full_ring_starts_again_any_number_of_times(void **unused)
@@ -314,14 +384,89 @@ static void test_a_full_ring_starts_again_any_number_of_times(void **unused)
     done(driver);
 }
 
-static void test_a_full_ring_on_a_full_disk_still_starts(void **unused)
+struct snapshots {
+    uint32_t count;
+    char newest[DATA_DIR_NAME_MAX + 8];
+    char second[DATA_DIR_NAME_MAX + 8];
+};
+
+static void count_snapshot(void *context, const char *name)
 {
-    (void)unused;
-    struct driver *driver = a_driver();
+    struct snapshots *found = context;
+    uint64_t lsn;
+    uint32_t serial;
+    if (!data_dir_parse_snapshot_name(name, &lsn, &serial))
+        return;
+    found->count++;
+    char path[DATA_DIR_NAME_MAX + 8];
+    snprintf(path, sizeof path, "data/%.60s", name);
+    if (strcmp(path, found->newest) > 0) { /* names sort as their LSNs do */
+        memcpy(found->second, found->newest, sizeof path);
+        memcpy(found->newest, path, sizeof path);
+    } else if (strcmp(path, found->second) > 0) {
+        memcpy(found->second, path, sizeof path);
+    }
+}
+
+static struct snapshots snapshots_of(const struct driver *driver)
+{
+    struct snapshots found = {0};
+    (void)sim_list(driver->world, "data", count_snapshot, &found);
+    return found;
+}
+
+static void fill_ring(struct driver *driver)
+{
     while (driver_draw(driver, "main", DRIVER_BATCH_MAX, false) == URN_OK)
         ;
     while (driver_draw(driver, "main", 1, false) == URN_OK)
         ;
+}
+
+/* A ring goes on only behind two snapshots that both verify: damage to either is survived. */
+static void test_one_good_snapshot_frees_nothing(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    fill_ring(driver);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver); /* two snapshots at one LSN free the ring */
+    struct snapshots before = snapshots_of(driver);
+    assert_int_equal(before.count, 2);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, before.newest, 5000, 1));
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshots_refused, 1);
+    fill_ring(driver);
+    struct snapshots after = snapshots_of(driver);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, after.second, 5000, 1));
+    driver_must_open(driver);
+    done(driver);
+}
+
+static void test_snapshots_do_not_pile_up(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    for (int start = 0; start < 6; start++) {
+        fill_ring(driver);
+        /* The first of the two is written, the second fails. */
+        uint64_t room_bytes = start % 2 == 0 ? 3 * 65536 : UINT64_MAX / 2;
+        sim_set_capacity(driver->world, sim_used_bytes(driver->world) + room_bytes);
+        driver_crash(driver, SIM_CRASH_PROCESS);
+        driver_must_open(driver);
+        assert_true(snapshots_of(driver).count <= 2);
+        sim_set_capacity(driver->world, UINT64_MAX);
+    }
+    done(driver);
+}
+
+static void test_a_full_ring_on_a_full_disk_still_starts(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    fill_ring(driver);
     sim_set_capacity(driver->world, sim_used_bytes(driver->world));
     driver_crash(driver, SIM_CRASH_PROCESS);
     driver_must_open(driver);
@@ -353,6 +498,11 @@ int main(void)
         cmocka_unit_test(test_d8_torn_tail),
         cmocka_unit_test(test_every_start_raises_the_epoch),
         cmocka_unit_test(test_the_tail_is_made_durable_again),
+        cmocka_unit_test(test_a_segment_of_another_version_is_not_a_torn_tail),
+        cmocka_unit_test(test_an_epoch_that_cannot_rise_is_refused),
+        cmocka_unit_test(test_a_group_that_no_pad_can_follow_is_refused),
+        cmocka_unit_test(test_one_good_snapshot_frees_nothing),
+        cmocka_unit_test(test_snapshots_do_not_pile_up),
         cmocka_unit_test(test_a_full_ring_starts_again_any_number_of_times),
         cmocka_unit_test(test_a_full_ring_on_a_full_disk_still_starts),
     };

@@ -299,7 +299,7 @@ static void assert_round_trip(const struct state *state)
 static void make_random_state(struct state *state, uint64_t *seed)
 {
     struct urn_error error;
-    char name[URN_NAME_BYTES_MAX + 1];
+    char name[URN_NAME_BYTES_MAX + 8];
     assert_int_equal(state_make(&test_bounds, state, &error), URN_OK);
     uint32_t pools = (uint32_t)(next_random(seed) % 5);
     for (uint32_t i = 0; i < pools; i++) {
