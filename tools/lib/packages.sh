@@ -19,12 +19,15 @@ is_debian_12() {
     (. /etc/os-release && [[ ${ID:-} == debian && ${VERSION_ID:-} == 12 ]])
 }
 
-# Prints those of the given packages that dpkg does not have installed.
-packages_missing() {
+# Sets `missing` to those of the given packages that dpkg does not have installed. (Here and in phases.sh
+# nothing uses <( ), which needs /proc, and a bare root has not mounted that yet.)
+find_missing() {
     local package
+    missing=()
     for package in "$@"; do
-        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
-            printf '%s\n' "$package"
+        if [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) != installed ]]; then
+            missing+=("$package")
+        fi
     done
 }
 
@@ -59,7 +62,7 @@ install_packages() {
         return 0
     fi
     local missing
-    mapfile -t missing < <(packages_missing "$@")
+    find_missing "$@"
     if ((${#missing[@]} == 0)); then
         return 0
     fi

@@ -74,10 +74,9 @@ run_phase() {
 
 # Prints the closing line; fails when anything failed or nothing was tested.
 phases_end() {
-    local passed failed skipped
-    read -r passed failed skipped < <(
-        awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$counts_file"
-    )
+    local sums passed failed skipped
+    sums=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$counts_file")
+    read -r passed failed skipped <<<"$sums"
     printf '\n%d s in all' "$SECONDS"
     if ((${#phases_failed[@]} > 0)); then printf '; FAILED: %s' "${phases_failed[*]}"; fi
     printf '\n'
