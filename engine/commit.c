@@ -187,7 +187,7 @@ enum urn_code commit_end(struct commit *commit, struct group *group, bool *finis
     /* Every sync that was begun is ended, also when one fails; the first failure is reported. */
     enum urn_code code = URN_OK;
     for (uint32_t i = 0; i < commit->syncs_begun; i++) {
-        struct urn_error ignored;
+        struct urn_error ignored = {.code = URN_OK};
         struct urn_error *to = code == URN_OK ? error : &ignored;
         enum urn_code ended = wal_ring_sync_end(commit->ring, &commit->syncs[i], to);
         if (code == URN_OK)

@@ -93,7 +93,7 @@ struct urn_engine {
 };
 
 /* Everything of urn_engine_open but the threads. */
-enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **engine,
+enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **opened,
                                 struct urn_start_report *report, struct urn_error *error);
 
 /* Frees memory and closes handles, whatever is under way; waits for nothing, makes nothing durable.

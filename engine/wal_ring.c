@@ -11,7 +11,7 @@ enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ri
 {
     *ring = (struct wal_ring){.geometry = data_dir->geometry};
     uint32_t segments = ring->geometry.segments;
-    ring->maps = calloc(segments, sizeof *ring->maps);
+    ring->maps = calloc(segments, sizeof(struct os_map *));
     if (ring->maps == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for the table of %" PRIu32 " segments",
                          segments);
