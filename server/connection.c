@@ -292,7 +292,7 @@ void connection_resume(struct server *server, struct connection *connection)
     CHECK(connection->state == CONNECTION_OPEN && connection->pause != PAUSE_NONE);
     list_remove(&connection->waiting);
     feed(server, connection);
-    settle(server, connection, true);
+    settle(server, connection, false); /* room has come, but the client has done nothing */
 }
 
 /* One read; the level-triggered epoll comes back when there is more. */

@@ -395,6 +395,31 @@ static void replies_that_nobody_takes_close_the_connection_after_30_s(void **sta
     assert_pongs(&clients[1]);
 }
 
+/* It has filled all reply buffers and is first in the line for more. That it is asked again in
+ * every round, as others come and go, is no move of its own. */
+static void who_takes_no_replies_and_waits_for_room_is_closed_after_30_s(void **state)
+{
+    (void)state;
+    harness.config.limits.max_inflight = 1000;
+    start(2);
+    for (uint32_t i = 0; i < 1000 && link_is_alone(&harness.server->want_reply_room); i++) {
+        client_draw(&clients[0], i, 100);
+        harness_turn(&harness);
+    }
+    assert_false(link_is_alone(&harness.server->want_reply_room));
+    assert_false(link_is_alone(&harness.server->borrowers));
+    client_call(&clients[1], 77, "ping", 0, BYTES(""));
+    for (int i = 0; i < 4; i++) {
+        assert_null(client_reply(&clients[1]));
+        harness_wait(&harness, 7.4);
+    }
+    assert_int_equal(harness.server->connections.lent, 2);
+    harness_wait(&harness, 0.6);
+    assert_int_equal(harness.server->connections.lent, 1);
+    assert_string_equal(client_must_reply(&harness, &clients[1]), "[1, 77, nil, \"pong\"]");
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
 /* The same client begins to read: everything arrives, in order. */
 static void replies_go_on_when_the_client_reads_again(void **state)
 {
@@ -451,6 +476,7 @@ int main(void)
         TEST(a_half_sent_request_is_closed_after_30_s),
         TEST(a_waiting_client_does_not_stall),
         TEST(replies_that_nobody_takes_close_the_connection_after_30_s),
+        TEST(who_takes_no_replies_and_waits_for_room_is_closed_after_30_s),
         TEST(replies_go_on_when_the_client_reads_again),
         TEST(a_refused_client_is_rid_of_after_2_s),
     };
