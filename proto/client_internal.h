@@ -1,8 +1,8 @@
 /* client_internal.h: what the files of liburnclient share. Not installed.
  *
  *     client_connect.c  addresses, connecting
- *     client.c          the connection: requests out, answers in, who waits for what; the plain
- * calls client_decode.c   an answer's bytes to a result; errors
+ *     client.c          the connection: requests out, answers in, who waits for what; plain calls
+ *     client_decode.c   an answer's bytes to a result; errors
  *
  * An answer's way: recv() -> `in` -> rpc_scan() finds its end -> a copy of its own (struct answer)
  * waits in its request's slot -> urnclient_receive() decodes it in place -> the result owns it.

@@ -15,10 +15,11 @@
  *     draw     [first_request_id, outcomes, failed, odds_version, replayed]
  *                outcomes  names    [item_id | nil, ...]
  *                          indexes  [index | nil, ...]
- *                          tally    {item_id: how many}   in index order; failed draws do not
- * appear state    {pool, open, odds_version, last_request_id, lsn, total, items: [{item_id, index,
- * quantity, probability, drawn}, ...]} catalog  [odds_version, total, [item_id, ...]] pools [name,
- * ...]
+ *                          tally    {item_id: how many}   in index order, without failed draws
+ *     state    {pool, open, odds_version, last_request_id, lsn, total, items:
+ *                  [{item_id, index, quantity, probability, drawn}, ...]}
+ *     catalog  [odds_version, total, [item_id, ...]]
+ *     pools    [name, ...]
  *
  * No state of its own; any thread, one at a time for each struct.
  */

@@ -8,10 +8,10 @@
  *
  * A receiver goes through three steps, none of which allocates:
  *
- *     rpc_scan()          has a whole message arrived?   keeps its place between calls, so that
- * every byte is looked at once however it arrives rpc_request_read()  whose answer, which method
- * points into the receive buffer rpc_param_*()       the parameters, in order       points into the
- * receive buffer
+ *     rpc_scan()          has a whole message arrived?   keeps its place between calls, so that every
+ *                                                        byte is looked at once however it arrives
+ *     rpc_request_read()  whose answer, which method     points into the receive buffer
+ *     rpc_param_*()       the parameters, in order       points into the receive buffer
  *
  * Reading is a pull reader of our own over the received bytes, not msgpack-c's unpacker, because it
  * must be bounded before anything is built from it: a request is admitted by its length, its

@@ -45,13 +45,12 @@ struct connection {
     uint32_t magic;
     enum connection_state state;
     enum connection_pause pause;
-    uint32_t events;  /* what epoll watches */
-    bool input_ended; /* the client sends no more */
-    bool blocked;     /* the socket takes no more bytes for now */
-    bool
-        message_complete; /* scan stands at the end of a message that has not been dispatched yet */
-    uint64_t progress_ns; /* when it last moved, while among the borrowers */
-    struct link place;    /* in open or ended */
+    uint32_t events;       /* what epoll watches */
+    bool input_ended;      /* the client sends no more */
+    bool blocked;          /* the socket takes no more bytes for now */
+    bool message_complete; /* scan stands at the end of a message not dispatched yet */
+    uint64_t progress_ns;  /* when it last moved, while among the borrowers */
+    struct link place;     /* in open or ended */
     struct link unsent;
     struct link waiting;  /* in want_reply_room or want_input_room */
     struct link borrower; /* in borrowers or lingering */

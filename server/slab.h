@@ -11,8 +11,7 @@ struct slab {
     uint32_t magic;
     uint32_t count; /* buffers in all */
     uint32_t lent;
-    uint32_t
-        never_lent; /* the first of those that have not been lent yet: count - never_lent left */
+    uint32_t never_lent;   /* the first that has not been lent yet: count - never_lent are left */
     uint64_t buffer_bytes; /* whole pages */
     void *returned; /* the first of those that came back; each begins with the next's address */
     uint8_t *memory;
