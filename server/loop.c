@@ -208,6 +208,7 @@ void loop_round(struct server *server, int max_wait_ms)
         collect(server);
     send_all(server);
     connection_close_late(server);
+    send_all(server); /* what those held may be what others wait for, and no event will tell */
     connection_reclaim(server);
     accept_again(server);
 }

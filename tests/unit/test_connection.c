@@ -416,7 +416,9 @@ static void who_takes_no_replies_and_waits_for_room_is_closed_after_30_s(void **
     assert_int_equal(harness.server->connections.lent, 2);
     harness_wait(&harness, 0.6);
     assert_int_equal(harness.server->connections.lent, 1);
-    assert_string_equal(client_must_reply(&harness, &clients[1]), "[1, 77, nil, \"pong\"]");
+    const char *text = client_reply(&clients[1]); /* no later event was needed to answer it */
+    assert_non_null(text);
+    assert_string_equal(text, "[1, 77, nil, \"pong\"]");
     assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
 }
 
