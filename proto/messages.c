@@ -170,6 +170,11 @@ static enum urn_code check_reply_size(struct message_call *call,
     call->reply_bytes_max = message_reply_bytes_max(call, limits);
     if (call->reply_bytes_max <= limits->max_reply_bytes)
         return URN_OK;
+    if (call->method == RPC_POOLS)
+        return error_set(error, URN_TOOBIG, 0,
+                         "the reply might take %" PRIu64 " bytes for limits.max_pools (%" PRIu32
+                         ") pools and limits.max_reply_bytes is %" PRIu64,
+                         call->reply_bytes_max, limits->max_pools, limits->max_reply_bytes);
     uint32_t *asked = call->method == RPC_DRAW ? &call->count : &call->limit;
     uint32_t fits = 0;
     for (uint32_t too_many = *asked; too_many - fits > 1;) {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "engine/limits.h"
+#include "proto/messages.h"
 #include "server/config.h"
 #include "server/config_values.h"
 
@@ -564,6 +565,19 @@ static void sizes_that_do_not_fit_each_other(void **state)
         refused(*state, cases[i].yaml, cases[i].rest);
 }
 
+/* info must answer whatever the configuration: it is what is left after a fail stop. */
+static void the_shortest_replies_hold_the_answer_to_info(void **state)
+{
+    struct config config;
+    struct urn_error error;
+    load_well(*state, "limits: {max_reply_bytes: 16KiB}\n", &config);
+    assert_true(config.limits.max_reply_bytes >= MESSAGE_INFO_REPLY_BYTES_MAX);
+    config_free(&config);
+    assert_int_equal(load(*state, "limits: {max_reply_bytes: 16383B}\n", &config, &error),
+                     URN_CONFIG);
+    config_free(&config);
+}
+
 /* The engine's own check is part of loading, and points at the key that it names. */
 static void the_engine_refuses_with_a_place(void **state)
 {
@@ -724,6 +738,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(addresses_that_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(catalogs_that_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(sizes_that_do_not_fit_each_other, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(the_shortest_replies_hold_the_answer_to_info, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(the_engine_refuses_with_a_place, make_folder,
                                         remove_folder),

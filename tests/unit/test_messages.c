@@ -182,6 +182,11 @@ static void too_long_a_reply_is_refused_and_what_fits_is_told(void **state)
                                "as\xa7indexes",
                                21, &call, &error),
                      URN_OK);
+    /* pools has no pages to ask for. */
+    narrow.max_reply_bytes = 500;
+    assert_int_equal(read_call(&narrow, "pools", "\x90", 1, &call, &error), URN_TOOBIG);
+    assert_non_null(strstr(error.text, "limits.max_pools (8)"));
+    assert_null(strstr(error.text, "ask for at most"));
 }
 
 /* ---- replies ----------------------------------------------------------------------------- */
