@@ -82,7 +82,7 @@ struct urn_os; /* the system under the engine; engine/os.h */
 struct urn_engine_config {
     const char *data_dir;
     bool create;                       /* make the data directory if it is not there */
-    const struct urn_pool_spec *pools; /* what a new data directory begins with */
+    const struct urn_pool_spec *pools; /* what a new data directory begins with; until opened */
     uint32_t pool_count;
     uint64_t segment_size_bytes; /* a multiple of 4096; see urn_engine_config_check */
     uint32_t segments;           /* files of the ring, at least 3 */

@@ -7,6 +7,7 @@
  */
 #include "server/config.h"
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,9 @@
 #include "server/name_set.h"
 #include "server/yaml_reader.h"
 
-#define LISTEN_DEFAULT "127.0.0.1:7707"
-#define LISTEN_MAX     16u
-#define PATH_BYTES_MAX                                                                             \
-    4000u /* of a resolved path; leaves room for a file's name below PATH_MAX                      \
-           */
+#define LISTEN_DEFAULT   "127.0.0.1:7707"
+#define LISTEN_MAX       16u
+#define PATH_BYTES_MAX   4000u /* of a resolved path; leaves room for a file's name below PATH_MAX */
 #define ARENA_BLOCK_SIZE (64u * 1024)
 
 /* ---- the table of keys ---------------------------------------------------------------------- */
@@ -122,17 +121,17 @@ struct config_arena {
 };
 
 /* A terminated copy of text, or NULL without memory. */
-static char *arena_copy(struct config *config, const char *text, size_t length)
+static char *arena_copy(struct config_arena **arena, const char *text, size_t length)
 {
     CHECK(length < ARENA_BLOCK_SIZE);
-    struct config_arena *block = config->arena;
+    struct config_arena *block = *arena;
     if (block == NULL || ARENA_BLOCK_SIZE - block->used < length + 1) {
         block = malloc(sizeof *block);
         if (block == NULL)
             return NULL;
-        block->next = config->arena;
+        block->next = *arena;
         block->used = 0;
-        config->arena = block;
+        *arena = block;
     }
     char *copy = block->bytes + block->used;
     memcpy(copy, text, length);
@@ -141,17 +140,36 @@ static char *arena_copy(struct config *config, const char *text, size_t length)
     return copy;
 }
 
-void config_free(struct config *config)
+static void arena_free(struct config_arena **arena)
+{
+    while (*arena != NULL) {
+        struct config_arena *block = *arena;
+        *arena = block->next;
+        free(block);
+    }
+}
+
+static void free_pools(struct config *config)
 {
     for (uint32_t i = 0; i < config->pool_count; i++)
         free((void *)(uintptr_t)config->pools[i].items); /* ours; const for the engine only */
     free(config->pools);
+    config->pools = NULL;
+    config->pool_count = 0;
+    arena_free(&config->names);
+}
+
+void config_forget_pools(struct config *config)
+{
+    free_pools(config);
+    malloc_trim(0); /* the names lay in many small blocks, which free() keeps for later */
+}
+
+void config_free(struct config *config)
+{
+    free_pools(config);
     free(config->listen);
-    while (config->arena != NULL) {
-        struct config_arena *block = config->arena;
-        config->arena = block->next;
-        free(block);
-    }
+    arena_free(&config->texts);
     memset(config, 0, sizeof *config);
 }
 
@@ -311,12 +329,12 @@ static char *resolve_path(struct config *config, const char *path, size_t length
 {
     const char *slash = strrchr(config->file, '/');
     if (path[0] == '/' || slash == NULL)
-        return arena_copy(config, path, length);
+        return arena_copy(&config->texts, path, length);
     char resolved[2 * PATH_BYTES_MAX + 2];
     size_t folder = (size_t)(slash - config->file) + 1;
     memcpy(resolved, config->file, folder);
     memcpy(resolved + folder, path, length);
-    return arena_copy(config, resolved, folder + length);
+    return arena_copy(&config->texts, resolved, folder + length);
 }
 
 static enum urn_code read_path(struct loader *loader, const struct key *key,
@@ -413,7 +431,7 @@ static enum urn_code add_listen(struct loader *loader, const struct key *key,
     struct config *config = loader->config;
     struct config_listen *listen = &config->listen[config->listen_count];
     memset(listen, 0, sizeof *listen);
-    listen->text = arena_copy(config, value->text, value->length);
+    listen->text = arena_copy(&config->texts, value->text, value->length);
     if (listen->text == NULL)
         return no_memory(loader);
     enum listen_address_result result;
@@ -480,7 +498,7 @@ static enum urn_code read_name(struct loader *loader, const struct key *key,
         !name_is_valid(value->text, (uint32_t)value->length))
         return refuse_value(loader, key, value,
                             "a name of 1 to 64 bytes without control characters");
-    const char *name = arena_copy(loader->config, value->text, value->length);
+    const char *name = arena_copy(&loader->config->names, value->text, value->length);
     if (name == NULL)
         return no_memory(loader);
     *(const char **)(void *)((char *)target + key->offset) = name;
@@ -746,7 +764,7 @@ enum urn_code config_load(const char *path, struct config *config, struct urn_er
                          "the configuration file's path must have 1 to %u bytes", PATH_BYTES_MAX);
     struct loader loader = {.config = config, .error = error};
     enum urn_code code = URN_NOMEMORY;
-    config->file = arena_copy(config, path, strlen(path));
+    config->file = arena_copy(&config->texts, path, strlen(path));
     config->listen = calloc(LISTEN_MAX, sizeof *config->listen);
     if (config->file == NULL || config->listen == NULL) {
         error_set(error, URN_NOMEMORY, 0, "%s: no memory for the configuration", path);

@@ -24,7 +24,7 @@ struct config_listen {
     char *unix_path; /* AF_UNIX: the socket's file, resolved; NULL otherwise */
 };
 
-struct config_arena; /* config.c: the memory of names and catalogs */
+struct config_arena; /* config.c: memory of texts */
 
 struct config {
     char *file;     /* the path that was loaded, for messages */
@@ -51,7 +51,8 @@ struct config {
         uint32_t max_pools;
         uint32_t max_items;
     } limits;
-    struct config_arena *arena;
+    struct config_arena *texts; /* all that is not a name */
+    struct config_arena *names; /* of pools and items */
 };
 
 /* Reads and checks the file. On URN_OK *config is filled and belongs to the caller, who ends it
@@ -62,6 +63,10 @@ enum urn_code config_load(const char *path, struct config *config, struct urn_er
 
 /* Releases what config_load filled in and empties it; a zeroed config may be freed too. */
 void config_free(struct config *config);
+
+/* Gives the pools' memory back to the system: pools serve to make a new data directory, and once
+ * the engine is open nobody looks at them again. */
+void config_forget_pools(struct config *config);
 
 /* The engine's share of the configuration; pointers in *engine lead into config, which must outlive
  * its use. create, notify and os are left empty, for the caller to set. */

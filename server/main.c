@@ -127,7 +127,7 @@ static enum urn_code serve(struct server *server, struct urn_error *error)
 }
 
 /* Opens the engine, serves, and stops it whatever happened. */
-static enum urn_code run_engine(const struct config *config, bool create, struct server *server,
+static enum urn_code run_engine(struct config *config, bool create, struct server *server,
                                 struct urn_error *error)
 {
     struct urn_engine_config engine_config;
@@ -140,6 +140,7 @@ static enum urn_code run_engine(const struct config *config, bool create, struct
     notify_manager("STATUS=recovering");
     if (urn_engine_open(&engine_config, &engine, &report, error) != URN_OK)
         return error->code;
+    config_forget_pools(config); /* the memory bound has no room for a second catalog */
     server_start(server, engine, &report);
     enum urn_code served = serve(server, error);
     struct urn_error stop_error;
@@ -151,7 +152,7 @@ static enum urn_code run_engine(const struct config *config, bool create, struct
     return served == URN_OK ? stopped : served;
 }
 
-static int run(const struct config *config, bool create)
+static int run(struct config *config, bool create)
 {
     struct urn_error error;
     struct server *server;

@@ -565,6 +565,22 @@ static void sizes_that_do_not_fit_each_other(void **state)
         refused(*state, cases[i].yaml, cases[i].rest);
 }
 
+/* Once the engine is open, the catalogs are not kept a second time; all else is. */
+static void pools_can_be_forgotten(void **state)
+{
+    struct config config;
+    load_well(*state,
+              "data_dir: here\nlisten: [\"unix:s\"]\npools: [{name: a, catalog: [" ITEM "]}]\n",
+              &config);
+    assert_int_equal(config.pool_count, 1);
+    config_forget_pools(&config);
+    assert_int_equal(config.pool_count, 0);
+    assert_null(config.pools);
+    assert_non_null(strstr(config.data_dir, "here"));
+    assert_string_equal(config.listen[0].text, "unix:s");
+    config_free(&config);
+}
+
 /* info must answer whatever the configuration: it is what is left after a fail stop. */
 static void the_shortest_replies_hold_the_answer_to_info(void **state)
 {
@@ -739,6 +755,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(catalogs_that_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(sizes_that_do_not_fit_each_other, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(pools_can_be_forgotten, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_shortest_replies_hold_the_answer_to_info, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(the_engine_refuses_with_a_place, make_folder,
