@@ -10,8 +10,10 @@
  *                           &error) != URNCLIENT_OK)
  *         return complain(error.text);
  *     if (urnclient_draw(client, "main", 10, URNCLIENT_NAMES, false, &draw, &error) ==
- * URNCLIENT_OK) { for (uint32_t i = 0; i < draw.count; i++) award(draw.first_request_id + i,
- * draw.names[i]); urnclient_draw_free(&draw);
+ *         URNCLIENT_OK) {
+ *         for (uint32_t i = 0; i < draw.count; i++)
+ *             award(draw.first_request_id + i, draw.names[i]);
+ *         urnclient_draw_free(&draw);
  *     }
  *     urnclient_close(client);
  *
