@@ -9,11 +9,6 @@ export PKG_CONFIG_PATH=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The files say the prefix that was configured; the installation stands elsewhere here.
-package() {
-    pkg-config --define-variable=prefix="$prefix" "$@"
-}
-
 cat >"$work/engine.c" <<'END'
 #include <stdio.h>
 #include <urn.h>
@@ -44,10 +39,10 @@ END
 
 try() {
     local source=$1 name=$2 library
-    library=$(package --variable=libdir "$name")
+    library=$(pkg-config --variable=libdir "$name")
     # shellcheck disable=SC2046 # flags are words
     cc -std=c17 -Wall -Wextra -Werror -o "$work/$source" "$work/$source.c" \
-        $(package --cflags --libs "$name") -Wl,-rpath,"$library"
+        $(pkg-config --cflags --libs "$name") -Wl,-rpath,"$library"
     "$work/$source"
     readelf -d "$work/$source" | grep -q "NEEDED.*\[lib$name\.so\.[0-9]*\]" || {
         echo "$source is not linked to a lib$name.so with a version" >&2
