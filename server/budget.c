@@ -204,6 +204,11 @@ void budget_return(struct budget *budget, void *loan)
     free_list_push(budget, unit, order);
 }
 
+uint64_t budget_loan_bytes(const struct budget *budget, const void *loan)
+{
+    return (uint64_t)BUDGET_UNIT_BYTES << budget->tags[unit_of_loan(budget, loan)];
+}
+
 uint64_t budget_loan_bytes_max(const struct budget *budget)
 {
     return (uint64_t)BUDGET_UNIT_BYTES << (31 - (uint32_t)__builtin_clz(budget->units));

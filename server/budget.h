@@ -39,6 +39,9 @@ void budget_shrink(struct budget *budget, void *loan, uint64_t bytes);
 
 void budget_return(struct budget *budget, void *loan);
 
+/* What a loan takes of the arena, its rounding included. */
+uint64_t budget_loan_bytes(const struct budget *budget, const void *loan);
+
 /* The largest loan that could be had from an arena with nothing lent. */
 uint64_t budget_loan_bytes_max(const struct budget *budget);
 

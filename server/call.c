@@ -35,6 +35,7 @@ struct call *call_borrow(struct server *server, struct connection *connection, u
         .reply_room_bytes = reply_bytes,
     };
     connection->inflight++;
+    connection->lent_bytes += budget_loan_bytes(server->replies, call);
     *results = loan + offset;
     return call;
 }
@@ -50,15 +51,20 @@ void call_write_end(struct server *server, struct call *call, const struct rpc_w
     CHECK(!writer->overflow); /* the worst case was borrowed */
     call->reply_bytes = rpc_written_bytes(writer);
     CHECK(call->reply_bytes > 0 && call->reply_bytes <= call->reply_room_bytes);
+    uint64_t lent_bytes = budget_loan_bytes(server->replies, call);
     budget_shrink(server->replies, call, offsetof(struct call, reply) + call->reply_bytes);
+    call->connection->lent_bytes -= lent_bytes - budget_loan_bytes(server->replies, call);
     connection_queue_reply(server, call->connection, call);
 }
 
 void call_return(struct server *server, struct call *call)
 {
     CHECK(call->magic == CALL_MAGIC);
-    CHECK(call->connection->inflight > 0);
-    call->connection->inflight--;
+    struct connection *connection = call->connection;
+    uint64_t lent_bytes = budget_loan_bytes(server->replies, call);
+    CHECK(connection->inflight > 0 && connection->lent_bytes >= lent_bytes);
+    connection->inflight--;
+    connection->lent_bytes -= lent_bytes;
     call->magic = 0;
     budget_return(server->replies, call);
 }

@@ -174,6 +174,7 @@ void connection_reclaim(struct server *server)
     while (!link_is_alone(&server->ended)) {
         struct connection *connection = list_element(server->ended.next, struct connection, place);
         CHECK(connection->state == CONNECTION_CLOSED && connection->inflight == 0);
+        CHECK(connection->lent_bytes == 0);
         list_remove(&connection->place);
         connection->magic = 0;
         slab_return(&server->connections, connection);
@@ -252,14 +253,24 @@ static bool find_message(struct server *server, struct connection *connection)
     return false;
 }
 
+/* One connection has so much under way at most: limits.max_inflight requests, and of the reply
+ * buffers no more than its share and what its last request took. So one request may be as large as
+ * it likes, but no connection alone can make the others wait. */
+static bool may_take_more(const struct server *server, const struct connection *connection)
+{
+    const struct config *config = server->config;
+    return connection->inflight < config->limits.max_inflight &&
+           connection->lent_bytes < config->limits.reply_buffers_bytes / SERVER_REPLY_SHARES;
+}
+
 /* Dispatches every whole message that has arrived, until something says to wait. */
 static void feed(struct server *server, struct connection *connection)
 {
     connection->pause = PAUSE_NONE;
     while (connection->state == CONNECTION_OPEN &&
            connection->input_begin < connection->input_end) {
-        if (connection->inflight >= server->config->limits.max_inflight) {
-            connection->pause = PAUSE_INFLIGHT;
+        if (!may_take_more(server, connection)) {
+            connection->pause = PAUSE_FULL;
             return;
         }
         if (!find_message(server, connection))
@@ -421,8 +432,7 @@ void connection_flush(struct server *server, struct connection *connection)
         connection_close(server, connection);
         return;
     }
-    if (connection->pause == PAUSE_INFLIGHT &&
-        connection->inflight < server->config->limits.max_inflight)
+    if (connection->pause == PAUSE_FULL && may_take_more(server, connection))
         connection_resume(server, connection);
     end_if_answered(server, connection);
     settle(server, connection, moved);

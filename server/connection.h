@@ -35,7 +35,7 @@ enum connection_state {
 /* Why a connection is not read from although it is open. */
 enum connection_pause {
     PAUSE_NONE,
-    PAUSE_INFLIGHT,   /* limits.max_inflight requests wait for their replies */
+    PAUSE_FULL,       /* it has as much under way as one connection may: see may_take_more() */
     PAUSE_REPLY_ROOM, /* in want_reply_room */
     PAUSE_INPUT_ROOM, /* in want_input_room */
 };
@@ -57,7 +57,8 @@ struct connection {
 
     /* Calls: in the engine, and with replies that have not been written whole. */
     uint32_t in_engine;
-    uint32_t inflight; /* both */
+    uint32_t inflight;   /* both */
+    uint64_t lent_bytes; /* of replies, by both */
     struct call *reply_first, *reply_last;
     uint64_t reply_sent_bytes; /* of the first */
 

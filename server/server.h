@@ -19,8 +19,9 @@
  *                            requests that outgrow the room in their connection
  *     replies       budget   limits.reply_buffers: a request under way and its reply (call.h)
  *
- * A connection that needs what is lent out is not read from until its turn comes, first come, first
- * served; who holds such a loan and lets it lie for SERVER_STALL_NS is closed.
+ * A connection that holds its share of the replies' budget is not read from until some of them are
+ * out. One that needs what is lent to others is not read from until its turn comes, first come,
+ * first served; who holds such a loan and lets it lie for SERVER_STALL_NS is closed.
  */
 #ifndef URN_SERVER_SERVER_H
 #define URN_SERVER_SERVER_H
@@ -39,6 +40,9 @@
 
 /* A half-sent request, or replies that are not taken, without a byte moving for so long: closed. */
 #define SERVER_STALL_NS (30ull * 1000 * 1000 * 1000)
+
+/* One connection is read from while it holds less than one part of so many of the reply buffers. */
+#define SERVER_REPLY_SHARES 8u
 
 /* After the last reply, so long may the client take to close its side. */
 #define SERVER_LINGER_NS (2ull * 1000 * 1000 * 1000)

@@ -14,7 +14,7 @@
 #include "tests/lib/server_harness.h"
 
 static struct harness harness;
-static struct client clients[4];
+static struct client clients[12];
 
 static int set_up(void **state)
 {
@@ -36,6 +36,8 @@ static int tear_down(void **state)
 
 static void start(size_t count)
 {
+    if (count > harness.config.limits.max_connections)
+        harness.config.limits.max_connections = (uint32_t)count;
     harness_start(&harness);
     for (size_t i = 0; i < count; i++)
         client_open(&harness, &clients[i]);
@@ -251,19 +253,96 @@ static void no_more_than_max_inflight_are_taken(void **state)
     }
 }
 
-/* Draws of 100 names borrow 8 KiB each, so that 64 KiB of reply buffers lend eight. */
+/* Draws of 100 names borrow 8 KiB each, so that 64 KiB of reply buffers lend eight, and one is the
+ * share of a connection. */
+static void a_connection_takes_no_more_than_its_share_of_reply_room(void **state)
+{
+    (void)state;
+    start(2);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 10; i++)
+        client_draw(&clients[0], i, 100);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 1);
+    assert_pongs(&clients[1]); /* there is room for others, and nobody waits for it */
+    client_draw(&clients[1], 1, 100);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 2);
+    assert_int_equal(harness.server->counters.waits, 0);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    for (uint32_t i = 0; i < 10; i++) {
+        char begin[32];
+        snprintf(begin, sizeof begin, "[1, %u, nil, ", i);
+        assert_begins(client_must_reply(&harness, &clients[0]), begin);
+    }
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+/* A page of 100 items borrows 32 KiB at worst, four shares: one at a time. */
+static void one_request_may_take_more_than_a_share(void **state)
+{
+    (void)state;
+    start(1);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 2; i++)
+        client_call(&clients[0], i, "state", 2, BYTES("\xa4main\x81\xa5limit\x64"));
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 1);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 32u << 10);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 0, nil, ");
+    assert_begins(client_must_reply(&harness, &clients[0]), "[1, 1, nil, ");
+}
+
+/* Sends draws on a connection that nobody reads, until it has its share of the reply buffers.
+ * Returns how many. */
+static uint32_t fill_reply_room(struct client *client, const struct connection *connection)
+{
+    uint64_t share_bytes = harness.config.limits.reply_buffers_bytes / SERVER_REPLY_SHARES;
+    uint32_t sent = 0;
+    while (sent < 1000 && connection->lent_bytes < share_bytes) {
+        client_draw(client, sent++, 100);
+        harness_turn(&harness);
+    }
+    assert_true(connection->blocked);
+    return sent;
+}
+
+/* The server's side of the client that was opened last. */
+static const struct connection *last_connection(void)
+{
+    return list_element(harness.server->open.previous, struct connection, place);
+}
+
+/* What a connection never reads stops its own requests, not those of another. */
+static void who_takes_no_replies_keeps_no_more_than_its_share(void **state)
+{
+    (void)state;
+    harness.config.limits.max_inflight = 1000;
+    start(1);
+    uint32_t sent = fill_reply_room(&clients[0], last_connection());
+    for (int i = 0; i < 10; i++)
+        client_draw(&clients[0], sent++, 100);
+    harness_turn(&harness);
+    assert_true(budget_lent_bytes(harness.server->replies) < 16u << 10);
+    client_open(&harness, &clients[1]);
+    assert_pongs(&clients[1]);
+    for (uint32_t i = 0; i < sent; i++)
+        assert_non_null(client_must_reply(&harness, &clients[0]));
+}
+
 static void a_connection_waits_for_reply_room_and_is_served_in_turn(void **state)
 {
     (void)state;
-    start(3);
+    start(10);
     fake_engine_hold(harness.engine);
     for (uint32_t i = 0; i < 8; i++)
-        client_draw(&clients[0], i, 100);
+        client_draw(&clients[i], i, 100);
     harness_turn(&harness);
     assert_int_equal(fake_engine_held(harness.engine), 8);
-    client_draw(&clients[1], 1, 100);
+    client_draw(&clients[8], 1, 100);
     harness_turn(&harness);
-    client_draw(&clients[2], 2, 1); /* it would fit nowhere else, but it also came later */
+    client_draw(&clients[9], 2, 1); /* it would fit nowhere else, but it also came later */
     harness_turn(&harness);
     assert_int_equal(fake_engine_held(harness.engine), 8);
     assert_int_equal(harness.server->counters.waits, 2);
@@ -273,10 +352,10 @@ static void a_connection_waits_for_reply_room_and_is_served_in_turn(void **state
     harness_turn(&harness);
     assert_true(fake_engine_held(harness.engine) >= 8);
     fake_engine_let_go(harness.engine, UINT32_MAX);
-    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 1, nil, [801, ");
-    assert_begins(client_must_reply(&harness, &clients[2]), "[1, 2, nil, [901, ");
+    assert_begins(client_must_reply(&harness, &clients[8]), "[1, 1, nil, [801, ");
+    assert_begins(client_must_reply(&harness, &clients[9]), "[1, 2, nil, [901, ");
     for (uint32_t i = 0; i < 8; i++)
-        assert_non_null(client_must_reply(&harness, &clients[0]));
+        assert_non_null(client_must_reply(&harness, &clients[i]));
     assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
 }
 
@@ -305,22 +384,22 @@ static void a_reply_keeps_only_what_it_needed(void **state)
 static void small_requests_do_not_overtake_a_large_one(void **state)
 {
     (void)state;
-    start(2);
+    start(9);
     fake_engine_hold(harness.engine);
     for (uint32_t i = 0; i < 7; i++)
-        client_draw(&clients[0], i, 100);
-    client_draw(&clients[0], 7, 1); /* breaks the last 8 KiB */
+        client_draw(&clients[i], i, 100);
+    client_draw(&clients[7], 7, 1); /* breaks the last 8 KiB */
     harness_turn(&harness);
     assert_int_equal(fake_engine_held(harness.engine), 8);
-    client_draw(&clients[1], 1, 100);
+    client_draw(&clients[8], 1, 100);
     harness_turn(&harness);
-    client_draw(&clients[0], 8, 1);
+    client_draw(&clients[7], 8, 1);
     harness_turn(&harness);
     assert_int_equal(fake_engine_held(harness.engine), 8); /* there would be room for this one */
     fake_engine_let_go(harness.engine, UINT32_MAX);
-    assert_begins(client_must_reply(&harness, &clients[1]), "[1, 1, nil, ");
+    assert_begins(client_must_reply(&harness, &clients[8]), "[1, 1, nil, ");
     for (uint32_t i = 0; i < 9; i++)
-        assert_non_null(client_must_reply(&harness, &clients[0]));
+        assert_non_null(client_must_reply(&harness, &clients[i < 8 ? i : 7]));
 }
 
 static void a_long_request_waits_for_a_buffer(void **state)
@@ -395,30 +474,37 @@ static void replies_that_nobody_takes_close_the_connection_after_30_s(void **sta
     assert_pongs(&clients[1]);
 }
 
-/* It has filled all reply buffers and is first in the line for more. That it is asked again in
- * every round, as others come and go, is no move of its own. */
+/* It takes no replies, and is first in the line for more room. That it is asked again in every
+ * round, as others come and go, is no move of its own. */
 static void who_takes_no_replies_and_waits_for_room_is_closed_after_30_s(void **state)
 {
     (void)state;
-    harness.config.limits.max_inflight = 1000;
-    start(2);
-    for (uint32_t i = 0; i < 1000 && link_is_alone(&harness.server->want_reply_room); i++) {
+    start(9);
+    for (uint32_t i = 0; i < 1000 && link_is_alone(&harness.server->borrowers); i++) {
         client_draw(&clients[0], i, 100);
         harness_turn(&harness);
     }
-    assert_false(link_is_alone(&harness.server->want_reply_room));
     assert_false(link_is_alone(&harness.server->borrowers));
-    client_call(&clients[1], 77, "ping", 0, BYTES(""));
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 1; i < 8; i++) /* what is left to lend, but for less than 8 KiB */
+        client_draw(&clients[i], i, 100);
+    harness_turn(&harness);
+    client_draw(&clients[0], 1000, 100);
+    harness_turn(&harness);
+    assert_false(link_is_alone(&harness.server->want_reply_room));
+    client_call(&clients[8], 77, "ping", 0, BYTES(""));
     for (int i = 0; i < 4; i++) {
-        assert_null(client_reply(&clients[1]));
+        assert_null(client_reply(&clients[8]));
         harness_wait(&harness, 7.4);
     }
-    assert_int_equal(harness.server->connections.lent, 2);
+    assert_int_equal(harness.server->connections.lent, 9);
     harness_wait(&harness, 0.6);
-    assert_int_equal(harness.server->connections.lent, 1);
-    const char *text = client_reply(&clients[1]); /* no later event was needed to answer it */
+    assert_int_equal(harness.server->connections.lent, 8);
+    const char *text = client_reply(&clients[8]); /* no later event was needed to answer it */
     assert_non_null(text);
     assert_string_equal(text, "[1, 77, nil, \"pong\"]");
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    harness_turn(&harness);
     assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
 }
 
@@ -471,6 +557,9 @@ int main(void)
         TEST(a_half_closed_connection_gets_its_answers),
         TEST(a_client_may_vanish_with_requests_under_way),
         TEST(no_more_than_max_inflight_are_taken),
+        TEST(a_connection_takes_no_more_than_its_share_of_reply_room),
+        TEST(one_request_may_take_more_than_a_share),
+        TEST(who_takes_no_replies_keeps_no_more_than_its_share),
         TEST(a_connection_waits_for_reply_room_and_is_served_in_turn),
         TEST(a_reply_keeps_only_what_it_needed),
         TEST(small_requests_do_not_overtake_a_large_one),
