@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,16 +29,19 @@ static bool is_reading(const struct connection *connection)
            connection->state == CONNECTION_LINGERING;
 }
 
-/* Holds something that others may need, and it is the client's turn to move. */
+/* Holds something that others may need, and it is the client's turn to move. Not `blocked`, which
+ * goes and comes back whenever the socket takes a few bytes. */
 static bool may_stall(const struct connection *connection)
 {
-    return connection->blocked ||
+    return connection->reply_first != NULL ||
            (is_reading(connection) && connection->input_begin < connection->input_end);
 }
 
-/* Brings what epoll watches and the place among the borrowers in line with the state. moved: the
- * client has just done what we were waiting for. */
-static void settle(struct server *server, struct connection *connection, bool moved)
+/* Brings what epoll watches and the place among the borrowers in line with the state. moved_bytes:
+ * the client has just moved so many of those that we were waiting for; finished: it has done what
+ * we were waiting for. */
+static void settle(struct server *server, struct connection *connection, uint64_t moved_bytes,
+                   bool finished)
 {
     if (connection->state == CONNECTION_CLOSED)
         return;
@@ -51,12 +55,15 @@ static void settle(struct server *server, struct connection *connection, bool mo
     }
     if (connection->state == CONNECTION_LINGERING)
         return; /* in a list of its own */
+    connection->moved_bytes += moved_bytes;
     if (!may_stall(connection)) {
         list_remove(&connection->borrower);
-    } else if (moved || link_is_alone(&connection->borrower)) {
+    } else if (finished || connection->moved_bytes >= SERVER_PROGRESS_BYTES ||
+               link_is_alone(&connection->borrower)) {
         list_remove(&connection->borrower);
         list_append(&server->borrowers, &connection->borrower);
         connection->progress_ns = server->now_ns;
+        connection->moved_bytes = 0;
     }
 }
 
@@ -207,7 +214,7 @@ void connection_finish(struct server *server, struct connection *connection)
     connection->pause = PAUSE_NONE;
     drop_input(server, connection);
     end_if_answered(server, connection);
-    settle(server, connection, false);
+    settle(server, connection, 0, false);
 }
 
 /* What it sent is not a request: says so to the client, if it can be told, and to the log; answers
@@ -263,15 +270,17 @@ static bool may_take_more(const struct server *server, const struct connection *
            connection->lent_bytes < config->limits.reply_buffers_bytes / SERVER_REPLY_SHARES;
 }
 
-/* Dispatches every whole message that has arrived, until something says to wait. */
-static void feed(struct server *server, struct connection *connection)
+/* Dispatches every whole message that has arrived, until something says to wait. Returns whether
+ * there was one. */
+static bool feed(struct server *server, struct connection *connection)
 {
+    bool taken = false;
     connection->pause = PAUSE_NONE;
     while (connection->state == CONNECTION_OPEN &&
            connection->input_begin < connection->input_end) {
         if (!may_take_more(server, connection)) {
             connection->pause = PAUSE_FULL;
-            return;
+            return taken;
         }
         if (!find_message(server, connection))
             break;
@@ -279,23 +288,25 @@ static void feed(struct server *server, struct connection *connection)
         switch (dispatch_message(server, connection, connection->input + connection->input_begin,
                                  connection->scan.offset, &error)) {
         case DISPATCH_TAKEN:
+            taken = true;
             connection->input_begin += connection->scan.offset;
             connection->message_complete = false;
             rpc_scan_begin(&connection->scan);
             break;
         case DISPATCH_WAIT:
             wait_in_line(server, connection, &server->want_reply_room, PAUSE_REPLY_ROOM);
-            return;
+            return taken;
         case DISPATCH_REFUSE:
             refuse(server, connection, &error);
-            return;
+            return taken;
         }
     }
     if (connection->state != CONNECTION_OPEN)
-        return;
+        return taken;
     compact_input(server, connection);
     if (connection->input_end == connection->input_capacity)
         grow_input(server, connection);
+    return taken;
 }
 
 void connection_resume(struct server *server, struct connection *connection)
@@ -303,7 +314,7 @@ void connection_resume(struct server *server, struct connection *connection)
     CHECK(connection->state == CONNECTION_OPEN && connection->pause != PAUSE_NONE);
     list_remove(&connection->waiting);
     feed(server, connection);
-    settle(server, connection, false); /* room has come, but the client has done nothing */
+    settle(server, connection, 0, false); /* room has come, but the client has done nothing */
 }
 
 /* One read; the level-triggered epoll comes back when there is more. */
@@ -331,8 +342,9 @@ static void receive(struct server *server, struct connection *connection)
         return;
     }
     connection->input_end += (uint64_t)length;
-    feed(server, connection);
-    settle(server, connection, !connection->blocked);
+    bool is_its_turn = connection->reply_first == NULL; /* to send, rather than to read */
+    bool taken = feed(server, connection);
+    settle(server, connection, is_its_turn ? (uint64_t)length : 0, is_its_turn && taken);
 }
 
 void connection_event(struct server *server, struct connection *connection, uint32_t events)
@@ -402,7 +414,8 @@ static void count_as_sent(struct server *server, struct connection *connection, 
 }
 
 /* False: the socket failed. */
-static bool write_replies(struct server *server, struct connection *connection, bool *moved)
+static bool write_replies(struct server *server, struct connection *connection,
+                          uint64_t *moved_bytes)
 {
     while (connection->reply_first != NULL && !connection->blocked) {
         struct iovec pieces[WRITE_PIECES_MAX];
@@ -416,7 +429,7 @@ static bool write_replies(struct server *server, struct connection *connection, 
             return false;
         if (sent > 0) {
             count_as_sent(server, connection, (uint64_t)sent);
-            *moved = true;
+            *moved_bytes += (uint64_t)sent;
         }
         connection->blocked = sent < 0 || (uint64_t)sent < bytes;
     }
@@ -427,15 +440,16 @@ void connection_flush(struct server *server, struct connection *connection)
 {
     CHECK(connection->magic == CONNECTION_MAGIC && connection->state != CONNECTION_CLOSED);
     list_remove(&connection->unsent);
-    bool moved = false;
-    if (!write_replies(server, connection, &moved)) {
+    uint64_t moved_bytes = 0;
+    if (!write_replies(server, connection, &moved_bytes)) {
         connection_close(server, connection);
         return;
     }
+    bool finished = moved_bytes > 0 && connection->reply_first == NULL;
     if (connection->pause == PAUSE_FULL && may_take_more(server, connection))
         connection_resume(server, connection);
     end_if_answered(server, connection);
-    settle(server, connection, moved);
+    settle(server, connection, moved_bytes, finished);
 }
 
 /* ---- who does not move --------------------------------------------------------------------- */
@@ -443,13 +457,32 @@ void connection_flush(struct server *server, struct connection *connection)
 static void close_stalled(struct server *server, struct connection *connection)
 {
     char peer[CONNECTION_PEER_BYTES];
+    bool has_replies = connection->reply_first != NULL;
     server->counters.connections_stalled++;
     log_line_limited(&server->stalled_log, server->now_ns, LOG_PRIORITY_WARNING,
-                     "closing the connection from %s: for %llu s it %s",
+                     "closing the connection from %s: in %llu s it has %s %" PRIu64
+                     " bytes of %s, neither the rest nor %u",
                      connection_peer(connection, peer), SERVER_STALL_NS / 1000000000u,
-                     connection->blocked ? "has not read its replies"
-                                         : "has not sent the rest of a request");
+                     has_replies ? "read" : "sent", connection->moved_bytes,
+                     has_replies ? "its replies" : "a request", SERVER_PROGRESS_BYTES);
     connection_close(server, connection);
+}
+
+static bool is_late(const struct server *server, const struct connection *connection)
+{
+    return server->now_ns - connection->progress_ns >= SERVER_STALL_NS;
+}
+
+/* The socket says that it takes bytes again only when much of it is free: what a slow client has
+ * read meanwhile shows when one tries. Returns whether the connection is late no more. */
+static bool has_moved_after_all(struct server *server, struct connection *connection)
+{
+    if (!connection->blocked)
+        return false;
+    connection->blocked = false;
+    connection_flush(server, connection);
+    return connection->state == CONNECTION_CLOSED || link_is_alone(&connection->borrower) ||
+           !is_late(server, connection);
 }
 
 void connection_close_late(struct server *server)
@@ -457,9 +490,10 @@ void connection_close_late(struct server *server)
     struct connection *first;
     while (!link_is_alone(&server->borrowers)) {
         first = list_element(server->borrowers.next, struct connection, borrower);
-        if (server->now_ns - first->progress_ns < SERVER_STALL_NS)
+        if (!is_late(server, first))
             break;
-        close_stalled(server, first);
+        if (!has_moved_after_all(server, first))
+            close_stalled(server, first);
     }
     while (!link_is_alone(&server->lingering)) {
         first = list_element(server->lingering.next, struct connection, borrower);

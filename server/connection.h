@@ -13,6 +13,11 @@
  * connection, and that may destroy replies on their way. A failing socket leads from anywhere to
  * CLOSED, which lasts as long as the engine has requests of the connection.
  *
+ * Who has sent a part of a request, or has replies that it has not taken, is a borrower, and must
+ * make progress in each period of SERVER_STALL_NS: take all its replies or finish a request, or move
+ * SERVER_PROGRESS_BYTES towards it. A byte now and then is no progress. While there are replies to
+ * take, only taking them counts.
+ *
  * Input is read into the rest of the connection's own memory; a request that does not fit there
  * borrows a buffer of limits.max_request_bytes and goes on in it. Each byte is scanned once.
  */
@@ -49,7 +54,8 @@ struct connection {
     bool input_ended;      /* the client sends no more */
     bool blocked;          /* the socket takes no more bytes for now */
     bool message_complete; /* scan stands at the end of a message not dispatched yet */
-    uint64_t progress_ns;  /* when it last moved, while among the borrowers */
+    uint64_t progress_ns;  /* when its period began, while among the borrowers or lingering */
+    uint64_t moved_bytes;  /* by the client, in its period */
     struct link place;     /* in open or ended */
     struct link unsent;
     struct link waiting;  /* in want_reply_room or want_input_room */
@@ -96,8 +102,8 @@ void connection_close(struct server *server, struct connection *connection);
  * the round may still name them. */
 void connection_reclaim(struct server *server);
 
-/* Closes the borrowers that have not moved for SERVER_STALL_NS, and who lingered for
- * SERVER_LINGER_NS. */
+/* Closes the borrowers whose period is over (SERVER_STALL_NS) without progress, and who lingered
+ * for SERVER_LINGER_NS. */
 void connection_close_late(struct server *server);
 
 /* The other side, for a log line: "127.0.0.1:40112", "unix pid 4711 uid 1000". */

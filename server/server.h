@@ -21,7 +21,7 @@
  *
  * A connection that holds its share of the replies' budget is not read from until some of them are
  * out. One that needs what is lent to others is not read from until its turn comes, first come,
- * first served; who holds such a loan and lets it lie for SERVER_STALL_NS is closed.
+ * first served; who holds such a loan and is slower than SERVER_PROGRESS_BYTES in SERVER_STALL_NS is closed.
  */
 #ifndef URN_SERVER_SERVER_H
 #define URN_SERVER_SERVER_H
@@ -38,8 +38,10 @@
 
 #define SERVER_MAGIC 0x75726e64u
 
-/* A half-sent request, or replies that are not taken, without a byte moving for so long: closed. */
-#define SERVER_STALL_NS (30ull * 1000 * 1000 * 1000)
+/* A half-sent request, or replies that are not taken: closed, unless in each period of so long it
+ * is finished, or they are all taken, or so many bytes of it move. */
+#define SERVER_STALL_NS       (30ull * 1000 * 1000 * 1000)
+#define SERVER_PROGRESS_BYTES (64u * 1024)
 
 /* One connection is read from while it holds less than one part of so many of the reply buffers. */
 #define SERVER_REPLY_SHARES 8u
@@ -62,7 +64,7 @@ struct source {
 struct server_counters {
     uint64_t connections_accepted;
     uint64_t connections_refused; /* there were limits.max_connections already */
-    uint64_t connections_stalled; /* closed after SERVER_STALL_NS */
+    uint64_t connections_stalled; /* closed for want of progress */
     uint64_t requests;
     uint64_t notifications;
     uint64_t bad_requests;  /* what was no request, and closed its connection */
@@ -102,7 +104,7 @@ struct server {
     struct link unsent; /* replies to be written in this round */
     struct link want_reply_room; /* not read from until replies can lend; in order of arrival */
     struct link want_input_room; /* likewise, until request_buffers can */
-    struct link borrowers;       /* may stall; the longest without progress first */
+    struct link borrowers;       /* may stall; whose period began first is first */
     struct link lingering;       /* the longest first */
     bool resuming;               /* want_reply_room is being served: its first may borrow */
 

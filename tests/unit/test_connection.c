@@ -430,14 +430,49 @@ static void a_half_sent_request_is_closed_after_30_s(void **state)
     harness_turn(&harness);
     harness_wait(&harness, 29.9);
     assert_false(client_is_closed(&harness, &clients[0]));
-    client_send(&clients[0], "\x00", 1); /* it moves, and so gets another 30 s */
+    client_send(&clients[0], "\x00", 1); /* a byte now and then is no progress */
     harness_turn(&harness);
-    harness_wait(&harness, 29.9);
-    assert_false(client_is_closed(&harness, &clients[0]));
     harness_wait(&harness, 0.2);
     assert_true(client_is_closed(&harness, &clients[0]));
     assert_int_equal(harness.server->counters.connections_stalled, 1);
     assert_pongs(&clients[1]); /* it has only been silent */
+}
+
+static void a_finished_request_gives_the_next_one_30_s(void **state)
+{
+    (void)state;
+    start(1);
+    client_send(&clients[0], "\x94", 1);
+    harness_turn(&harness);
+    harness_wait(&harness, 29.9);
+    client_send(&clients[0], BYTES("\x00\x07\xa4ping\x90\x94"));
+    assert_string_equal(client_must_reply(&harness, &clients[0]), "[1, 7, nil, \"pong\"]");
+    harness_wait(&harness, 29.9);
+    assert_false(client_is_closed(&harness, &clients[0]));
+    harness_wait(&harness, 0.2);
+    assert_true(client_is_closed(&harness, &clients[0]));
+}
+
+static void a_long_request_must_go_on_by_64_KiB_in_30_s(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[SERVER_PROGRESS_BYTES];
+    harness.config.limits.max_request_bytes = 256u << 10;
+    harness.config.limits.request_buffers_bytes = 256u << 10;
+    start(1);
+    send_long(&clients[0], 250000, 240000);
+    harness_turn(&harness);
+    harness_wait(&harness, 29.9);
+    client_send(&clients[0], zeros, SERVER_PROGRESS_BYTES);
+    harness_turn(&harness);
+    harness_wait(&harness, 29.9);
+    assert_false(client_is_closed(&harness, &clients[0]));
+    client_send(&clients[0], zeros, SERVER_PROGRESS_BYTES - 1);
+    harness_turn(&harness);
+    assert_int_equal(harness.server->request_buffers.lent, 1);
+    harness_wait(&harness, 0.2);
+    assert_true(client_is_closed(&harness, &clients[0]));
+    assert_int_equal(harness.server->request_buffers.lent, 0);
 }
 
 static void a_waiting_client_does_not_stall(void **state)
@@ -472,6 +507,86 @@ static void replies_that_nobody_takes_close_the_connection_after_30_s(void **sta
     assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
     assert_int_equal(harness.server->counters.connections_stalled, 1);
     assert_pongs(&clients[1]);
+}
+
+/* Leaves a client with 200 replies of about 700 bytes that it has not read, of which its socket
+ * holds few. */
+static void start_with_unread_replies(void)
+{
+    int small = 4096;
+    harness.config.limits.max_inflight = 1000;
+    harness.config.limits.reply_buffers_bytes = 2u << 20;
+    start(1);
+    setsockopt(last_connection()->source.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (uint32_t i = 0; i < 200; i++)
+        client_draw(&clients[0], i, 100);
+    harness_turn(&harness);
+    assert_true(last_connection()->blocked);
+    assert_int_equal(harness.server->connections.lent, 1);
+}
+
+/* Reads some bytes of replies, and lets the server send as many more. */
+static void read_some(size_t bytes)
+{
+    static uint8_t thrown_away[1024];
+    for (size_t left = bytes; left > 0;) {
+        size_t wanted = left < sizeof thrown_away ? left : sizeof thrown_away;
+        ssize_t got = recv(clients[0].fd, thrown_away, wanted, 0);
+        assert_true(got > 0);
+        left -= (size_t)got;
+        harness_turn(&harness);
+    }
+}
+
+static void who_takes_little_of_its_replies_is_closed_after_30_s(void **state)
+{
+    (void)state;
+    start_with_unread_replies();
+    for (int i = 0; i < 3; i++) {
+        read_some(8192);
+        assert_int_equal(harness.server->connections.lent, 1);
+        harness_wait(&harness, 9.9);
+    }
+    assert_int_equal(harness.server->connections.lent, 1);
+    client_call(&clients[0], 1000, "ping", 0, BYTES("")); /* what it sends makes up for nothing */
+    harness_wait(&harness, 0.4);
+    assert_int_equal(harness.server->connections.lent, 0);
+    assert_int_equal(harness.server->counters.connections_stalled, 1);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+static void who_takes_64_KiB_of_its_replies_in_30_s_may_go_on(void **state)
+{
+    (void)state;
+    start_with_unread_replies();
+    harness_wait(&harness, 29.9);
+    read_some(SERVER_PROGRESS_BYTES + 8192); /* its socket held some before */
+    harness_wait(&harness, 29.5);
+    assert_int_equal(harness.server->connections.lent, 1);
+    harness_wait(&harness, 0.6);
+    assert_int_equal(harness.server->connections.lent, 0);
+}
+
+/* A socket that has room for some bytes again need not say so: the server asks before it closes. */
+static void what_was_read_unnoticed_counts(void **state)
+{
+    (void)state;
+    static uint8_t thrown_away[96u << 10];
+    int large = 512 << 10;
+    harness.config.limits.max_inflight = 2000;
+    harness.config.limits.reply_buffers_bytes = 8u << 20;
+    start(1);
+    setsockopt(last_connection()->source.fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+    fill_reply_room(&clients[0], last_connection());
+    harness_wait(&harness, 29.9);
+    for (size_t left = sizeof thrown_away; left > 0;) {
+        ssize_t got = recv(clients[0].fd, thrown_away, left, 0);
+        assert_true(got > 0);
+        left -= (size_t)got;
+    }
+    harness_wait(&harness, 0.2);
+    assert_int_equal(harness.server->connections.lent, 1);
+    assert_int_equal(harness.server->counters.connections_stalled, 0);
 }
 
 /* It takes no replies, and is first in the line for more room. That it is asked again in every
@@ -565,8 +680,13 @@ int main(void)
         TEST(small_requests_do_not_overtake_a_large_one),
         TEST(a_long_request_waits_for_a_buffer),
         TEST(a_half_sent_request_is_closed_after_30_s),
+        TEST(a_finished_request_gives_the_next_one_30_s),
+        TEST(a_long_request_must_go_on_by_64_KiB_in_30_s),
         TEST(a_waiting_client_does_not_stall),
         TEST(replies_that_nobody_takes_close_the_connection_after_30_s),
+        TEST(who_takes_little_of_its_replies_is_closed_after_30_s),
+        TEST(who_takes_64_KiB_of_its_replies_in_30_s_may_go_on),
+        TEST(what_was_read_unnoticed_counts),
         TEST(who_takes_no_replies_and_waits_for_room_is_closed_after_30_s),
         TEST(replies_go_on_when_the_client_reads_again),
         TEST(a_refused_client_is_rid_of_after_2_s),
