@@ -7,14 +7,17 @@
  */
 #include "server/config.h"
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/check.h"
 #include "engine/limits.h"
 #include "engine/pool.h"
+#include "proto/messages.h"
 #include "server/config_values.h"
 #include "server/listen_address.h"
 #include "server/name_set.h"
@@ -717,6 +720,27 @@ static enum urn_code refuse_combination(struct loader *loader, const char *words
     return REFUSE(loader, place_of_key_in(loader, words), "%s", words);
 }
 
+/* `pools` has no pages: its answer must fit whole, for as many pools as there may be. */
+static enum urn_code check_pools_reply(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    const struct message_limits limits = {.max_pools = config->limits.max_pools};
+    struct message_call call = {.method = RPC_POOLS, .limit = config->limits.max_pools};
+    uint64_t needed_bytes = message_reply_bytes_max(&call, &limits);
+    if (needed_bytes <= config->limits.max_reply_bytes)
+        return URN_OK;
+    while (message_reply_bytes_max(&call, &limits) > config->limits.max_reply_bytes)
+        call.limit--;
+    char words[256];
+    snprintf(words, sizeof words,
+             "limits.max_reply_bytes (%" PRIu64
+             " bytes) is less than the answer to `pools` may take "
+             "for limits.max_pools (%" PRIu32 "): set limits.max_reply_bytes to at least %" PRIu64
+             "B, or limits.max_pools to at most %" PRIu32,
+             config->limits.max_reply_bytes, config->limits.max_pools, needed_bytes, call.limit);
+    return refuse_combination(loader, words);
+}
+
 static enum urn_code check_combinations(struct loader *loader)
 {
     const struct config *config = loader->config;
@@ -732,6 +756,8 @@ static enum urn_code check_combinations(struct loader *loader)
         return refuse_combination(loader, "limits.max_pools is less than the pools given here");
     if (loader->item_count > config->limits.max_items)
         return refuse_combination(loader, "limits.max_items is less than the items given here");
+    if (check_pools_reply(loader) != URN_OK)
+        return URN_CONFIG;
 
     struct urn_engine_config engine;
     struct urn_error engine_error;

@@ -62,6 +62,13 @@ static uint64_t result_bytes(const struct message_call *asked)
     return 0;
 }
 
+bool dispatch_can_answer_pools(const struct server *server)
+{
+    const struct message_call call = {.method = RPC_POOLS, .limit = server->limits.max_pools};
+    return !call_is_too_big(server, message_reply_bytes_max(&call, &server->limits),
+                            result_bytes(&call));
+}
+
 /* Puts a call on the round's list for the engine. */
 static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
                    const struct message_call *asked)

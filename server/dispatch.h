@@ -20,6 +20,9 @@ enum dispatch_result dispatch_message(struct server *server, struct connection *
                                       const uint8_t *message, uint64_t length,
                                       struct urn_error *error);
 
+/* `pools` has no pages: whether its answer for limits.max_pools can be lent at all. */
+bool dispatch_can_answer_pools(const struct server *server);
+
 /* Answers with an error. False when there is no room for it now. */
 bool dispatch_error(struct server *server, struct connection *connection, uint32_t msgid,
                     const struct urn_error *error);

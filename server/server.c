@@ -12,6 +12,7 @@
 
 #include "engine/check.h"
 #include "server/connection.h"
+#include "server/dispatch.h"
 #include "server/listen.h"
 #include "server/reply.h"
 
@@ -95,6 +96,12 @@ static enum urn_code set_memory_aside(struct server *server, const struct config
         return error_prefix(error, "limits.request_buffers: ");
     if (budget_create(config->limits.reply_buffers_bytes, &server->replies, error) != URN_OK)
         return error_prefix(error, "limits.reply_buffers: ");
+    if (!dispatch_can_answer_pools(server))
+        return error_set(error, URN_CONFIG, 0,
+                         "limits.reply_buffers: at most %" PRIu64
+                         " bytes of them can be lent at once, too few for the answer to `pools` "
+                         "with limits.max_pools (%" PRIu32 "): raise the one or lower the other",
+                         budget_loan_bytes_max(server->replies), config->limits.max_pools);
     return URN_OK;
 }
 

@@ -193,7 +193,7 @@ class Methods(SharedServerTestCase):
 
 class Limits(TestCase):
     def test_a_reply_that_could_be_too_big_draws_nothing(self):
-        server = self.serve(make_config(limits={"max_reply_bytes": "64KiB"}))
+        server = self.serve(make_config(limits={"max_reply_bytes": "64KiB", "max_pools": 8}))
         with server.client() as client:
             text = self.assert_error("TOOBIG", client.call, "draw", "main", 10000)
             self.assertIn("limits.max_reply_bytes", text)

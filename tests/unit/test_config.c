@@ -560,9 +560,40 @@ static void sizes_that_do_not_fit_each_other(void **state)
         {"limits: {max_pools: 1}\n"
          "pools: [{name: a, catalog: [" ITEM "]}, {name: b, catalog: [" ITEM "]}]\n",
          ":1:10: limits.max_pools is less than the pools given here"},
+        {"limits: {max_reply_bytes: 64KiB}\n",
+         ":1:10: limits.max_reply_bytes (65536 bytes) is less than the answer to `pools` may take "
+         "for "
+         "limits.max_pools (1024): set limits.max_reply_bytes to at least 67597B, or "
+         "limits.max_pools "
+         "to at most 992"},
+        {"limits: {max_pools: 65536,\n max_reply_bytes: 1MiB}\n",
+         ":2:2: limits.max_reply_bytes (1048576 bytes) is less than the answer to `pools` may take "
+         "for limits.max_pools (65536): set limits.max_reply_bytes to at least 4325389B, or "
+         "limits.max_pools to at most 15887"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         refused(*state, cases[i].yaml, cases[i].rest);
+}
+
+/* What the refusal says would fit does fit. */
+static void the_answer_to_pools_fits_to_the_byte(void **state)
+{
+    static const char *const fitting[] = {
+        "limits: {max_reply_bytes: 64KiB, max_pools: 992}\n",
+        "limits: {max_reply_bytes: 67597B}\n",
+        "limits: {max_pools: 65536}\n",
+    };
+    for (size_t i = 0; i < sizeof fitting / sizeof fitting[0]; i++) {
+        struct config config;
+        load_well(*state, fitting[i], &config);
+        config_free(&config);
+    }
+    refused(*state, "limits: {max_reply_bytes: 64KiB, max_pools: 993}\n",
+            ":1:10: limits.max_reply_bytes (65536 bytes) is less than the answer to `pools` may "
+            "take for "
+            "limits.max_pools (993): set limits.max_reply_bytes to at least 65551B, or "
+            "limits.max_pools "
+            "to at most 992");
 }
 
 /* Once the engine is open, the catalogs are not kept a second time; all else is. */
@@ -586,7 +617,7 @@ static void the_shortest_replies_hold_the_answer_to_info(void **state)
 {
     struct config config;
     struct urn_error error;
-    load_well(*state, "limits: {max_reply_bytes: 16KiB}\n", &config);
+    load_well(*state, "limits: {max_reply_bytes: 16KiB, max_pools: 1}\n", &config);
     assert_true(config.limits.max_reply_bytes >= MESSAGE_INFO_REPLY_BYTES_MAX);
     config_free(&config);
     assert_int_equal(load(*state, "limits: {max_reply_bytes: 16383B}\n", &config, &error),
@@ -754,6 +785,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(addresses_that_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(catalogs_that_are_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(sizes_that_do_not_fit_each_other, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(the_answer_to_pools_fits_to_the_byte, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(pools_can_be_forgotten, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_shortest_replies_hold_the_answer_to_info, make_folder,

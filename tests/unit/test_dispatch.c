@@ -197,6 +197,23 @@ static void a_loan_beyond_the_whole_budget_is_refused(void **state)
     assert_contains(text, "limits.reply_buffers (65536 bytes)");
 }
 
+/* Nobody could ever be told the pools: found at the start, not by the first who asks. */
+static void reply_buffers_that_cannot_lend_the_answer_to_pools_are_refused(void **state)
+{
+    (void)state;
+    struct config config = harness.config;
+    struct server *server;
+    struct urn_error error;
+    config.limits.max_reply_bytes = 64u << 10;
+    config.limits.max_pools = 800; /* 51.6 KiB of reply, 12.5 KiB of texts: 64 KiB, and the call */
+    assert_int_equal(server_create(&config, NULL, &server, &error), URN_CONFIG);
+    assert_begins(error.text, "limits.reply_buffers: at most 65536 bytes");
+    assert_contains(error.text, "limits.max_pools (800)");
+    config.limits.max_pools = 700;
+    assert_int_equal(server_create(&config, NULL, &server, &error), URN_OK);
+    server_free(server);
+}
+
 static void the_engines_codes_reach_the_client(void **state)
 {
     (void)state;
@@ -264,6 +281,7 @@ int main(void)
         TEST(notifications_are_counted_and_ignored),
         TEST(a_reply_that_may_be_too_long_is_refused_first),
         TEST(a_loan_beyond_the_whole_budget_is_refused),
+        TEST(reply_buffers_that_cannot_lend_the_answer_to_pools_are_refused),
         TEST(the_engines_codes_reach_the_client),
         TEST(after_a_fail_stop_ping_and_info_still_answer),
         TEST(info_has_all_its_keys),
