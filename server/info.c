@@ -98,6 +98,7 @@ static void write_latencies(struct rpc_writer *writer, const struct server *serv
     };
     const struct figure sync[] = {
         {"count", engine->syncs},
+        {"total_us", engine->sync_ns / 1000},
         {"mean_us", engine->syncs == 0 ? 0 : engine->sync_ns / engine->syncs / 1000},
         {"max_us", engine->sync_ns_max / 1000},
     };

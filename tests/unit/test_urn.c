@@ -161,6 +161,11 @@ static void a_wrong_command_line_says_what_was_perhaps_meant(void **state)
          "says more\n"},
         {"urn draw main --as name",
          "urn: --as needs names, indexes or tally, not \"name\"\n     urn draw --help says more\n"},
+        {"urn info --format yaml",
+         "urn: --format needs text, json or prometheus, not \"yaml\"\n     urn info --help says "
+         "more\n"},
+        {"urn info --json --format prometheus", "urn: --json and --format prometheus exclude each "
+                                                "other\n     urn info --help says more\n"},
         {"urn state main --limit x",
          "urn: --limit needs a number from 0 to 4294967295, not \"x\"\n     urn --help says "
          "more\n"},
@@ -593,7 +598,10 @@ static void info_is_laid_out_by_groups(void **state)
 {
     (void)state;
     struct peer peer;
-    for (int json = 0; json < 2; json++) {
+    static const char *const lines[] = {"urn info", "urn info --format text", "urn info --json",
+                                        "urn info --format=json", "urn info --format json --json"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        bool json = i >= 2;
         peer_listen(&peer);
         peer_pack_answer(&peer, 0);
         msgpack_pack_map(&peer.pack, 3);
@@ -607,7 +615,7 @@ static void info_is_laid_out_by_groups(void **state)
         msgpack_pack_int(&peer.pack, 65536);
         peer_pack_text(&peer, "full");
         msgpack_pack_false(&peer.pack);
-        expect(&peer, json ? "urn info --json" : "urn info", EXIT_DONE,
+        expect(&peer, lines[i], EXIT_DONE,
                json ? "{\"version\": \"0.1.0\", \"failure\": null, \"ring\": {\"size_bytes\": "
                       "65536, \"full\": false}}\n"
                     : "version       0.1.0\n"

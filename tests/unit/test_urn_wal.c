@@ -13,6 +13,7 @@
 #include "engine/apply.h"
 #include "engine/file_io.h"
 #include "engine/identity.h"
+#include "tests/lib/golden.h"
 #include "tests/lib/log_maker.h"
 #include "tools/urn_wal/cat.h"
 #include "tools/urn_wal/verify.h"
@@ -113,26 +114,6 @@ static uint64_t serve_a_little(struct scene *scene)
 }
 
 /* ---- asking and comparing -------------------------------------------------------------------- */
-
-static void assert_golden(const char *name, const char *text)
-{
-    char path[512];
-    (void)snprintf(path, sizeof path, URN_GOLDEN_DIR "/%s", name);
-    if (getenv("URN_GOLDEN_UPDATE") != NULL) {
-        FILE *file = fopen(path, "w");
-        assert_non_null(file);
-        assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
-        return;
-    }
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        fail_msg("no golden output %s", path);
-    char expected[8192];
-    const size_t length = fread(expected, 1, sizeof expected - 1, file);
-    (void)fclose(file);
-    expected[length] = 0;
-    assert_string_equal(text, expected);
-}
 
 static bool used_by_server(void *context)
 {

@@ -19,6 +19,7 @@ enum option {
     OPTION_ALL,
     OPTION_OFFSET,
     OPTION_LIMIT,
+    OPTION_FORMAT,
     OPTION_COUNT,
 };
 
@@ -39,6 +40,7 @@ static const struct {
     [OPTION_ALL] = {"--all", NULL, FOR(COMMAND_DRAW)},
     [OPTION_OFFSET] = {"--offset", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
     [OPTION_LIMIT] = {"--limit", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
+    [OPTION_FORMAT] = {"--format", "text, json or prometheus", FOR(COMMAND_INFO)},
 };
 
 static const struct {
@@ -56,7 +58,8 @@ static const struct {
     [COMMAND_CATALOG] = {"catalog", "catalog POOL [--offset N] [--limit N]",
                          "list the items of a pool", 1, 1},
     [COMMAND_POOLS] = {"pools", "pools", "list the pools", 0, 0},
-    [COMMAND_INFO] = {"info", "info", "show figures about the server", 0, 0},
+    [COMMAND_INFO] = {"info", "info [--format text|json|prometheus]",
+                      "show figures about the server", 0, 0},
     [COMMAND_HELP] = {"help", "help [COMMAND]", "explain a command, with examples", 0, 1},
 };
 
@@ -290,16 +293,41 @@ static bool check_options(const struct raw *raw, enum command command, FILE *err
     return true;
 }
 
-static bool read_as(const char *text, enum urnclient_as *as)
+/* Which of three words it is; 3: none of them. */
+static int which_of(const char *text, const char *const words[3])
+{
+    int which = 0;
+    while (which < 3 && strcmp(text, words[which]) != 0)
+        which++;
+    return which;
+}
+
+static bool read_as(const char *text, enum urnclient_as *as, FILE *err)
 {
     static const char *const forms[] = {
         [URNCLIENT_NAMES] = "names", [URNCLIENT_INDEXES] = "indexes", [URNCLIENT_TALLY] = "tally"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(text, forms[i]) == 0) {
-            *as = (enum urnclient_as)i;
-            return true;
-        }
-    return false;
+    int which = which_of(text, forms);
+    if (which == 3)
+        return mistake(err, "urn draw --help says more", "--as needs %s, not \"%s\"",
+                       options[OPTION_AS].value, text);
+    *as = (enum urnclient_as)which;
+    return true;
+}
+
+static bool read_format(const char *text, struct arguments *arguments, FILE *err)
+{
+    static const char *const formats[] = {
+        [FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_PROMETHEUS] = "prometheus"};
+    int which = which_of(text, formats);
+    if (which == 3)
+        return mistake(err, "urn info --help says more", "--format needs %s, not \"%s\"",
+                       options[OPTION_FORMAT].value, text);
+    if (arguments->json && which != FORMAT_JSON)
+        return mistake(err, "urn info --help says more",
+                       "--json and --format %s exclude each other", text);
+    arguments->format = (enum format)which;
+    arguments->json = which == FORMAT_JSON;
+    return true;
 }
 
 /* --offset and --limit. */
@@ -320,14 +348,16 @@ static bool read_values(const struct raw *raw, struct arguments *arguments, FILE
 {
     const char *timeout = raw->value[OPTION_TIMEOUT];
     const char *as = raw->value[OPTION_AS];
+    const char *format = raw->value[OPTION_FORMAT];
     if (raw->value[OPTION_ADDRESS] != NULL)
         arguments->address = raw->value[OPTION_ADDRESS];
     if (timeout != NULL && !duration_read(timeout, &arguments->timeout_ms))
         return mistake(err, "urn --help says more", "--timeout needs %s, not \"%s\"",
                        options[OPTION_TIMEOUT].value, timeout);
-    if (as != NULL && !read_as(as, &arguments->as))
-        return mistake(err, "urn draw --help says more", "--as needs %s, not \"%s\"",
-                       options[OPTION_AS].value, as);
+    if (as != NULL && !read_as(as, &arguments->as, err))
+        return false;
+    if (format != NULL && !read_format(format, arguments, err))
+        return false;
     return read_bound(raw, OPTION_OFFSET, &arguments->offset, err) &&
            read_bound(raw, OPTION_LIMIT, &arguments->limit, err);
 }

@@ -26,16 +26,20 @@ enum command {
     COMMAND_COUNT,
 };
 
+/* How `info` is printed. */
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PROMETHEUS };
+
 struct arguments {
     enum command command;
     const char *address; /* never NULL */
     uint32_t timeout_ms; /* 0: the library's default */
-    bool json;
-    bool help;          /* --help, or the command help */
-    bool version;       /* --version */
-    enum command about; /* help: of which command; COMMAND_COUNT: of urn */
-    const char *pool;   /* draw, state, catalog */
-    uint32_t count;     /* draw */
+    bool json;           /* --json, or --format json */
+    enum format format;  /* info */
+    bool help;           /* --help, or the command help */
+    bool version;        /* --version */
+    enum command about;  /* help: of which command; COMMAND_COUNT: of urn */
+    const char *pool;    /* draw, state, catalog */
+    uint32_t count;      /* draw */
     enum urnclient_as as;
     bool all;
     uint32_t offset; /* state, catalog */

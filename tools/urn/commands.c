@@ -12,6 +12,7 @@
 #include "tools/urn/info_view.h"
 #include "tools/urn/json.h"
 #include "tools/urn/pages.h"
+#include "tools/urn/prometheus.h"
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
@@ -384,6 +385,8 @@ static enum urnclient_status run_info(const struct arguments *arguments, struct 
     if (arguments->json) {
         json_value(terminal->out, &info.value);
         putc('\n', terminal->out);
+    } else if (arguments->format == FORMAT_PROMETHEUS) {
+        prometheus_print(terminal->out, &info.value);
     } else {
         info_print(terminal, &info.value);
     }

@@ -75,8 +75,13 @@ static const char *const command_texts[COMMAND_COUNT] = {
         "Shows the server's version, log, queues, counters, latencies, memory bound and what its\n"
         "last start found. The names carry their units.\n"
         "\n"
+        "  --format text        for people (default)\n"
+        "  --format json        as --json\n"
+        "  --format prometheus  for Prometheus: metrics in its text format\n"
+        "\n"
         "Examples\n"
         "  urn info\n"
+        "  urn info --format prometheus\n"
         "  urn --json info | jq .durable_lsn\n",
     [COMMAND_HELP] = "Explains urn, or a command with examples.\n"
                      "\n"
