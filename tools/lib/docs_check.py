@@ -4,8 +4,9 @@
     docs_check.py            fails on any difference
     docs_check.py --print    prints the tables as the documentation must have them
 
-Checked: the configuration's keys and the exit statuses in docs/operations.md, the methods and error
-codes in docs/protocol.md, and that links between the pages lead somewhere.
+Checked: the configuration's keys and the exit statuses in docs/operations.md, the former in
+docs/man/urn.yaml.5 too, the methods and error codes in docs/protocol.md, and that links between the
+pages lead somewhere.
 """
 import pathlib
 import re
@@ -122,6 +123,29 @@ def check_codes(problems, page):
                                 f"`{wanted[code][there]}`")
 
 
+def manual_items():
+    """What urn.yaml(5) must say of each key, whatever its line breaks."""
+    for section, key, _, _, preset, least, most, meaning in rows("server/config_keys.def",
+                                                                "CONFIG_KEY", 8):
+        name = key if section == "ROOT" else f"{section.lower()}.{key}"
+        bounds = f"; from {least} to {most}" if least else ""
+        meaning = meaning[0].upper() + meaning[1:].replace("`", "")
+        yield f".It Cm {name} {meaning}. Default: {preset}{bounds}."
+
+
+def check_manual(problems, page):
+    text = " ".join((TOP / page).read_text(encoding="utf-8").split())
+    text = text.partition(".Ss Keys with one value")[2].partition(".El")[0]
+    found = [f".It Cm {item.strip()}" for item in text.split(".It Cm ")[1:]]
+    wanted = list(manual_items())
+    for item in wanted:
+        if item not in found:
+            problems.append(f"{page}: this is missing or different: {item}")
+    for item in found:
+        if item not in wanted:
+            problems.append(f"{page}: this is none of the source's: {item}")
+
+
 def anchors(page):
     for line in page.read_text(encoding="utf-8").split("\n"):
         if line.startswith("#"):
@@ -147,12 +171,14 @@ def main():
     if "--print" in sys.argv[1:]:
         for table in (config_table(), exit_status_table(), code_table()):
             print("\n".join(table), end="\n\n")
+        print("\n".join(manual_items()))
         return 0
     pages = ("README.md", "docs/operations.md", "docs/protocol.md")
     problems = [f"{page} is missing" for page in pages if not (TOP / page).exists()]
     if not problems:
         check_table(problems, "docs/operations.md", config_table())
         check_table(problems, "docs/operations.md", exit_status_table())
+        check_manual(problems, "docs/man/urn.yaml.5")
         check_first_cells(problems, "docs/protocol.md", "method", method_names())
         check_codes(problems, "docs/protocol.md")
         check_links(problems)

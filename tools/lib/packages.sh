@@ -11,7 +11,7 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config
 # shellcheck disable=SC2034
 packages_check=(clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy cppcheck shellcheck
     libcmocka-dev liburing-dev python3 python3-msgpack python3-pynvim python3-yaml
-    e2fsprogs mount util-linux)
+    e2fsprogs mandoc mount util-linux)
 
 is_debian_12() {
     [[ -r /etc/os-release ]] || return 1
