@@ -13,6 +13,9 @@ packages_check=(clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tid
     libcmocka-dev liburing-dev python3 python3-msgpack python3-pynvim python3-yaml
     e2fsprogs mandoc mount util-linux)
 
+# shellcheck disable=SC2034
+packages_package=(dpkg-dev file gzip lintian)
+
 is_debian_12() {
     [[ -r /etc/os-release ]] || return 1
     # shellcheck source=/dev/null
