@@ -20,7 +20,8 @@ SUITES = {
     "wire": ["test_methods", "test_wire", "test_pynvim"],
     "threads": ["test_load"],
     "all": ["test_methods", "test_wire", "test_pynvim", "test_load", "test_start", "test_faults",
-            "test_kill", "test_tools", "test_prometheus", "test_man", "test_docs"],
+            "test_kill", "test_tools", "test_prometheus", "test_man", "test_samples",
+            "test_docs"],
 }
 
 
