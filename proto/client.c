@@ -417,20 +417,26 @@ enum urnclient_status urnclient_send(struct urnclient *client, const struct urnc
     CHECK(!writer.overflow);
     client->out_end += (uint32_t)rpc_written_bytes(&writer);
     *slot = (struct slot){
-        .state = SLOT_SENT, .msgid = client->next_msgid, .method = call->method, .as = call->as};
+        .state = SLOT_SENT,
+        .msgid = client->next_msgid,
+        .asked = {.method = call->method, .as = call->as, .count = call->count},
+    };
     *msgid = client->next_msgid++;
     client->in_flight++;
     return URNCLIENT_OK;
 }
 
-/* Decodes an answered slot, which is free afterwards. */
+/* Decodes an answered slot, which is free afterwards. Who answers one request as no server of urn
+ * would is not trusted with others. */
 static enum urnclient_status receive_slot(struct urnclient *client, struct slot *slot,
                                           struct urnclient_reply *reply,
                                           struct urnclient_error *error)
 {
-    enum urnclient_method method = slot->method;
-    enum urnclient_as as = slot->as;
-    return client_decode(slot_take(client, slot), method, as, reply, error);
+    const struct asked asked = slot->asked;
+    enum urnclient_status status = client_decode(slot_take(client, slot), &asked, reply, error);
+    if (status == URNCLIENT_PROTOCOL && client->broken == URNCLIENT_OK)
+        break_connection(client, URNCLIENT_PROTOCOL, 0, error->text);
+    return status;
 }
 
 enum urnclient_status urnclient_receive(struct urnclient *client, uint32_t msgid,
@@ -449,7 +455,7 @@ enum urnclient_status urnclient_receive(struct urnclient *client, uint32_t msgid
         if (step(client, deadline_ms, error) != URNCLIENT_OK) {
             if (slot->state == SLOT_ANSWERED)
                 break; /* the answer came together with the end of the connection */
-            client_set_doubt(error, slot->method);
+            client_set_doubt(error, slot->asked.method);
             return error->status;
         }
     return receive_slot(client, slot, reply, error);

@@ -254,8 +254,9 @@ static enum urnclient_status decode_indexes(struct answer *answer, const msgpack
     return URNCLIENT_OK;
 }
 
+/* Every draw that was asked for is in the tally or among the failed. */
 static enum urnclient_status decode_tally(struct answer *answer, const msgpack_object *object,
-                                          struct urnclient_draw *draw,
+                                          uint32_t asked, struct urnclient_draw *draw,
                                           struct urnclient_error *error)
 {
     if (object->type != MSGPACK_OBJECT_MAP)
@@ -263,19 +264,25 @@ static enum urnclient_status decode_tally(struct answer *answer, const msgpack_o
     struct urnclient_tally *made = zone_array(answer, object->via.map.size, sizeof *made);
     if (made == NULL)
         return no_memory(error);
+    bool matches = draw->failed <= asked;
+    uint64_t left = matches ? asked - draw->failed : 0;
     for (uint32_t i = 0; i < object->via.map.size; i++) {
         const msgpack_object_kv *pair = &object->via.map.ptr[i];
         if (!is_text(&pair->key) || !take_u64(&pair->val, &made[i].drawn))
             return unexpected("a tally holds something else than item ids and numbers", error);
         made[i].item_id = take_text(&pair->key);
+        matches = matches && made[i].drawn <= left;
+        left -= matches ? made[i].drawn : 0;
     }
+    if (!matches || left > 0)
+        return unexpected("a tally of another number of draws than were asked for", error);
     draw->tally = made;
     draw->count = object->via.map.size;
     return URNCLIENT_OK;
 }
 
 static enum urnclient_status decode_draw(struct answer *answer, const msgpack_object *result,
-                                         enum urnclient_as as, struct urnclient_draw *draw,
+                                         const struct asked *asked, struct urnclient_draw *draw,
                                          struct urnclient_error *error)
 {
     if (!is_array(result, 5))
@@ -285,12 +292,14 @@ static enum urnclient_status decode_draw(struct answer *answer, const msgpack_ob
         !take_u32(&elements[2], &draw->failed) || !take_u64(&elements[3], &draw->odds_version) ||
         !take_bool(&elements[4], &draw->replayed))
         return unexpected("draw's result holds values of other types", error);
-    draw->as = as;
+    draw->as = asked->as;
     draw->owned = answer;
-    if (as == URNCLIENT_INDEXES)
+    if (asked->as == URNCLIENT_TALLY)
+        return decode_tally(answer, &elements[1], asked->count, draw, error);
+    if (is_array(&elements[1], 0) && elements[1].via.array.size != asked->count)
+        return unexpected("outcomes of another number of draws than were asked for", error);
+    if (asked->as == URNCLIENT_INDEXES)
         return decode_indexes(answer, &elements[1], draw, error);
-    if (as == URNCLIENT_TALLY)
-        return decode_tally(answer, &elements[1], draw, error);
     return decode_names(answer, &elements[1], true, &draw->names, &draw->count, error);
 }
 
@@ -445,14 +454,14 @@ const struct urnclient_value *urnclient_find(const struct urnclient_value *map, 
 /* ---- a whole answer ---------------------------------------------------------------------- */
 
 static enum urnclient_status decode_result(struct answer *answer, const msgpack_object *result,
-                                           enum urnclient_as as, struct urnclient_reply *reply,
+                                           const struct asked *asked, struct urnclient_reply *reply,
                                            struct urnclient_error *error)
 {
     switch (reply->method) {
     case URNCLIENT_PING:
         return is_text(result) ? URNCLIENT_OK : unexpected("ping's result is not text", error);
     case URNCLIENT_DRAW:
-        return decode_draw(answer, result, as, &reply->draw, error);
+        return decode_draw(answer, result, asked, &reply->draw, error);
     case URNCLIENT_STATE:
         return decode_state(answer, result, &reply->state, error);
     case URNCLIENT_CATALOG:
@@ -467,9 +476,8 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
     return URNCLIENT_PROTOCOL;
 }
 
-enum urnclient_status client_decode(struct answer *answer, enum urnclient_method method,
-                                    enum urnclient_as as, struct urnclient_reply *reply,
-                                    struct urnclient_error *error)
+enum urnclient_status client_decode(struct answer *answer, const struct asked *asked,
+                                    struct urnclient_reply *reply, struct urnclient_error *error)
 {
     CHECK(answer->zone == NULL);
     msgpack_unpacked unpacked;
@@ -479,7 +487,7 @@ enum urnclient_status client_decode(struct answer *answer, enum urnclient_method
         msgpack_unpack_next(&unpacked, answer->bytes, answer->length, NULL);
     answer->zone = msgpack_unpacked_release_zone(&unpacked);
     const msgpack_object *fields = unpacked.data.via.array.ptr;
-    reply->method = method;
+    reply->method = asked->method;
     if (outcome == MSGPACK_UNPACK_NOMEM_ERROR)
         status = no_memory(error);
     else if (outcome != MSGPACK_UNPACK_SUCCESS || !is_array(&unpacked.data, 4))
@@ -487,14 +495,14 @@ enum urnclient_status client_decode(struct answer *answer, enum urnclient_method
     else if (fields[2].type != MSGPACK_OBJECT_NIL)
         status = refused(&fields[2], error);
     else
-        status = decode_result(answer, &fields[3], as, reply, error);
-    bool owned = status == URNCLIENT_OK && method != URNCLIENT_PING;
+        status = decode_result(answer, &fields[3], asked, reply, error);
+    bool owned = status == URNCLIENT_OK && asked->method != URNCLIENT_PING;
     if (!owned)
         client_answer_free(answer);
     if (status != URNCLIENT_OK)
         memset(reply, 0, sizeof *reply);
     if (status == URNCLIENT_PROTOCOL || status == URNCLIENT_NOMEMORY)
-        client_set_doubt(error, method);
+        client_set_doubt(error, asked->method);
     return status;
 }
 

@@ -44,12 +44,18 @@ enum slot_state {
     SLOT_ABANDONED, /* nobody waits any more: its answer is dropped when it comes */
 };
 
+/* What an answer is held against. */
+struct asked {
+    enum urnclient_method method;
+    enum urnclient_as as;
+    uint32_t count; /* draws */
+};
+
 /* A request in flight: the slot of msgid is msgid modulo the number of slots. */
 struct slot {
     enum slot_state state;
     uint32_t msgid;
-    enum urnclient_method method;
-    enum urnclient_as as;
+    struct asked asked;
     struct answer *answer;
     struct slot *older; /* list of answered slots, in order of arrival */
     struct slot *newer;
@@ -105,9 +111,8 @@ void client_set_doubt(struct urnclient_error *error, enum urnclient_method metho
 
 /* Decodes a slot's answer. On success *reply owns it; otherwise (REFUSED, PROTOCOL, NOMEMORY) it is
  * freed and *reply zeroed. */
-enum urnclient_status client_decode(struct answer *answer, enum urnclient_method method,
-                                    enum urnclient_as as, struct urnclient_reply *reply,
-                                    struct urnclient_error *error);
+enum urnclient_status client_decode(struct answer *answer, const struct asked *asked,
+                                    struct urnclient_reply *reply, struct urnclient_error *error);
 
 void client_answer_free(struct answer *answer);
 

@@ -492,19 +492,30 @@ static void results_of_another_shape_are_refused(void **state)
         size_t length;
     } cases[] = {
         {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x80")},
-        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x94\x01\x90\x00\x01")},
-        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\xff\x90\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x94\x01\x91\xa1x\x00\x01")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\xff\x91\xa1x\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x01\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x91\x01\x00\x01\xc2")},
-        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\xc0\x01\xc2")},
-        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\x00\xa1x\xc2")},
-        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\x00\x01\x00")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x91\xa1x\xc0\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x91\xa1x\x00\xa1x\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x91\xa1x\x00\x01\x00")},
         {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x80\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x91\xa1x\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x91\xcf\0\0\0\1\0\0\0\0\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x90\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\x01\x01\x00\x01\xc2")},
         {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\xa1x\xff\x00\x01\xc2")},
+        /* one draw was asked for */
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x90\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_NAMES, BYTES("\x95\x01\x92\xa1x\xa1x\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x90\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_INDEXES, BYTES("\x95\x01\x92\x00\x00\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x80\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x80\x02\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\xa1x\x02\x00\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY, BYTES("\x95\x01\x81\xa1x\x01\x01\x01\xc2")},
+        {URNCLIENT_DRAW, URNCLIENT_TALLY,
+         BYTES("\x95\x01\x82\xa1x\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1y\x02\x00\x01\xc2")},
         {URNCLIENT_STATE, URNCLIENT_NAMES, BYTES("\x90")},
         {URNCLIENT_STATE, URNCLIENT_NAMES, BYTES("\x80")},
         {URNCLIENT_CATALOG, URNCLIENT_NAMES, BYTES("\x92\x01\x01")},
@@ -512,14 +523,14 @@ static void results_of_another_shape_are_refused(void **state)
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x91\x01")},
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x81\x01\x01")},
     };
-    struct server server;
-    server_start(&server);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct server server;
         struct urnclient_error error;
         struct urnclient_reply reply;
         uint32_t msgid;
         struct urnclient_call call = {
             .method = cases[i].method, .pool = "x", .count = 1, .as = cases[i].as};
+        server_start(&server);
         assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
         peer_pack_answer(&server.peer, msgid);
         msgpack_sbuffer_write(&server.peer.buffer, cases[i].result, cases[i].length);
@@ -527,8 +538,9 @@ static void results_of_another_shape_are_refused(void **state)
         if (urnclient_receive(server.client, msgid, &reply, &error) != URNCLIENT_PROTOCOL)
             fail_msg("case %zu was taken", i);
         assert_int_equal(error.may_have_taken_effect, cases[i].method == URNCLIENT_DRAW);
+        assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_PROTOCOL);
+        server_stop(&server);
     }
-    server_stop(&server);
 }
 
 /* ---- connecting -------------------------------------------------------------------------- */
