@@ -638,6 +638,14 @@ static void errors_have_hints_and_exit_statuses(void **state)
     peer_listen(&peer);
     peer_pack_error(&peer, 0, "NEWCODE \x1b[2J");
     expect(&peer, "urn --json draw x", EXIT_REFUSED, "", "urn: NEWCODE \xef\xbf\xbd[2J\n");
+    peer_listen(&peer);
+    peer_pack_error(&peer, 0, "");
+    expect(&peer, "urn draw x", EXIT_REFUSED, "",
+           "urn: the server answered with an error without a text\n");
+    peer_listen(&peer);
+    peer_pack_error(&peer, 0, "NEWCODE");
+    expect(&peer, "urn draw x", EXIT_REFUSED, "",
+           "urn: NEWCODE the server answered with an error without a text\n");
     peer_listen(&peer); /* no answer at all: the connection ends */
     char *out, *err;
     assert_int_equal(run_line(&peer, "urn draw x", &out, &err), EXIT_IO);

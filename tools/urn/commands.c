@@ -79,7 +79,8 @@ enum exit_status report_error(const struct urnclient_error *error, FILE *err)
     terminal_look(&plain, err);
     terminal_clean(&plain, (struct urnclient_text){error->text, (uint32_t)strlen(error->text)},
                    clean);
-    fprintf(err, "urn: %s%s%s\n", error->code, *error->code != '\0' ? " " : "", clean);
+    fprintf(err, "urn: %s%s%s\n", error->code, *error->code != '\0' ? " " : "",
+            *clean != '\0' ? clean : "the server answered with an error without a text");
     if (hint != NULL)
         fprintf(err, "     %s\n", hint);
     return status;
