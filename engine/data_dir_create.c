@@ -31,8 +31,10 @@ enum urn_code data_dir_cannot_create(const struct data_dir *data_dir, struct urn
     case EROFS:
         advice = "mount its file system for writing";
         break;
-    case ENOENT:
     case ENOTDIR:
+        advice = "its path, or a part of it, is a file and no directory: name another data_dir";
+        break;
+    case ENOENT:
     case ELOOP:
     case ENAMETOOLONG:
         advice = "only its last component is made: make its parent first";

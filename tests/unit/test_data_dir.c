@@ -378,6 +378,7 @@ static void test_parent_must_exist(void **context)
     config.create = true;
     config.data_dir = DIR "/a";
     assert_int_equal(open_with(sim_os(world), &config, &created), URN_CANTCREATE);
+    assert_says("is a file and no directory");
     config.data_dir = DIR "/nested//";
     assert_int_equal(open_with(sim_os(world), &config, &created), URN_OK);
     assert_true(created);
