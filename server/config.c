@@ -497,8 +497,13 @@ static enum urn_code read_name(struct loader *loader, const struct key *key,
 {
     if (value->kind == YAML_TEXT && !value->quoted && value_looks_typed(value->text))
         return refuse_value(loader, key, value, "a name (in quotes, if that is meant)");
-    if (value->kind != YAML_TEXT || value->length > URN_NAME_BYTES_MAX ||
-        !name_is_valid(value->text, (uint32_t)value->length))
+    if (value->kind == YAML_TEXT && value->length > URN_NAME_BYTES_MAX) {
+        char shown[VALUE_SHOWN_BYTES];
+        value_show(shown, value->text);
+        return REFUSE(loader, value->place, "%s: expected at most %u bytes, found `%s` with %zu",
+                      key->path, URN_NAME_BYTES_MAX, shown, value->length);
+    }
+    if (value->kind != YAML_TEXT || !name_is_valid(value->text, (uint32_t)value->length))
         return refuse_value(loader, key, value,
                             "a name of 1 to 64 bytes without control characters");
     const char *name = arena_copy(&loader->config->names, value->text, value->length);

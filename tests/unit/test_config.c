@@ -535,8 +535,8 @@ static void catalogs_that_are_refused(void **state)
     name[65] = '\0';
     snprintf(yaml, sizeof yaml, "pools: [{name: %s, catalog: [" ITEM "]}]\n", name);
     refused(*state, yaml,
-            ":1:16: name: expected a name of 1 to 64 bytes without control characters, found "
-            "`nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...`");
+            ":1:16: name: expected at most 64 bytes, found "
+            "`nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...` with 65");
     snprintf(yaml, sizeof yaml, "pools: [{name: %s, catalog: [" ITEM "]}]\n", name + 1);
     struct config config;
     load_well(*state, yaml, &config); /* 64 bytes fit */
