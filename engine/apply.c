@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include "engine/changes.h"
 #include "engine/check.h"
 
 struct application {
@@ -179,6 +180,28 @@ static enum urn_code apply_draws(struct application *application, const struct w
     return URN_OK;
 }
 
+/* ---- changes --------------------------------------------------------------------------------- */
+
+/* What was a caller's mistake when it was live cannot have been logged. */
+static enum urn_code apply_change(struct application *application, const struct wal_change *change)
+{
+    struct urn_error *error = application->error;
+    switch (changes_apply(application->state, change, error)) {
+    case URN_OK:
+        return URN_OK;
+    case URN_BADARG:
+    case URN_EXISTS:
+        error->code = URN_DAMAGED;
+        break;
+    case URN_TOOBIG: /* the log was written under a configuration that allowed more */
+        error->code = URN_CONFIG;
+        break;
+    default:
+        break;
+    }
+    return error->code;
+}
+
 /* ---- the group ------------------------------------------------------------------------------- */
 
 /* Ids go on from here: never below what came before. */
@@ -203,6 +226,13 @@ static enum urn_code apply_entry(struct application *application, const struct w
         return apply_draws(application, entry);
     case WAL_ENTRY_EPOCH:
         return apply_epoch(application, entry);
+    case WAL_ENTRY_UPDATE:
+    case WAL_ENTRY_ADD:
+    case WAL_ENTRY_CREATE:
+    case WAL_ENTRY_OPEN:
+    case WAL_ENTRY_CLOSE:
+    case WAL_ENTRY_APPLIED:
+        return apply_change(application, &entry->change);
     default:
         return error_set(application->error, URN_FORMAT, 0,
                          "entry of unknown type %u at byte %" PRIu32 " (%" PRIu32

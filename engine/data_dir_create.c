@@ -426,7 +426,7 @@ static enum urn_code add_pool(struct state *state, const struct urn_pool_spec *s
                          spec->item_count, state->bounds.max_items);
     struct urn_pool *pool = NULL;
     enum urn_code code =
-        state_add_pool(state, spec->name, spec->name_bytes, spec->item_count, &pool, error);
+        state_add_pool(state, spec->name, spec->name_bytes, state->bounds.max_items, &pool, error);
     for (uint32_t i = 0; code == URN_OK && i < spec->item_count; i++) {
         const struct urn_item_spec *item = &spec->items[i];
         code = state_add_item(state, pool, item->item_id, item->item_id_bytes, item->quantity,

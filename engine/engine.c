@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "engine/catalog_check.h"
 #include "engine/check.h"
 #include "engine/snapshot_format.h"
 #include "engine/threads.h"
@@ -102,7 +103,8 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
      */
     uint64_t start = GROUP_BYTES_MAX + (2u << 20);
     return sizeof(struct urn_engine) + groups + commit + tables + start +
-           pool_memory_bound_bytes(config->max_pools, config->max_items);
+           pool_memory_bound_bytes(config->max_pools, config->max_items) +
+           catalog_check_memory_bytes(config->max_items);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -236,6 +238,7 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     engine->magic = ENGINE_MAGIC;
     engine->os = config->os != NULL ? config->os : os_default();
     engine->max_batch = config->max_batch;
+    engine->max_items = config->max_items;
     engine->queue_requests_max = config->queue_requests;
     engine->queue_draws_max = config->queue_draws;
     engine->notify = config->notify;
@@ -347,6 +350,7 @@ static void clear_results(struct urn_request *request)
     request->odds_version = 0;
     request->last_request_id = 0;
     request->lsn = 0;
+    memset(request->kinds, 0, sizeof request->kinds);
 }
 
 /* Takes the request's share of the queue; false when the queue is full. */
@@ -366,6 +370,20 @@ static bool enqueue(struct urn_engine *engine, uint64_t draws)
     return true;
 }
 
+/* Catalogs are checked where they come from, so that the writer need not stop for it. */
+static enum urn_code check_catalogs(const struct urn_engine *engine,
+                                    const struct urn_request *request)
+{
+    struct urn_error error = {.code = URN_OK};
+    CHECK(request->op == URN_RELOAD || request->pool_count == 1);
+    catalog_check(request->pools, request->pool_count, engine->max_items, &error);
+    if (error.code == URN_NOMEMORY)
+        error.code = URN_BUSY;
+    if (error.code != URN_OK && request->error != NULL)
+        *request->error = error;
+    return error.code;
+}
+
 static enum urn_code admit(struct urn_engine *engine, struct urn_request *request)
 {
     clear_results(request);
@@ -374,6 +392,11 @@ static enum urn_code admit(struct urn_engine *engine, struct urn_request *reques
         return URN_READONLY;
     if (request->op == URN_DRAW && (request->count == 0 || request->count > engine->max_batch))
         return URN_BADARG;
+    if (request->op == URN_CREATE || request->op == URN_RELOAD) {
+        enum urn_code code = check_catalogs(engine, request);
+        if (code != URN_OK)
+            return code;
+    }
     if (enqueue(engine, engine_draws_of(request)))
         return URN_OK;
     atomic_fetch_add_explicit(&engine->counters.busy_queue, 1, memory_order_relaxed);
@@ -475,7 +498,8 @@ static void doubt(struct urn_request *request)
     /* What was staged may be gone: nobody is to see it. */
     clear_results(request);
     /* A read changes nothing, so there is nothing to be in doubt about. */
-    request->code = request->op == URN_DRAW ? URN_INDOUBT : URN_READONLY;
+    bool is_read = request->op != URN_DRAW && !stage_is_change(request->op);
+    request->code = is_read ? URN_READONLY : URN_INDOUBT;
 }
 
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed)

@@ -22,6 +22,7 @@
 #include "engine/commit.h"
 #include "engine/random.h"
 #include "engine/recovery.h"
+#include "engine/stage.h"
 #include "engine/state.h"
 
 #define ENGINE_MAGIC 0x52554e45u
@@ -45,6 +46,7 @@ struct writer {
     enum wal_group_kind last_kind; /* of the last group closed that had bytes */
     uint64_t last_closed_ns;
     uint64_t reserve_bytes;   /* of room that requests do not get */
+    struct catalog_job job;   /* a catalog that is being added over many groups */
     struct urn_request *todo; /* taken from the inbox, not yet staged; oldest first */
     uint64_t time_base_us;    /* engine time = this + monotonic time since time_origin_ns */
     uint64_t time_origin_ns;
@@ -68,6 +70,7 @@ struct urn_engine {
     struct data_dir data_dir;
     struct wal_ring ring;
     uint32_t max_batch;
+    uint32_t max_items;
     uint32_t queue_requests_max;
     uint64_t queue_draws_max;
     uint64_t pad_capacity_bytes;

@@ -11,6 +11,8 @@
  *     ids        8     at most: 4 a slot of the hash, which is at least half full
  *               ----
  *               46.1   and at most one chunk of 4096 items and one of 64 KiB of names to spare
+ *     applied    8     for all items of a chunk of which one has another weight than the
+ *                      configuration file is known to have given it; NOT_APPLIED for the others
  *
  * Counters. drawn = stocked - left. An unlimited item has the flag in stocked and begins with so
  * much left that drawn + left = URN_NUMBER_MAX; so the draw need not know the two kinds apart.
@@ -46,6 +48,7 @@
 #define ID_TAG_BITS        8u
 #define ID_INDEX_BITS      24u
 #define ID_INDEX_MASK      ((1u << ID_INDEX_BITS) - 1)
+#define NOT_APPLIED        UINT64_MAX /* no applied weight of its own: it is the item's weight */
 #define NAME_BYTES_MOST    (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
 
 /* A chunk of n items: n times left, n times stocked, n times weight, n times name. */
@@ -71,6 +74,7 @@ struct urn_pool {
 
     /* the writer's; the chunks of published items are read by any thread */
     bool open;
+    bool unfinished; /* then not open */
     uint32_t item_count;
     uint64_t odds_version;
     uint64_t weight_in_stock; /* W */
@@ -83,6 +87,11 @@ struct urn_pool {
     /* open-addressed hash of ids: 0 is free, else 8 bits of the hash and the index + 1 */
     uint32_t *id_slots;
     uint32_t id_slot_count;
+
+    /* by chunk of items: the applied weights of its items, or NULL; those behind have none */
+    uint64_t **applied;
+    uint32_t applied_count;
+    uint64_t applied_bytes;
 };
 
 /* ---- where things are ------------------------------------------------------------------------ */
@@ -159,6 +168,9 @@ void pool_free(struct urn_pool *pool)
     chunks_free(&pool->items);
     chunks_free(&pool->arena);
     free(pool->id_slots);
+    for (uint32_t chunk = 0; chunk < pool->applied_count; chunk++)
+        free(pool->applied[chunk]);
+    free(pool->applied);
     pool->magic = 0;
     free(pool);
 }
@@ -191,6 +203,9 @@ static bool ids_reserve(struct urn_pool *pool, uint32_t count)
     if (4 * (uint64_t)count <= 3 * (uint64_t)pool->id_slot_count)
         return true;
     uint32_t larger = pool->id_slot_count == 0 ? ID_SLOTS_FIRST : pool->id_slot_count / 2 * 3;
+    uint32_t needed = count + count / 3 + 1;
+    if (larger < needed)
+        larger = needed;
     uint32_t *slots = calloc(larger, sizeof *slots);
     if (slots == NULL)
         return false;
@@ -339,7 +354,17 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
     return URN_OK;
 }
 
-/* ---- draws ----------------------------------------------------------------------------------- */
+enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_error *error)
+{
+    check_magic(pool);
+    CHECK(count <= pool->items_max);
+    if (ids_reserve(pool, count) && selector_reserve(&pool->selector, count, pool->items_max))
+        return URN_OK;
+    return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for %" PRIu32 " items of it",
+                     (int)pool->name_bytes, pool->name, count);
+}
+
+/* ---- the selector ---------------------------------------------------------------------------- */
 
 static void weights_in_stock(const void *context, uint32_t first, uint32_t count, uint64_t *weights)
 {
@@ -372,6 +397,138 @@ static void enter_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
     if (index < pool->selector.count)
         selector_increase(&pool->selector, index, weight);
 }
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+static uint64_t *applied_at(const struct urn_pool *pool, uint32_t index)
+{
+    struct chunk_place place = chunk_place(index, item_shape);
+    if (place.chunk >= pool->applied_count || pool->applied[place.chunk] == NULL)
+        return NULL;
+    return &pool->applied[place.chunk][place.slot];
+}
+
+/* Makes applied_at() find a place. False, and nothing is changed, for lack of memory. */
+static bool applied_reserve(struct urn_pool *pool, uint32_t index)
+{
+    struct chunk_place place = chunk_place(index, item_shape);
+    if (place.chunk >= pool->applied_count) {
+        uint64_t **larger = realloc(pool->applied, pool->items.count * sizeof *larger);
+        if (larger == NULL)
+            return false;
+        pool->applied = larger;
+        pool->applied_bytes += (pool->items.count - pool->applied_count) * sizeof *larger;
+        while (pool->applied_count < pool->items.count)
+            pool->applied[pool->applied_count++] = NULL;
+    }
+    if (pool->applied[place.chunk] != NULL)
+        return true;
+    uint64_t *weights = malloc(place.size * sizeof *weights);
+    if (weights == NULL)
+        return false;
+    memset(weights, 0xff, place.size * sizeof *weights); /* NOT_APPLIED */
+    pool->applied[place.chunk] = weights;
+    pool->applied_bytes += place.size * sizeof *weights;
+    return true;
+}
+
+uint64_t pool_applied_weight(const struct urn_pool *pool, uint32_t index)
+{
+    CHECK(index < pool->item_count);
+    const uint64_t *applied = applied_at(pool, index);
+    return applied == NULL || *applied == NOT_APPLIED ? *item_fields(pool, index).weight : *applied;
+}
+
+enum urn_code pool_set_applied_weight(struct urn_pool *pool, uint32_t index, uint64_t weight,
+                                      struct urn_error *error)
+{
+    check_magic(pool);
+    CHECK(index < pool->item_count);
+    if (weight > URN_NUMBER_MAX)
+        return error_set(error, URN_BADARG, 0,
+                         "pool \"%.*s\": an applied weight must be 0 to 2^53 - 1",
+                         (int)pool->name_bytes, pool->name);
+    bool same = weight == *item_fields(pool, index).weight;
+    if (!same && !applied_reserve(pool, index))
+        return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for applied weights",
+                         (int)pool->name_bytes, pool->name);
+    uint64_t *applied = applied_at(pool, index);
+    if (applied != NULL)
+        *applied = same ? NOT_APPLIED : weight;
+    return URN_OK;
+}
+
+static void set_quantity(struct urn_pool *pool, uint32_t index, int64_t quantity)
+{
+    struct item_fields item = item_fields(pool, index);
+    uint64_t drawn = (*item.stocked & ~UNLIMITED_FLAG) - *item.left;
+    bool unlimited = quantity == URN_UNLIMITED;
+    bool was_in_stock = *item.left > 0;
+    *item.left = unlimited ? URN_NUMBER_MAX - drawn : (uint64_t)quantity;
+    *item.stocked = (*item.left + drawn) | (unlimited ? UNLIMITED_FLAG : 0);
+    if (was_in_stock && *item.left == 0)
+        leave_stock(pool, index, *item.weight);
+    else if (!was_in_stock && *item.left > 0)
+        enter_stock(pool, index, *item.weight);
+}
+
+static void set_weight(struct urn_pool *pool, uint32_t index, uint64_t weight)
+{
+    struct item_fields item = item_fields(pool, index);
+    if (*item.left > 0) {
+        leave_stock(pool, index, *item.weight);
+        enter_stock(pool, index, weight);
+    }
+    pool->weight_of_all += weight - *item.weight;
+    *item.weight = weight;
+}
+
+static enum urn_code check_update(const struct urn_pool *pool, uint32_t index,
+                                  const struct pool_update *update, struct urn_error *error)
+{
+    struct urn_item item;
+    pool_item(pool, index, &item);
+    const char *what;
+    if (update->has_quantity && update->quantity != URN_UNLIMITED &&
+        (update->quantity < 0 || (uint64_t)update->quantity > URN_NUMBER_MAX))
+        what = "quantity must be -1 (unlimited) or 0 to 2^53 - 1";
+    else if (update->has_quantity && update->quantity != URN_UNLIMITED &&
+             (uint64_t)update->quantity > URN_NUMBER_MAX - item.drawn)
+        what = "drawn and quantity together must be below 2^53";
+    else if (update->has_probability && update->probability > URN_NUMBER_MAX)
+        what = "probability must be 0 to 2^53 - 1";
+    else if (update->has_probability &&
+             update->probability > URN_NUMBER_MAX - (pool->weight_of_all - item.probability))
+        what = "with it the probabilities of all items of the pool sum up to 2^53 or more";
+    else
+        return URN_OK;
+    return error_set(error, URN_BADARG, 0, "item \"%.*s\" of pool \"%.*s\" (drawn %" PRIu64 "): %s",
+                     (int)item.item_id.length, item.item_id.bytes, (int)pool->name_bytes,
+                     pool->name, item.drawn, what);
+}
+
+enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct pool_update *update,
+                          struct urn_error *error)
+{
+    check_magic(pool);
+    CHECK(index < pool->item_count);
+    if (check_update(pool, index, update, error) != URN_OK)
+        return error->code;
+    uint64_t applied = update->from_file ? update->probability : pool_applied_weight(pool, index);
+    /* Room for the applied weight first: what comes behind it cannot fail. */
+    if (update->has_probability && applied != update->probability && !applied_reserve(pool, index))
+        return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for applied weights",
+                         (int)pool->name_bytes, pool->name);
+    if (update->has_quantity)
+        set_quantity(pool, index, update->quantity);
+    if (update->has_probability) {
+        set_weight(pool, index, update->probability);
+        CHECK(pool_set_applied_weight(pool, index, applied, error) == URN_OK);
+    }
+    return URN_OK;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
 
 /* Takes one of an item in stock. True when it was the last. */
 static inline bool stage(struct urn_pool *pool, uint32_t index)
@@ -522,6 +679,24 @@ void pool_set_open(struct urn_pool *pool, bool open)
 {
     check_magic(pool);
     pool->open = open;
+    pool->unfinished = false;
+}
+
+bool pool_is_unfinished(const struct urn_pool *pool)
+{
+    return pool->unfinished;
+}
+
+void pool_set_unfinished(struct urn_pool *pool)
+{
+    check_magic(pool);
+    pool->open = false;
+    pool->unfinished = true;
+}
+
+uint64_t pool_weight_of_all(const struct urn_pool *pool)
+{
+    return pool->weight_of_all;
 }
 
 uint32_t pool_id(const struct urn_pool *pool)
@@ -544,12 +719,22 @@ struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index)
 uint64_t pool_memory_bytes(const struct urn_pool *pool)
 {
     return sizeof *pool + pool->items.memory_bytes + pool->arena.memory_bytes +
-           pool->id_slot_count * sizeof *pool->id_slots + selector_memory_bytes(&pool->selector);
+           pool->id_slot_count * sizeof *pool->id_slots + selector_memory_bytes(&pool->selector) +
+           pool->applied_bytes;
 }
 
 uint64_t pool_name_arena_bytes(const struct urn_pool *pool)
 {
     return pool->arena.memory_bytes;
+}
+
+/* Every chunk has applied weights, the last of which may be all but empty. */
+static uint64_t applied_bound_bytes(uint64_t items)
+{
+    uint64_t chunks = (items >> item_shape.full_log2) + item_shape.full_log2 + 1;
+    uint64_t full = 1ull << item_shape.full_log2;
+    uint64_t spare = items < full ? items + (1u << item_shape.first_log2) : full;
+    return (items + spare) * sizeof(uint64_t) + chunks * sizeof(uint64_t *);
 }
 
 /* One pool of so many items with the longest names. */
@@ -563,7 +748,7 @@ static uint64_t one_pool_bound_bytes(uint64_t items)
         ID_SLOTS_FIRST + 2 * items; /* more than half full, unless it is the first */
     return sizeof(struct urn_pool) + chunks_memory_bound_bytes(items, item_shape) +
            chunks_memory_bound_bytes(names, arena_shape) + id_slots * sizeof(uint32_t) +
-           selector_memory_bound_bytes(items);
+           selector_memory_bound_bytes(items) + applied_bound_bytes(items);
 }
 
 uint64_t pool_memory_bound_bytes(uint64_t pools, uint64_t items)
@@ -587,6 +772,9 @@ static void check_item(const struct urn_pool *pool, uint32_t index)
     CHECK((*item.stocked & UNLIMITED_FLAG) == 0 || stocked == URN_NUMBER_MAX);
     CHECK(*item.weight <= URN_NUMBER_MAX);
     CHECK(*item.name < pool->arena_used);
+    const uint64_t *applied = applied_at(pool, index);
+    CHECK(applied == NULL || *applied == NOT_APPLIED ||
+          (*applied <= URN_NUMBER_MAX && *applied != *item.weight));
     struct urn_text id = text_at(pool, *item.name);
     CHECK(name_is_valid(id.bytes, id.length));
     uint32_t found;
@@ -600,7 +788,7 @@ void pool_check(const struct urn_pool *pool)
     CHECK(pool->item_count <= pool->items_max && pool->item_count <= pool->items.capacity);
     CHECK(pool->item_count <= pool->selector.capacity);
     CHECK(pool->arena_used <= pool->arena.capacity);
-    CHECK(pool->odds_version <= URN_NUMBER_MAX);
+    CHECK(pool->odds_version <= URN_NUMBER_MAX && !(pool->open && pool->unfinished));
     uint64_t of_all = 0, in_stock = 0;
     for (uint32_t index = 0; index < pool->item_count; index++) {
         check_item(pool, index);

@@ -4,7 +4,8 @@
  * pool_item_id(), pool_name() and pool_id(), which read what never changes.
  *
  * A pool is a structure of arrays; the names of its items lie in one arena whose bytes never move.
- * At most 48 bytes an item, plus its name (pool.c counts them).
+ * At most 48 bytes an item, plus its name (pool.c counts them); 8 more where an operator's weight
+ * is not the configuration file's.
  *
  * The draw (docs/architecture.md): number the items in catalog order; W = sum of the weights of
  * those in stock; take r uniform in [0, W); the outcome is the first item whose running sum of
@@ -41,6 +42,34 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
                        int64_t quantity, uint64_t probability, uint64_t drawn,
                        struct urn_error *error);
 
+/* Makes room for count items in all (items_max at most) where growing would otherwise move what is
+ * there. Errors: URN_NOMEMORY. */
+enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_error *error);
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+/* An operator's change of an item. */
+struct pool_update {
+    bool has_quantity;
+    int64_t quantity; /* left from now on: 0 to URN_NUMBER_MAX, or URN_UNLIMITED */
+    bool has_probability;
+    uint64_t probability;
+    bool from_file; /* the weight is the configuration file's: it becomes the applied one */
+};
+
+/* Carries it out, all of it or nothing; index is below pool_item_count(). What was drawn stays.
+ * Does not change the odds version. Errors: URN_BADARG (a number out of range; what was drawn and
+ * the quantity together, or the weights of all items, beyond URN_NUMBER_MAX), URN_NOMEMORY. */
+enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct pool_update *update,
+                          struct urn_error *error);
+
+/* The applied weight of an item: the one that the configuration file was last known to give it (at
+ * first its own). It is kept only for items whose weight is another one by now: 8 bytes for each
+ * item of a chunk that has such. pool_set_applied_weight: errors are those of pool_update. */
+uint64_t pool_applied_weight(const struct urn_pool *pool, uint32_t index);
+enum urn_code pool_set_applied_weight(struct urn_pool *pool, uint32_t index, uint64_t weight,
+                                      struct urn_error *error);
+
 /* ---- draws ----------------------------------------------------------------------------------- */
 
 /* Draws count times and stages each: outcomes[i] is an index or URN_FAILED_DRAW. Returns how many
@@ -71,7 +100,13 @@ uint64_t pool_weight_in_stock(const struct urn_pool *pool); /* W */
 uint64_t pool_odds_version(const struct urn_pool *pool);
 void pool_set_odds_version(struct urn_pool *pool, uint64_t odds_version);
 bool pool_is_open(const struct urn_pool *pool);
-void pool_set_open(struct urn_pool *pool, bool open);
+void pool_set_open(struct urn_pool *pool, bool open); /* an unfinished pool is finished by it */
+
+/* A pool is unfinished while its first catalog is still being added; it is closed then. */
+bool pool_is_unfinished(const struct urn_pool *pool);
+void pool_set_unfinished(struct urn_pool *pool);
+
+uint64_t pool_weight_of_all(const struct urn_pool *pool); /* out of stock included */
 
 /* What never changes; any thread. pool_item_id: any index that the caller has been shown (by a way
  * that orders memory: a queue, a lock), also while the writer adds others. */

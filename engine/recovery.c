@@ -180,6 +180,8 @@ static enum urn_code walk(struct wal_reader *reader, struct state *state, struct
                 recovery->replayed_draws += header.draws;
                 continue;
             }
+            if (error->code == URN_CONFIG || error->code == URN_NOMEMORY)
+                return error->code; /* nothing is wrong with the log */
             *stop = RECOVERY_STOP_MEANING;
             break;
         }

@@ -61,9 +61,9 @@ static bool odds_version_is_possible(uint64_t odds_version)
 
 uint64_t snapshot_bytes_max(uint64_t pools, uint64_t items)
 {
-    uint64_t serialisation = SNAPSHOT_HEADER_BYTES +
-                             pools * (SNAPSHOT_POOL_BYTES + URN_NAME_BYTES_MAX) +
-                             items * (SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX);
+    uint64_t serialisation =
+        SNAPSHOT_HEADER_BYTES + pools * (SNAPSHOT_POOL_BYTES + URN_NAME_BYTES_MAX) +
+        items * (SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX + SNAPSHOT_APPLIED_BYTES);
     uint64_t blocks = (serialisation + SNAPSHOT_PAYLOAD_BYTES - 1) / SNAPSHOT_PAYLOAD_BYTES;
     return blocks * SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES;
 }
@@ -146,16 +146,23 @@ static enum urn_code encode_header(struct encoder *encoder, const struct snapsho
     return encoder_put(encoder, bytes, sizeof bytes);
 }
 
-static enum urn_code encode_item(struct encoder *encoder, const struct urn_item *item)
+static enum urn_code encode_item(struct encoder *encoder, const struct urn_item *item,
+                                 uint64_t applied_weight)
 {
     CHECK(item->item_id.length >= 1 && item->item_id.length <= URN_NAME_BYTES_MAX);
-    uint8_t bytes[SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX];
+    uint8_t bytes[SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX + SNAPSHOT_APPLIED_BYTES];
+    uint32_t length = SNAPSHOT_ITEM_BYTES + item->item_id.length;
     put_u64(bytes, (uint64_t)item->quantity);
     put_u64(bytes + 8, item->probability);
     put_u64(bytes + 16, item->drawn);
     bytes[24] = (uint8_t)item->item_id.length;
     memcpy(bytes + SNAPSHOT_ITEM_BYTES, item->item_id.bytes, item->item_id.length);
-    return encoder_put(encoder, bytes, SNAPSHOT_ITEM_BYTES + item->item_id.length);
+    if (applied_weight != item->probability) {
+        bytes[24] |= SNAPSHOT_APPLIED_FLAG;
+        put_u64(bytes + length, applied_weight);
+        length += SNAPSHOT_APPLIED_BYTES;
+    }
+    return encoder_put(encoder, bytes, length);
 }
 
 static enum urn_code encode_pool(struct encoder *encoder, const struct urn_pool *pool)
@@ -168,14 +175,16 @@ static enum urn_code encode_pool(struct encoder *encoder, const struct urn_pool 
     put_u32(bytes, pool_id(pool));
     put_u32(bytes + 4, items);
     put_u64(bytes + 8, pool_odds_version(pool));
-    bytes[16] = pool_is_open(pool);
+    bytes[16] = pool_is_unfinished(pool) ? SNAPSHOT_POOL_UNFINISHED
+                : pool_is_open(pool)     ? SNAPSHOT_POOL_OPEN
+                                         : SNAPSHOT_POOL_CLOSED;
     bytes[17] = (uint8_t)name.length;
     memcpy(bytes + SNAPSHOT_POOL_BYTES, name.bytes, name.length);
     enum urn_code code = encoder_put(encoder, bytes, SNAPSHOT_POOL_BYTES + name.length);
     for (uint32_t index = 0; code == URN_OK && index < items; index++) {
         struct urn_item item;
         pool_item(pool, index, &item);
-        code = encode_item(encoder, &item);
+        code = encode_item(encoder, &item, pool_applied_weight(pool, index));
     }
     return code;
 }
@@ -394,6 +403,20 @@ static enum urn_code as_damage(struct urn_error *error)
     return error->code;
 }
 
+/* The applied weight of the item that was added last: F6. */
+static enum urn_code decode_applied(struct decoder *decoder, struct urn_pool *pool,
+                                    uint64_t probability)
+{
+    const uint8_t *bytes = NULL;
+    enum urn_code code = decoder_take(decoder, SNAPSHOT_APPLIED_BYTES, &bytes);
+    if (code != URN_OK)
+        return code;
+    uint64_t weight = get_u64(bytes);
+    if (weight > URN_NUMBER_MAX || weight == probability)
+        return error_set(decoder->error, URN_DAMAGED, 0, "its applied weight is out of range");
+    return pool_set_applied_weight(pool, pool_item_count(pool) - 1, weight, decoder->error);
+}
+
 static enum urn_code decode_item(struct decoder *decoder, struct state *state,
                                  struct urn_pool *pool)
 {
@@ -404,7 +427,8 @@ static enum urn_code decode_item(struct decoder *decoder, struct state *state,
     uint64_t quantity = get_u64(bytes);
     uint64_t probability = get_u64(bytes + 8);
     uint64_t drawn = get_u64(bytes + 16);
-    uint32_t item_id_bytes = bytes[24];
+    uint32_t item_id_bytes = bytes[24] & ~SNAPSHOT_APPLIED_FLAG;
+    bool has_applied = (bytes[24] & SNAPSHOT_APPLIED_FLAG) != 0;
     code = decoder_take(decoder, item_id_bytes <= URN_NAME_BYTES_MAX ? item_id_bytes : 0, &bytes);
     if (code != URN_OK)
         return code;
@@ -420,7 +444,7 @@ static enum urn_code decode_item(struct decoder *decoder, struct state *state,
     if (state_add_item(state, pool, (const char *)bytes, item_id_bytes, (int64_t)quantity,
                        probability, drawn, decoder->error) != URN_OK)
         return as_damage(decoder->error);
-    return URN_OK;
+    return has_applied ? decode_applied(decoder, pool, probability) : URN_OK;
 }
 
 static enum urn_code decode_items(struct decoder *decoder, struct state *state,
@@ -441,15 +465,15 @@ static enum urn_code decode_pool(struct decoder *decoder, struct state *state)
     uint32_t id = get_u32(bytes);
     uint32_t items = get_u32(bytes + 4);
     uint64_t odds_version = get_u64(bytes + 8);
-    uint8_t open = bytes[16];
+    uint8_t phase = bytes[16];
     uint32_t name_bytes = bytes[17];
     const char *fault = NULL;
     if (id != state->pool_count)
         fault = "its id is not the one that follows";
     else if (!odds_version_is_possible(odds_version))
         fault = "its odds version is out of range";
-    else if (open > 1)
-        fault = "it is neither open nor closed";
+    else if (phase > SNAPSHOT_POOL_UNFINISHED)
+        fault = "it is neither open nor closed nor unfinished";
     else if (name_bytes < 1 || name_bytes > URN_NAME_BYTES_MAX)
         fault = "the length of its name is out of range";
     if (fault != NULL)
@@ -462,11 +486,16 @@ static enum urn_code decode_pool(struct decoder *decoder, struct state *state)
     if (code != URN_OK)
         return code;
     struct urn_pool *pool = NULL;
-    if (state_add_pool(state, (const char *)bytes, name_bytes, items, &pool, decoder->error) !=
-        URN_OK)
+    if (state_add_pool(state, (const char *)bytes, name_bytes, state->bounds.max_items, &pool,
+                       decoder->error) != URN_OK)
         return as_damage(decoder->error);
     pool_set_odds_version(pool, odds_version);
-    pool_set_open(pool, open == 1);
+    if (phase == SNAPSHOT_POOL_UNFINISHED)
+        pool_set_unfinished(pool);
+    else
+        pool_set_open(pool, phase == SNAPSHOT_POOL_OPEN);
+    if (pool_reserve(pool, items, decoder->error) != URN_OK)
+        return decoder->error->code;
     return decode_items(decoder, state, pool, items);
 }
 

@@ -33,10 +33,13 @@
  *     96  16  chain
  *    112      the pools in order of their ids, each
  *             0   4  id        4  4 items   8  8 odds version
- *            16   1  open (1) or closed (0)   17  1 length of the name   18  .. the name
+ *            16   1  closed (0), open (1) or unfinished (2: its first catalog is still being
+ *                    added)                   17  1 length of the name   18  .. the name
  *                    then its items in order of their indexes, each
  *             0   8  quantity (-1: unlimited)   8  8 weight   16  8 drawn
- *            24   1  length of the id          25  .. the id
+ *            24   1  length of the id, plus 128 if an applied weight follows
+ *            25  ..  the id; then, if so, 8 applied weight: the one that the configuration file is
+ *                    known to have given the item, where that is not its weight
  *
  * A file is a valid snapshot when
  *   F1  its length is that of at least one data block and the end block
@@ -47,7 +50,7 @@
  *       is a place where a group can begin, and what has to be zero is zero
  *   F6  pool ids are 0, 1, 2 ...; names and item ids are 1 to 64 bytes of UTF-8 and occur once
  *       (a name among the pools, an id in its pool); quantities, weights and their sums, counts of
- *       draws and odds versions are within the engine's limits
+ *       draws and odds versions are within the engine's limits; an applied weight is not the weight
  *   F7  the serialisation ends exactly where its last pool ends
  */
 #ifndef URN_ENGINE_SNAPSHOT_FORMAT_H
@@ -63,7 +66,11 @@
 #define SNAPSHOT_END_PAYLOAD_BYTES 40u
 #define SNAPSHOT_HEADER_BYTES      112u /* of the canonical serialisation */
 #define SNAPSHOT_POOL_BYTES        18u  /* of a pool, its name and items apart */
-#define SNAPSHOT_ITEM_BYTES        25u  /* of an item, its id apart */
+#define SNAPSHOT_ITEM_BYTES        25u  /* of an item, its id and applied weight apart */
+#define SNAPSHOT_APPLIED_BYTES     8u
+#define SNAPSHOT_APPLIED_FLAG      128u
+
+enum { SNAPSHOT_POOL_CLOSED = 0, SNAPSHOT_POOL_OPEN = 1, SNAPSHOT_POOL_UNFINISHED = 2 };
 
 /* Takes blocks as they are finished: a multiple of 4096 bytes each. Returns URN_OK or an error that
  * ends the encoding. */

@@ -171,6 +171,33 @@ enum urn_op {
     URN_STATE,   /* pool_name, offset, limit, items */
     URN_CATALOG, /* pool_name, offset, limit, names: item ids in index order */
     URN_POOLS,   /* offset, limit, names: pool names in order of creation */
+    URN_UPDATE,  /* pool_name, item_id, set and conditions (has_...) */
+    URN_ADD,     /* pool_name, item_id, quantity, probability */
+    URN_CREATE,  /* pool_name, pools: one, of this name */
+    URN_CLOSE,   /* pool_name: draws get CLOSED from here on */
+    URN_OPEN,    /* pool_name */
+    URN_RELOAD,  /* pools: those of the configuration file; dry_run, force, limit, changes */
+};
+
+/* What a reload did, or would do: see docs/operations.md, "Changing pools". */
+enum urn_change_kind {
+    URN_CHANGE_NEW_POOL,      /* quantity: how many items it gets */
+    URN_CHANGE_NEW_ITEM,      /* quantity, probability */
+    URN_CHANGE_WEIGHT,        /* probability, and before it */
+    URN_CHANGE_CONFLICT,      /* left alone: the file says probability, an update says before;
+                                 without an item: the pool is unfinished, with another catalog */
+    URN_CHANGE_ITEM_NOT_HERE, /* the file does not have it; it stays */
+    URN_CHANGE_POOL_NOT_HERE,
+    URN_CHANGE_KINDS
+};
+
+struct urn_change {
+    enum urn_change_kind kind;
+    struct urn_text pool; /* both live as long as the engine and the request's pools */
+    struct urn_text item_id;
+    int64_t quantity;
+    uint64_t probability;
+    uint64_t before;
 };
 
 struct urn_request {
@@ -186,7 +213,24 @@ struct urn_request {
     uint32_t limit;         /* room in items or names */
     struct urn_item *items; /* room for limit */
     struct urn_text *names; /* room for limit */
-    void *context;          /* the caller's own; never read */
+
+    /* Set by the caller of a change; like all else, the caller's until collected. */
+    const char *item_id;
+    uint32_t item_id_bytes;
+    bool has_quantity; /* UPDATE: which of the three are meant; ADD takes both values as they are */
+    bool has_probability;
+    bool has_if_quantity;
+    int64_t quantity;     /* left from now on, or URN_UNLIMITED */
+    uint64_t probability; /* the weight */
+    int64_t if_quantity;  /* CONFLICT unless so many are left */
+    const struct urn_pool_spec *pools;
+    uint32_t pool_count;
+    bool dry_run;               /* RELOAD: only say what would change */
+    bool force;                 /* RELOAD: the file's weights win over updates */
+    struct urn_change *changes; /* RELOAD: room for limit */
+    struct urn_error *error;    /* where a change that ends with an error says why; or NULL */
+
+    void *context; /* the caller's own; never read */
 
     /* Set by the engine; valid once collected. When code is not URN_OK, only pool and odds_version may
      * hold something besides it, and outcomes holds nothing of worth. */
@@ -194,13 +238,27 @@ struct urn_request {
     const struct urn_pool *pool; /* NULL where the request names none or there is none */
     uint64_t first_request_id;   /* of the draws: they have first, first + 1, ... */
     uint32_t failed;             /* how many of the draws failed */
-    uint32_t returned;           /* how many of items or names were filled */
+    uint32_t returned;           /* how many of items, names or changes were filled */
     uint32_t total;              /* how many there are in all */
     bool open;                   /* STATE: draws are taken */
-    uint64_t odds_version;
+    uint64_t odds_version;       /* of the pool; of a change: behind it */
     uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
     uint64_t lsn;             /* STATE: the answer holds every change below it */
+    uint64_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
 };
+
+/* Changes. Each is carried out whole or not at all, in its place among all requests, and raises the
+ * odds version of its pool by one if it adds an item or changes a weight.
+ *
+ * A catalog whose log does not fit one group is added over many: the pool is created closed, and
+ * opened with its last item; draws from other pools go on meanwhile. Only one CREATE or RELOAD does
+ * that at a time; another that comes gets BUSY. If it ends before (a crash, or BUSY: no room in the
+ * log), the pool is unfinished: the same CREATE again goes on where it ended, another one gets
+ * EXISTS, and CLOSE makes it an ordinary closed pool of the items that it has.
+ *
+ * Errors: NOPOOL, NOITEM, EXISTS, BADARG; CONFLICT (if_quantity; a pool that is unfinished);
+ * TOOBIG (limits.max_pools, limits.max_items, or a reload that changes more of the pools there are
+ * than one group can hold); BUSY; READONLY, INDOUBT. */
 
 /* Hands a list of requests (linked by next, NULL at the end) to the writer, in this order. Each is
  * finished sooner or later and comes back through urn_collect; one that finds the queue full

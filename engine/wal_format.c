@@ -53,6 +53,14 @@ enum {
     DRAWS_ODDS = 16,
     EPOCH_NONCE = 8,
     EPOCH_NEXT_ID = 24,
+    CHANGE_POOL = 8,
+    CHANGE_INDEX = 12,
+    CHANGE_ODDS = 16,
+    CHANGE_QUANTITY = 24,
+    CHANGE_WEIGHT = 32,
+    CHANGE_FLAGS = 40,
+    CHANGE_NAME_BYTES = 41,
+    CHANGE_NAME = 42,
 };
 
 #define GROUP_DIGEST_BYTES 32u
@@ -66,6 +74,8 @@ _Static_assert(GROUP_CHAIN_AFTER + WAL_CHAIN_BYTES == WAL_GROUP_HEADER_BYTES,
 _Static_assert(WAL_GROUP_HEADER_BYTES % WAL_ALIGN_BYTES == 0, "entries are aligned as groups are");
 _Static_assert(WAL_EPOCH_GROUP_BYTES < OS_PAGE_BYTES - WAL_GROUP_HEADER_BYTES,
                "an epoch group never needs to be extended to a segment's end");
+_Static_assert(CHANGE_NAME == WAL_CHANGE_NAME_OFFSET, "a name follows the last field of a change");
+_Static_assert(URN_NAME_BYTES_MAX <= UINT8_MAX, "the length of a name fits its byte");
 _Static_assert(WAL_CHAIN_BYTES >= crypto_generichash_BYTES_MIN, "BLAKE2b has so short an output");
 
 /* ---- where things lie ------------------------------------------------------------------------ */
@@ -456,6 +466,56 @@ void wal_entries_add_draws(struct wal_entries *entries, uint32_t pool_id, uint64
     entries->draws += count;
 }
 
+/* What a change of each type may carry. */
+struct change_shape {
+    bool index, quantity, weight, name;
+    uint8_t flags;
+};
+
+static const struct change_shape change_shapes[] = {
+    [WAL_ENTRY_UPDATE] = {.index = true,
+                          .flags =
+                              WAL_SETS_QUANTITY | WAL_SETS_WEIGHT | WAL_FROM_FILE | WAL_CONTINUES},
+    [WAL_ENTRY_ADD] =
+        {.index = true, .quantity = true, .weight = true, .name = true, .flags = WAL_CONTINUES},
+    [WAL_ENTRY_CREATE] = {.name = true},
+    [WAL_ENTRY_OPEN] = {.name = false},
+    [WAL_ENTRY_CLOSE] = {.name = false},
+    [WAL_ENTRY_APPLIED] = {.index = true, .weight = true},
+};
+
+/* The format's rules on what a change may carry, kept by writer and reader alike. */
+static bool change_shape_holds(const struct wal_change *change)
+{
+    const struct change_shape *shape = &change_shapes[change->type];
+    const bool sets_quantity = shape->quantity || (change->flags & WAL_SETS_QUANTITY) != 0;
+    const bool sets_weight = shape->weight || (change->flags & WAL_SETS_WEIGHT) != 0;
+    if ((change->flags & ~(uint32_t)shape->flags) != 0)
+        return false;
+    if (change->type == WAL_ENTRY_UPDATE &&
+        ((!sets_quantity && !sets_weight) ||
+         (!sets_weight && (change->flags & (WAL_FROM_FILE | WAL_CONTINUES)) != 0)))
+        return false;
+    return (shape->index || change->index == 0) && (sets_quantity || change->quantity == 0) &&
+           (sets_weight || change->probability == 0) && shape->name == (change->name.length > 0) &&
+           change->name.length <= URN_NAME_BYTES_MAX;
+}
+
+void wal_entries_add_change(struct wal_entries *entries, const struct wal_change *change)
+{
+    CHECK(wal_entry_is_change((uint8_t)change->type) && change_shape_holds(change));
+    uint8_t *entry = entry_append(entries, change->type, wal_change_bytes(change->name.length));
+    put_u32(entry + CHANGE_POOL, change->pool_id);
+    put_u32(entry + CHANGE_INDEX, change->index);
+    put_u64(entry + CHANGE_ODDS, change->odds_version);
+    put_u64(entry + CHANGE_QUANTITY, (uint64_t)change->quantity);
+    put_u64(entry + CHANGE_WEIGHT, change->probability);
+    entry[CHANGE_FLAGS] = (uint8_t)change->flags;
+    entry[CHANGE_NAME_BYTES] = (uint8_t)change->name.length;
+    if (change->name.length > 0)
+        memcpy(entry + CHANGE_NAME, change->name.bytes, change->name.length);
+}
+
 void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_NONCE_BYTES],
                            uint64_t next_request_id)
 {
@@ -540,6 +600,28 @@ static bool epoch_entry_read(const uint8_t *bytes, struct wal_entry *entry)
     return true;
 }
 
+static bool change_entry_read(const uint8_t *bytes, struct wal_entry *entry)
+{
+    if (entry->length_bytes < wal_change_bytes(0) || bytes[ENTRY_WIDTH] != 0)
+        return false;
+    entry->pool_id = get_u32(bytes + CHANGE_POOL);
+    entry->odds_version = get_u64(bytes + CHANGE_ODDS);
+    entry->change = (struct wal_change){
+        .type = (enum wal_entry_type)entry->type,
+        .pool_id = entry->pool_id,
+        .index = get_u32(bytes + CHANGE_INDEX),
+        .odds_version = entry->odds_version,
+        .quantity = (int64_t)get_u64(bytes + CHANGE_QUANTITY),
+        .probability = get_u64(bytes + CHANGE_WEIGHT),
+        .flags = bytes[CHANGE_FLAGS],
+        .name = {(const char *)bytes + CHANGE_NAME, bytes[CHANGE_NAME_BYTES]},
+    };
+    const uint32_t name_end = CHANGE_NAME + entry->change.name.length;
+    return change_shape_holds(&entry->change) &&
+           entry->length_bytes == wal_change_bytes(entry->change.name.length) &&
+           bytes_are_zero(bytes + name_end, entry->length_bytes - name_end);
+}
+
 /* Which entries a group of this kind may hold: an epoch group one epoch entry and nothing else, a
  * data group any but that, pads and marks none. */
 static bool entry_belongs(enum wal_group_kind kind, const struct wal_entry *entry)
@@ -586,6 +668,8 @@ enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group
     if (entry->type == WAL_ENTRY_DRAWS && !draws_entry_read(bytes, entry))
         return WAL_READ_SHAPE;
     if (entry->type == WAL_ENTRY_EPOCH && !epoch_entry_read(bytes, entry))
+        return WAL_READ_SHAPE;
+    if (wal_entry_is_change(entry->type) && !change_entry_read(bytes, entry))
         return WAL_READ_SHAPE;
     *offset += entry->length_bytes;
     return WAL_READ_OK;

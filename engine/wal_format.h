@@ -44,8 +44,9 @@
  *
  * Entry (8-byte aligned, inside one group)
  *      0   1  type: 0 none: the rest of the group is zero fill
- *                   1 draws, 2 epoch; 3 to 15 are kept for changes of items and pools, applied
- *                   catalogs, snapshot marks, id reservations, keys, reservations and expiries
+ *                   1 draws, 2 epoch, 3 update, 4 add, 5 create, 6 open, 7 close, 8 applied;
+ *                   9 to 15 are kept for snapshot marks, id reservations, keys, reservations and
+ *                   expiries
  *      1   1  draws: bytes of an outcome (1, 2 or 4); otherwise 0
  *      2   2  zero
  *      4   4  length of the entry in bytes, this header included; a multiple of 8
@@ -60,6 +61,21 @@
  *   Epoch: the only entry of an epoch group
  *      8  16  random nonce
  *     24   8  next request id: ids go on here (never below what came before)
+ *
+ *   Changes: 3 update an item, 4 add an item, 5 create a pool (closed and unfinished: items follow),
+ *   6 open a pool (an unfinished one is finished by it), 7 close a pool (likewise), 8 applied (the
+ *   configuration file says this weight; the item stays as it is)
+ *      8   4  pool id; of a create: how many pools there were
+ *     12   4  item index (update, applied; of an add: how many items the pool had); otherwise 0
+ *     16   8  odds version of the pool from here on: one more than before where an item is added to
+ *             a finished pool or a weight is set, the same otherwise; 1 of a create
+ *     24   8  quantity (-1: unlimited) of an update with flag 1 and of an add; otherwise 0
+ *     32   8  weight of an update with flag 2, of an add and of applied; otherwise 0
+ *     40   1  flags, of an update: 1 sets the quantity, 2 sets the weight, 4 (only with 2) the
+ *             weight is the configuration file's; of an update with flag 2 and of an add also
+ *             8: belongs to the same request as a change before it, and the odds version stays
+ *     41   1  length of the name: of an add the item's id, of a create the pool's; otherwise 0
+ *     42  ..  the name; zero fill to 8 bytes
  *
  * A group is valid at position x when, in this order,
  *   V1  the magic stands at x, and the length is a multiple of 8, at least 104, and ends inside the
@@ -93,6 +109,7 @@
 #define WAL_ENTRY_HEADER_BYTES   8u
 #define WAL_DRAWS_HEADER_BYTES   24u
 #define WAL_EPOCH_ENTRY_BYTES    32u
+#define WAL_CHANGE_NAME_OFFSET   42u /* of an entry that tells a change: its fixed part */
 #define WAL_EPOCH_GROUP_BYTES    (WAL_GROUP_HEADER_BYTES + WAL_EPOCH_ENTRY_BYTES)
 #define WAL_ALIGN_BYTES          8u
 #define WAL_CHAIN_BYTES          16u
@@ -101,7 +118,25 @@
 #define WAL_GROUP_MAGIC          0x474e5255u /* "URNG" */
 
 enum wal_group_kind { WAL_DATA = 1, WAL_PAD = 2, WAL_MARK = 3, WAL_EPOCH = 4 };
-enum wal_entry_type { WAL_ENTRY_NONE = 0, WAL_ENTRY_DRAWS = 1, WAL_ENTRY_EPOCH = 2 };
+enum wal_entry_type {
+    WAL_ENTRY_NONE = 0,
+    WAL_ENTRY_DRAWS = 1,
+    WAL_ENTRY_EPOCH = 2,
+    WAL_ENTRY_UPDATE = 3,
+    WAL_ENTRY_ADD = 4,
+    WAL_ENTRY_CREATE = 5,
+    WAL_ENTRY_OPEN = 6,
+    WAL_ENTRY_CLOSE = 7,
+    WAL_ENTRY_APPLIED = 8,
+};
+
+/* Flags of a change. */
+enum {
+    WAL_SETS_QUANTITY = 1,
+    WAL_SETS_WEIGHT = 2,
+    WAL_FROM_FILE = 4,
+    WAL_CONTINUES = 8,
+};
 
 /* ---- where things lie ------------------------------------------------------------------------ */
 
@@ -263,6 +298,24 @@ static inline uint64_t wal_draws_bytes_max(uint64_t count, uint32_t width)
     return WAL_DRAWS_HEADER_BYTES + round_up_u64((count + 1) * width + 4, WAL_ALIGN_BYTES);
 }
 
+/* A change of an item or a pool, as its entry tells it. What a type has no use for is 0. */
+struct wal_change {
+    enum wal_entry_type type; /* WAL_ENTRY_UPDATE to WAL_ENTRY_APPLIED */
+    uint32_t pool_id;
+    uint32_t index;
+    uint64_t odds_version; /* of the pool, from here on */
+    int64_t quantity;
+    uint64_t probability;
+    uint32_t flags;
+    struct urn_text name;
+};
+
+/* What the entry of a change with a name of so many bytes takes. */
+static inline uint32_t wal_change_bytes(uint32_t name_bytes)
+{
+    return (uint32_t)round_up_u64(WAL_CHANGE_NAME_OFFSET + (uint64_t)name_bytes, WAL_ALIGN_BYTES);
+}
+
 /* Builds the entries of one group in the caller's memory. */
 struct wal_entries {
     uint8_t *bytes;          /* of the whole group; entries begin at WAL_GROUP_HEADER_BYTES */
@@ -282,6 +335,9 @@ void wal_entries_begin(struct wal_entries *entries, uint8_t *bytes, uint32_t cap
  * (wal_draws_bytes_max). */
 void wal_entries_add_draws(struct wal_entries *entries, uint32_t pool_id, uint64_t odds_version,
                            uint32_t width, const uint32_t *outcomes, uint32_t count);
+
+/* Appends a change. The caller has made sure of the room (wal_change_bytes). */
+void wal_entries_add_change(struct wal_entries *entries, const struct wal_change *change);
 
 /* The one entry of an epoch group. */
 void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_NONCE_BYTES],
@@ -303,7 +359,14 @@ struct wal_entry {
     /* epoch */
     const uint8_t *nonce;
     uint64_t next_request_id;
+    /* changes; the name points into the group */
+    struct wal_change change;
 };
+
+static inline bool wal_entry_is_change(uint8_t type)
+{
+    return type >= WAL_ENTRY_UPDATE && type <= WAL_ENTRY_APPLIED;
+}
 
 /* Steps through the entries of a valid group. *offset is 0 at first. Returns WAL_READ_OK and an
  * entry; WAL_READ_ZERO at the end (the rest was zero, as it must be); WAL_READ_SHAPE when the

@@ -189,10 +189,11 @@ static bool group_has_room(const struct writer *writer, const struct urn_request
                            uint64_t bytes_max)
 {
     const struct wal_entries *entries = &writer->groups[writer->open].entries;
-    if (entries->draws == 0)
+    if (entries->used_bytes == WAL_GROUP_HEADER_BYTES)
         return true; /* an empty group holds any request: urn_engine_config_check saw to it */
     return entries->used_bytes + bytes_max <= writer->group_capacity_bytes &&
-           (uint64_t)entries->draws + request->count <= writer->flush_after_n_draw;
+           (entries->draws == 0 ||
+            entries->draws + engine_draws_of(request) <= writer->flush_after_n_draw);
 }
 
 /* True when the log has room for the open group with so many bytes more, and for its mark. */
@@ -258,6 +259,86 @@ static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
     return true;
 }
 
+/* ---- changes ------------------------------------------------------------------------------- */
+
+/* The most bytes of entries that a group can take. */
+static uint64_t group_entries_bytes(const struct writer *writer)
+{
+    return writer->group_capacity_bytes - WAL_GROUP_HEADER_BYTES;
+}
+
+/* The job is over, well or not: its request waits for what has been staged. */
+static void end_catalogs(struct writer *writer, enum urn_code code)
+{
+    struct urn_request *request = writer->job.request;
+    writer->job = (struct catalog_job){0};
+    if (request->op == URN_CREATE) {
+        request->pool =
+            state_find_pool(&writer->state, request->pool_name, request->pool_name_bytes);
+        request->odds_version = request->pool == NULL ? 0 : pool_odds_version(request->pool);
+    }
+    wait_for_group(&writer->groups[writer->open], request, code);
+}
+
+/* Adds as much of the catalogs under way as the open group should take now. Returns whether
+ * anything was done. */
+static bool stage_job(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    struct wal_entries *entries = &writer->groups[writer->open].entries;
+    const uint64_t group_bytes = group_entries_bytes(writer);
+    bool did = false;
+    while (writer->job.request != NULL) {
+        const uint64_t need = stage_catalogs_need(&writer->state, &writer->job, group_bytes);
+        if (need == 0) {
+            end_catalogs(writer, URN_OK);
+            return true;
+        }
+        if (entries->used_bytes + need > writer->group_capacity_bytes)
+            return did;
+        enum urn_code code = URN_BUSY;
+        if (log_has_room(engine, need))
+            code = stage_catalogs(&writer->state, entries, &writer->job, group_bytes);
+        else
+            count(&engine->counters.busy_log, 1);
+        if (code != URN_OK)
+            end_catalogs(writer, code);
+        did = true;
+        if (writer->job.pool != NULL)
+            return true; /* one slice of a large catalog a turn: draws come in between */
+    }
+    return did;
+}
+
+/* Stages a change of items or pools; false when the open group must close first. */
+static bool stage_change(struct urn_engine *engine, struct urn_request *request)
+{
+    struct writer *writer = &engine->writer;
+    struct group *group = &writer->groups[writer->open];
+    struct stage_plan plan;
+    enum urn_code code =
+        stage_plan(&writer->state, &writer->job, request, group_entries_bytes(writer), &plan);
+    if (code != URN_OK || request->dry_run) {
+        wait_for_group(group, request, code);
+        return true;
+    }
+    if (!group_has_room(writer, request, plan.bytes))
+        return false;
+    if (!log_has_room(engine, plan.bytes)) {
+        count(&engine->counters.busy_log, 1);
+        wait_for_group(group, request, URN_BUSY);
+        return true;
+    }
+    code = stage_carry_out(&writer->state, &group->entries, request);
+    if (code == URN_OK && plan.has_catalogs) {
+        stage_begin_catalogs(&writer->job, request);
+        (void)stage_job(engine);
+    } else {
+        wait_for_group(group, request, code);
+    }
+    return true;
+}
+
 /* ---- the step ------------------------------------------------------------------------------ */
 
 /* Moves everything from the inbox behind todo, oldest first. */
@@ -297,10 +378,14 @@ static uint32_t stage_all(struct urn_engine *engine)
     while (writer->todo != NULL) {
         struct urn_request *request = writer->todo;
         struct urn_request *rest = request->next;
-        if (request->op != URN_DRAW) {
+        if (request->op == URN_DRAW) {
+            if (!stage_draw(engine, request))
+                break;
+        } else if (stage_is_change(request->op)) {
+            if (!stage_change(engine, request))
+                break;
+        } else {
             stage_read(&writer->groups[writer->open], request);
-        } else if (!stage_draw(engine, request)) {
-            break;
         }
         writer->todo = rest;
         staged++;
@@ -321,6 +406,13 @@ static bool refuse_everything(struct urn_engine *engine)
     if (!group_is_empty(&writer->groups[writer->open])) {
         engine_finish_group(engine, &writer->groups[writer->open], true);
         writer_begin_group(writer);
+        did = true;
+    }
+    if (writer->job.request != NULL) { /* what was added of its catalog may stay */
+        struct urn_request *request = writer->job.request;
+        writer->job = (struct catalog_job){0};
+        request->code = URN_INDOUBT;
+        engine_finish(engine, request, request, 1, 0);
         did = true;
     }
     for (take_inbox(engine); writer->todo != NULL; take_inbox(engine)) {
@@ -378,9 +470,10 @@ bool writer_step(struct urn_engine *engine)
         return did;
     }
     take_inbox(engine);
+    bool added = stage_job(engine);
     uint32_t staged = stage_all(engine);
     if (!commit_is_free(engine))
-        return staged > 0;
+        return staged > 0 || added;
     /* The commit side may have failed since the first look; it said so before it became free. */
     if (atomic_load_explicit(&engine->failed, memory_order_acquire))
         return true;
@@ -388,7 +481,8 @@ bool writer_step(struct urn_engine *engine)
         close_group(engine, WAL_DATA);
         return true;
     }
-    CHECK(writer->todo == NULL); /* an empty group holds any request */
+    /* An empty group holds any request, and any part of a catalog. */
+    CHECK(writer->todo == NULL && writer->job.request == NULL);
     if (mark_is_due(engine) && close_mark(engine))
         return true;
     if (atomic_load(&engine->stopping))
@@ -407,6 +501,6 @@ uint64_t writer_deadline_ns(const struct urn_engine *engine)
 
 bool writer_has_waiting(const struct urn_engine *engine)
 {
-    return engine->writer.todo != NULL ||
+    return engine->writer.todo != NULL || engine->writer.job.request != NULL ||
            atomic_load_explicit(&engine->inbox, memory_order_relaxed) != NULL;
 }

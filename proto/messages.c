@@ -405,6 +405,14 @@ void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct
     case URN_POOLS:
         write_names(writer, done);
         break;
+    case URN_UPDATE:
+    case URN_ADD:
+    case URN_CREATE:
+    case URN_CLOSE:
+    case URN_OPEN:
+    case URN_RELOAD:
+        rpc_write_uint(writer, done->odds_version);
+        break;
     }
 }
 

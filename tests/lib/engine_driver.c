@@ -136,6 +136,15 @@ enum urn_code driver_state(struct driver *driver, const char *pool)
     return finish(driver);
 }
 
+enum urn_code driver_ask(struct driver *driver, struct urn_request request)
+{
+    driver->error = (struct urn_error){.code = URN_OK};
+    driver->request = request;
+    driver->request.error = &driver->error;
+    urn_submit(driver->engine, &driver->request);
+    return finish(driver);
+}
+
 void driver_idle(struct driver *driver)
 {
     sim_advance(driver->world, MARK_AFTER_NS);

@@ -49,6 +49,10 @@ enum urn_code driver_draw(struct driver *driver, const char *pool, uint32_t coun
 /* Reads a pool's state (its first 16 items) or catalog. */
 enum urn_code driver_state(struct driver *driver, const char *pool);
 
+/* Submits a request of any kind as driver->request and runs until it is finished; a refusal's text is
+ * in driver->error. */
+enum urn_code driver_ask(struct driver *driver, struct urn_request request);
+
 /* Submits driver->request without running anything. */
 void driver_submit_draw(struct driver *driver, const char *pool, uint32_t count);
 

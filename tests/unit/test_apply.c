@@ -207,6 +207,136 @@ static void test_an_epoch_may_raise_the_next_id(void **context)
     assert_int_equal(scene->state.next_request_id, 2000);
 }
 
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static void change(struct scene *scene, struct wal_change change)
+{
+    wal_entries_add_change(&scene->entries, &change);
+}
+
+static void test_updates_set_stock_and_weights(void **context)
+{
+    struct scene *scene = *context;
+    const struct urn_pool *pool = scene->state.pools[0];
+    draws(scene, 0, (uint32_t[]){0, 0, 0}, 3);
+    change(scene, (struct wal_change){.type = WAL_ENTRY_UPDATE,
+                                      .odds_version = 1,
+                                      .quantity = 7,
+                                      .flags = WAL_SETS_QUANTITY});
+    change(scene, (struct wal_change){.type = WAL_ENTRY_UPDATE,
+                                      .index = 3,
+                                      .odds_version = 2,
+                                      .quantity = URN_UNLIMITED,
+                                      .probability = 4,
+                                      .flags = WAL_SETS_QUANTITY | WAL_SETS_WEIGHT});
+    wal_entries_add_draws(&scene->entries, 0, 2, 1, (uint32_t[]){3, 0}, 2);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(item(scene, 0, 0).quantity, 6);
+    assert_int_equal(item(scene, 0, 0).drawn, 4);
+    assert_int_equal(item(scene, 0, 3).quantity, URN_UNLIMITED);
+    assert_int_equal(item(scene, 0, 3).probability, 4);
+    assert_int_equal(pool_odds_version(pool), 2);
+    assert_int_equal(pool_weight_in_stock(pool), 104);
+    assert_int_equal(pool_applied_weight(pool, 3), 0); /* the file still says what it said */
+
+    change(scene, (struct wal_change){.type = WAL_ENTRY_UPDATE,
+                                      .index = 3,
+                                      .odds_version = 3,
+                                      .probability = 9,
+                                      .flags = WAL_SETS_WEIGHT | WAL_FROM_FILE});
+    change(scene, (struct wal_change){.type = WAL_ENTRY_UPDATE,
+                                      .index = 2,
+                                      .odds_version = 3, /* the same request, the same version */
+                                      .probability = 71,
+                                      .flags = WAL_SETS_WEIGHT | WAL_CONTINUES});
+    change(scene, (struct wal_change){
+                      .type = WAL_ENTRY_APPLIED, .index = 1, .odds_version = 3, .probability = 21});
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(pool_odds_version(pool), 3);
+    assert_int_equal(pool_applied_weight(pool, 3), 9);
+    assert_int_equal(pool_applied_weight(pool, 2), 70);
+    assert_int_equal(pool_applied_weight(pool, 1), 21);
+    assert_int_equal(item(scene, 0, 1).probability, 20);
+}
+
+static void test_pools_are_created_closed_filled_and_opened(void **context)
+{
+    struct scene *scene = *context;
+    change(scene,
+           (struct wal_change){
+               .type = WAL_ENTRY_CREATE, .pool_id = 2, .odds_version = 1, .name = {"new", 3}});
+    change(scene, (struct wal_change){.type = WAL_ENTRY_ADD,
+                                      .pool_id = 2,
+                                      .odds_version = 1,
+                                      .quantity = 5,
+                                      .probability = 1,
+                                      .name = {"x", 1}});
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_true(pool_is_unfinished(scene->state.pools[2]));
+    assert_false(pool_is_open(scene->state.pools[2]));
+
+    change(scene, (struct wal_change){.type = WAL_ENTRY_OPEN, .pool_id = 2, .odds_version = 1});
+    change(scene, (struct wal_change){.type = WAL_ENTRY_ADD, /* now a change of the odds */
+                                      .pool_id = 2,
+                                      .index = 1,
+                                      .odds_version = 2,
+                                      .quantity = 5,
+                                      .probability = 1,
+                                      .name = {"y", 1}});
+    wal_entries_add_draws(&scene->entries, 2, 2, 1, (uint32_t[]){1}, 1);
+    change(scene, (struct wal_change){.type = WAL_ENTRY_CLOSE, .pool_id = 2, .odds_version = 2});
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_false(pool_is_unfinished(scene->state.pools[2]));
+    assert_false(pool_is_open(scene->state.pools[2]));
+    assert_int_equal(item(scene, 2, 1).drawn, 1);
+    assert_int_equal(scene->state.item_count, 7);
+}
+
+/* Each is whole as an entry and cannot be true of this state. */
+static void test_changes_that_do_not_follow(void **context)
+{
+    struct scene *scene = *context;
+    static const struct {
+        struct wal_change change;
+        enum urn_code code;
+        const char *says;
+    } untrue[] = {
+        {{WAL_ENTRY_OPEN, 2, 0, 1, 0, 0, 0, {NULL, 0}}, URN_DAMAGED, "pool number 2"},
+        {{WAL_ENTRY_OPEN, 0, 0, 2, 0, 0, 0, {NULL, 0}}, URN_DAMAGED, "odds version 2"},
+        {{WAL_ENTRY_CREATE, 3, 0, 1, 0, 0, 0, {"n", 1}}, URN_DAMAGED, "number 2"},
+        {{WAL_ENTRY_CREATE, 2, 0, 2, 0, 0, 0, {"n", 1}}, URN_DAMAGED, "version 2"},
+        {{WAL_ENTRY_CREATE, 2, 0, 1, 0, 0, 0, {"main", 4}}, URN_DAMAGED, "exists"},
+        {{WAL_ENTRY_CREATE, 2, 0, 1, 0, 0, 0, {"\n", 1}}, URN_DAMAGED, "UTF-8"},
+        {{WAL_ENTRY_ADD, 0, 5, 2, 1, 1, 0, {"n", 1}}, URN_DAMAGED, "item 5 where 4"},
+        {{WAL_ENTRY_ADD, 0, 4, 1, 1, 1, 0, {"n", 1}}, URN_DAMAGED, "odds version 1 where 2"},
+        {{WAL_ENTRY_ADD, 0, 4, 2, 1, 1, WAL_CONTINUES, {"n", 1}}, URN_DAMAGED, "odds version 2"},
+        {{WAL_ENTRY_ADD, 0, 4, 2, 1, 1, 0, {"mud", 3}}, URN_DAMAGED, "already"},
+        {{WAL_ENTRY_ADD, 0, 4, 2, -2, 1, 0, {"n", 1}}, URN_DAMAGED, "quantity"},
+        {{WAL_ENTRY_ADD, 0, 4, 2, 1, URN_NUMBER_MAX, 0, {"n", 1}}, URN_DAMAGED, "sum up"},
+        {{WAL_ENTRY_UPDATE, 0, 4, 1, 1, 0, WAL_SETS_QUANTITY, {NULL, 0}}, URN_DAMAGED, "below 4"},
+        {{WAL_ENTRY_UPDATE, 0, 0, 2, 1, 0, WAL_SETS_QUANTITY, {NULL, 0}}, URN_DAMAGED, "odds"},
+        {{WAL_ENTRY_UPDATE, 0, 0, 1, 0, 5, WAL_SETS_WEIGHT, {NULL, 0}}, URN_DAMAGED, "odds"},
+        {{WAL_ENTRY_UPDATE, 0, 0, 1, -9, 0, WAL_SETS_QUANTITY, {NULL, 0}}, URN_DAMAGED, "quantity"},
+        {{WAL_ENTRY_APPLIED, 0, 4, 1, 0, 1, 0, {NULL, 0}}, URN_DAMAGED, "below 4"},
+        {{WAL_ENTRY_APPLIED, 0, 0, 1, 0, UINT64_MAX, 0, {NULL, 0}}, URN_DAMAGED, "applied"},
+    };
+    for (size_t i = 0; i < sizeof untrue / sizeof untrue[0]; i++) {
+        change(scene, untrue[i].change);
+        head(scene, WAL_DATA);
+        assert_refused(scene, untrue[i].code, untrue[i].says);
+    }
+    scene->state.bounds.max_pools = 2; /* the log was written when more were allowed */
+    change(scene,
+           (struct wal_change){
+               .type = WAL_ENTRY_CREATE, .pool_id = 2, .odds_version = 1, .name = {"new", 3}});
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_CONFIG, "limits.max_pools");
+}
+
 /* ---- what is not ----------------------------------------------------------------------------- */
 
 static void test_an_epoch_never_lowers_the_next_id(void **context)
@@ -395,6 +525,9 @@ int main(void)
         TEST(test_wide_outcomes),
         TEST(test_pads_and_marks_move_time_only),
         TEST(test_an_epoch_may_raise_the_next_id),
+        TEST(test_updates_set_stock_and_weights),
+        TEST(test_pools_are_created_closed_filled_and_opened),
+        TEST(test_changes_that_do_not_follow),
         TEST(test_an_epoch_never_lowers_the_next_id),
         TEST(test_an_epoch_group_needs_its_entry),
         TEST(test_ids_follow_without_gap_or_repeat),

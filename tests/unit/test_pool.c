@@ -705,6 +705,118 @@ static void any_thread_reads_ids_while_the_writer_adds(void **state)
     pool_free(pool);
 }
 
+/* ---- changing -------------------------------------------------------------------------------- */
+
+static void update(struct urn_pool *pool, uint32_t index, struct pool_update update)
+{
+    struct urn_error error;
+    if (pool_update(pool, index, &update, &error) != URN_OK)
+        fail_msg("%s", error.text);
+}
+
+/* After any mixture of changes and draws every number falls on the item of the definition. */
+static void updates_and_draws_follow_the_definition(void **state)
+{
+    (void)state;
+    struct urn_os os = os_seeded(17);
+    struct random_source luck;
+    random_init(&luck, &os);
+    struct urn_pool *pool = make_pool();
+    for (uint32_t i = 0; i < 40; i++)
+        add_item(pool, (int64_t)(i % 4), i % 5);
+    for (uint32_t round = 0; round < 2000; round++) {
+        uint32_t index = (uint32_t)random_below(&luck, pool_item_count(pool));
+        struct pool_update change = {.has_quantity = random_below(&luck, 2) == 0,
+                                     .quantity = (int64_t)random_below(&luck, 4) - 1,
+                                     .has_probability = random_below(&luck, 2) == 0,
+                                     .probability = random_below(&luck, 6)};
+        uint64_t drawn = item_of(pool, index).drawn;
+        update(pool, index, change);
+        assert_int_equal(item_of(pool, index).drawn, drawn);
+        if (random_below(&luck, 50) == 0)
+            add_item(pool, 1, 3);
+        uint64_t weight = pool_weight_in_stock(pool);
+        if (weight == 0)
+            continue;
+        uint64_t number = random_below(&luck, weight);
+        uint64_t rest = number;
+        uint32_t expected = 0;
+        for (;; expected++) {
+            struct urn_item item = item_of(pool, expected);
+            uint64_t part = item.quantity != 0 ? item.probability : 0;
+            if (rest < part)
+                break;
+            rest -= part;
+        }
+        assert_int_equal(draw_number(pool, number), expected);
+        if (round % 100 == 0)
+            pool_check(pool);
+    }
+    pool_check(pool);
+    pool_free(pool);
+}
+
+static void updates_are_refused_whole(void **state)
+{
+    (void)state;
+    struct urn_pool *pool = make_pool();
+    struct urn_error error;
+    assert_int_equal(pool_add(pool, "a", 1, 5, 10, 7, &error), URN_OK);
+    assert_int_equal(pool_add(pool, "b", 1, 5, 10, 0, &error), URN_OK);
+    static const struct pool_update refused[] = {
+        {.has_quantity = true, .quantity = -2},
+        {.has_quantity = true, .quantity = (int64_t)URN_NUMBER_MAX - 6},
+        {.has_probability = true, .probability = URN_NUMBER_MAX - 9},
+        {.has_probability = true, .probability = URN_NUMBER_MAX + 1},
+        {.has_quantity = true, .quantity = 1, .has_probability = true, .probability = UINT64_MAX},
+        {.has_quantity = true, .quantity = INT64_MIN, .has_probability = true, .probability = 1},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        assert_int_equal(pool_update(pool, 0, &refused[i], &error), URN_BADARG);
+        assert_int_equal(item_of(pool, 0).quantity, 5);
+        assert_int_equal(item_of(pool, 0).probability, 10);
+    }
+    update(pool, 0,
+           (struct pool_update){.has_quantity = true,
+                                .quantity = (int64_t)URN_NUMBER_MAX - 7,
+                                .has_probability = true,
+                                .probability = URN_NUMBER_MAX - 10});
+    assert_int_equal(item_of(pool, 0).drawn, 7);
+    update(pool, 0, (struct pool_update){.has_quantity = true, .quantity = URN_UNLIMITED});
+    assert_int_equal(item_of(pool, 0).quantity, URN_UNLIMITED);
+    assert_int_equal(item_of(pool, 0).drawn, 7);
+    update(pool, 0, (struct pool_update){.has_quantity = true, .quantity = 3});
+    assert_int_equal(item_of(pool, 0).quantity, 3);
+    assert_int_equal(item_of(pool, 0).drawn, 7);
+    pool_check(pool);
+    pool_free(pool);
+}
+
+static void the_applied_weight_is_that_of_the_file(void **state)
+{
+    (void)state;
+    struct urn_pool *pool = make_pool();
+    for (uint32_t i = 0; i < 5000; i++)
+        add_item(pool, 1, 3);
+    uint64_t bytes = pool_memory_bytes(pool);
+    assert_int_equal(pool_applied_weight(pool, 4999), 3);
+    update(pool, 4999, (struct pool_update){.has_probability = true, .probability = 8});
+    assert_int_equal(pool_applied_weight(pool, 4999), 3);
+    update(pool, 4999, (struct pool_update){.has_probability = true, .probability = 9});
+    assert_int_equal(pool_applied_weight(pool, 4999), 3);
+    assert_int_equal(pool_applied_weight(pool, 4998), 3);
+    assert_in_range(pool_memory_bytes(pool) - bytes, 4096 * 8, 4096 * 8 + 1024);
+    update(pool, 4999, (struct pool_update){.has_probability = true, .probability = 3});
+    update(pool, 4999,
+           (struct pool_update){.has_probability = true, .probability = 8, .from_file = true});
+    assert_int_equal(pool_applied_weight(pool, 4999), 8);
+    update(pool, 0,
+           (struct pool_update){.has_probability = true, .probability = 2, .from_file = true});
+    assert_int_equal(pool_applied_weight(pool, 0), 2);
+    pool_check(pool);
+    pool_free(pool);
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static uint64_t heap_bytes(void)
@@ -763,6 +875,7 @@ static void memory_stays_within_the_bound(void **state)
         char id[URN_NAME_BYTES_MAX + 1];
         snprintf(id, sizeof id, "%08" PRIu32 "%056d", i, 0);
         assert_int_equal(pool_add(pool, id, URN_NAME_BYTES_MAX, 1, 1, 0, &error), URN_OK);
+        assert_int_equal(pool_set_applied_weight(pool, i, 2, &error), URN_OK);
         uint64_t bytes = pool_memory_bytes(pool);
         assert_true(bytes <= pool_memory_bound_bytes(1, i + 1));
         if (i % 1000 == 0) /* many alike */
@@ -792,6 +905,9 @@ int main(void)
         cmocka_unit_test(ids_of_every_length_stay_whole),
         cmocka_unit_test(any_thread_reads_ids_while_the_writer_adds),
         cmocka_unit_test(a_million_items_take_48_bytes_each_and_their_names),
+        cmocka_unit_test(updates_and_draws_follow_the_definition),
+        cmocka_unit_test(updates_are_refused_whole),
+        cmocka_unit_test(the_applied_weight_is_that_of_the_file),
         cmocka_unit_test(memory_stays_within_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

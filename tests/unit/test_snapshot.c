@@ -386,6 +386,7 @@ static void test_largest_file_is_bounded(void **context)
         for (uint32_t k = 0; k < 100; k++) {
             snprintf(name, sizeof name, "%064" PRIu32, k);
             add_item(&state, pool, name, 1, 1, 1);
+            assert_int_equal(pool_set_applied_weight(pool, k, 2, &error), URN_OK);
         }
     }
     struct memory_file file;
@@ -501,7 +502,8 @@ static const struct hostile_case {
     {"an item less", POOL_B + 4, 4, 0, URN_DAMAGED, "more follows"},
     {"odds version 0", POOL_MAIN + 8, 8, 0, URN_DAMAGED, "odds version"},
     {"odds version 2^53", POOL_MAIN + 8, 8, 1ull << 53, URN_DAMAGED, "odds version"},
-    {"neither open nor closed", POOL_MAIN + 16, 1, 2, URN_DAMAGED, "neither open"},
+    {"unfinished", POOL_MAIN + 16, 1, 2, URN_OK, ""},
+    {"neither open nor closed", POOL_MAIN + 16, 1, 3, URN_DAMAGED, "neither open"},
     {"pool name of no bytes", POOL_MAIN + 17, 1, 0, URN_DAMAGED, "length of its name"},
     {"pool name of 65 bytes", POOL_MAIN + 17, 1, 65, URN_DAMAGED, "length of its name"},
     {"pool name not UTF-8", POOL_MAIN + 18, 1, 0xff, URN_DAMAGED, "pool 0: "},
@@ -515,6 +517,8 @@ static const struct hostile_case {
     {"item id of no bytes", ITEM_DIAMOND + 24, 1, 0, URN_DAMAGED, "length of its id"},
     {"item id of 65 bytes", ITEM_DIAMOND + 24, 1, 65, URN_DAMAGED, "length of its id"},
     {"item id of 255 bytes", ITEM_DIAMOND + 24, 1, 255, URN_DAMAGED, "length of its id"},
+    {"applied weight that is not there", ITEM_X + 24, 1, 129, URN_DAMAGED, "ends in the midst"},
+    {"applied weight 2^53 and more", ITEM_DIAMOND + 24, 1, 128 + 7, URN_DAMAGED, "applied weight"},
     {"item id not UTF-8", ITEM_LATE + 26, 1, 'c', URN_DAMAGED, "item 2"},
     {"a payload byte too many", 12, 4, END_OF_STATE - 16 + 1, URN_DAMAGED, "more follows"},
     {"a payload byte too few", 12, 4, END_OF_STATE - 16 - 1, URN_DAMAGED, "not zero behind"},
@@ -559,6 +563,63 @@ static void test_hostile_content_is_refused(void **context)
     }
     free(saved);
     free(file.bytes);
+    state_free(&state);
+}
+
+/* Weights that an operator has changed since the file was applied, and a pool being created. */
+static void test_applied_weights_and_unfinished_pools_come_back(void **context)
+{
+    (void)context;
+    struct state state;
+    struct state back;
+    struct memory_file file;
+    struct urn_error error;
+    make_small_state(&state);
+    encode(&state, &file);
+    uint64_t plain = get_u32(file.bytes + 12);
+    free(file.bytes);
+    pool_set_unfinished(state.pools[1]);
+    assert_int_equal(pool_set_applied_weight(state.pools[0], 1, 71, &error), URN_OK);
+    encode(&state, &file);
+    assert_int_equal(get_u32(file.bytes + 12), plain + 8);
+    assert_int_equal(file.bytes[ITEM_MUD + 24], 128 + 3);
+    assert_int_equal(get_u64(file.bytes + ITEM_MUD + 28), 71);
+    assert_int_equal(decode_with(&file, &test_bounds, &back, &error), URN_OK);
+    state_check(&back);
+    assert_int_equal(pool_applied_weight(back.pools[0], 0), 10);
+    assert_int_equal(pool_applied_weight(back.pools[0], 1), 71);
+    assert_true(pool_is_unfinished(back.pools[1]));
+    assert_false(pool_is_open(back.pools[1]));
+    assert_round_trip(&state);
+    put_u64(file.bytes + ITEM_MUD + 28, 70); /* what the item weighs needs no place of its own */
+    reseal(&file);
+    assert_int_equal(decode(&file, &error), URN_DAMAGED);
+    assert_non_null(strstr(error.text, "applied weight"));
+    free(file.bytes);
+    state_free(&back);
+    state_free(&state);
+}
+
+/* A pool that came out of a snapshot can get items that were not in it. */
+static void test_pools_can_grow_afterwards(void **context)
+{
+    (void)context;
+    struct state state;
+    struct state back;
+    struct memory_file file;
+    struct urn_error error;
+    make_small_state(&state);
+    encode(&state, &file);
+    assert_int_equal(decode_with(&file, &test_bounds, &back, &error), URN_OK);
+    for (uint32_t i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new %" PRIu32, i);
+        add_item(&back, back.pools[0], name, 1, 1, 0);
+    }
+    state_check(&back);
+    assert_int_equal(pool_item_count(back.pools[0]), 103);
+    free(file.bytes);
+    state_free(&back);
     state_free(&state);
 }
 
@@ -1074,6 +1135,8 @@ int main(void)
         cmocka_unit_test(test_format_is_pinned),
         cmocka_unit_test(test_crc32c_is_castagnoli),
         cmocka_unit_test(test_values_come_back),
+        cmocka_unit_test(test_applied_weights_and_unfinished_pools_come_back),
+        cmocka_unit_test(test_pools_can_grow_afterwards),
         cmocka_unit_test(test_random_states_round_trip),
         cmocka_unit_test(test_records_across_blocks_round_trip),
         cmocka_unit_test(test_largest_file_is_bounded),

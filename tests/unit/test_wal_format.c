@@ -47,6 +47,20 @@ static void test_numbers_are_pinned(void **state)
     assert_int_equal(WAL_EPOCH, 4);
     assert_int_equal(WAL_ENTRY_DRAWS, 1);
     assert_int_equal(WAL_ENTRY_EPOCH, 2);
+    assert_int_equal(WAL_ENTRY_UPDATE, 3);
+    assert_int_equal(WAL_ENTRY_ADD, 4);
+    assert_int_equal(WAL_ENTRY_CREATE, 5);
+    assert_int_equal(WAL_ENTRY_OPEN, 6);
+    assert_int_equal(WAL_ENTRY_CLOSE, 7);
+    assert_int_equal(WAL_ENTRY_APPLIED, 8);
+    assert_int_equal(WAL_SETS_QUANTITY, 1);
+    assert_int_equal(WAL_SETS_WEIGHT, 2);
+    assert_int_equal(WAL_FROM_FILE, 4);
+    assert_int_equal(WAL_CONTINUES, 8);
+    assert_int_equal(wal_change_bytes(0), 48);
+    assert_int_equal(wal_change_bytes(6), 48);
+    assert_int_equal(wal_change_bytes(7), 56);
+    assert_int_equal(wal_change_bytes(URN_NAME_BYTES_MAX), 112);
     assert_memory_equal("URNG", &(uint32_t){WAL_GROUP_MAGIC}, 4);
     assert_int_equal(wal_outcome_width(1), 1);
     assert_int_equal(wal_outcome_width(254), 1);
@@ -730,6 +744,115 @@ static void test_unknown_entries_are_stepped_over(void **state)
     assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_ZERO);
 }
 
+/* ---- changes --------------------------------------------------------------------------------- */
+
+/* One of every type, with every flag. */
+static const struct wal_change changes[] = {
+    {WAL_ENTRY_UPDATE, 1, 2, 3, 4, 5, WAL_SETS_QUANTITY | WAL_SETS_WEIGHT, {NULL, 0}},
+    {WAL_ENTRY_UPDATE, 1, 2, 3, URN_UNLIMITED, 0, WAL_SETS_QUANTITY, {NULL, 0}},
+    {WAL_ENTRY_UPDATE, 1, 2, 3, 0, 9, WAL_SETS_WEIGHT | WAL_FROM_FILE | WAL_CONTINUES, {NULL, 0}},
+    {WAL_ENTRY_ADD, 7, 8, 9, 10, 11, 0, {"diamond", 7}},
+    {WAL_ENTRY_ADD, 7, 9, 9, URN_UNLIMITED, 0, WAL_CONTINUES, {"mud", 3}},
+    {WAL_ENTRY_CREATE, 2, 0, 1, 0, 0, 0, {"autumn", 6}},
+    {WAL_ENTRY_OPEN, 2, 0, 1, 0, 0, 0, {NULL, 0}},
+    {WAL_ENTRY_CLOSE, 2, 0, 5, 0, 0, 0, {NULL, 0}},
+    {WAL_ENTRY_APPLIED, 1, 3, 5, 0, 12, 0, {NULL, 0}},
+};
+#define CHANGES (sizeof changes / sizeof changes[0])
+
+static void test_changes_come_back(void **state)
+{
+    (void)state;
+    uint8_t bytes[1024];
+    struct wal_entries entries;
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    for (size_t i = 0; i < CHANGES; i++)
+        wal_entries_add_change(&entries, &changes[i]);
+    struct wal_group_header header = header_of(&entries);
+    uint32_t offset = 0;
+    struct wal_entry entry;
+    for (size_t i = 0; i < CHANGES; i++) {
+        const struct wal_change *wrote = &changes[i];
+        assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_OK);
+        assert_int_equal(entry.type, wrote->type);
+        assert_int_equal(entry.change.type, wrote->type);
+        assert_int_equal(entry.change.pool_id, wrote->pool_id);
+        assert_int_equal(entry.change.index, wrote->index);
+        assert_int_equal(entry.change.odds_version, wrote->odds_version);
+        assert_int_equal(entry.change.quantity, wrote->quantity);
+        assert_int_equal(entry.change.probability, wrote->probability);
+        assert_int_equal(entry.change.flags, wrote->flags);
+        assert_int_equal(entry.change.name.length, wrote->name.length);
+        if (wrote->name.length > 0)
+            assert_memory_equal(entry.change.name.bytes, wrote->name.bytes, wrote->name.length);
+    }
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_ZERO);
+}
+
+static void test_a_change_is_pinned(void **state)
+{
+    (void)state;
+    uint8_t bytes[256];
+    struct wal_entries entries;
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    wal_entries_add_change(&entries, &changes[3]);
+    assert_int_equal(entries.used_bytes, 104 + 56);
+    assert_memory_equal(bytes + 104,
+                        "\4\0\0\0\x38\0\0\0\7\0\0\0\x08\0\0\0\x09\0\0\0\0\0\0\0"
+                        "\x0a\0\0\0\0\0\0\0\x0b\0\0\0\0\0\0\0\0\7diamond\0\0\0\0\0\0",
+                        56);
+}
+
+/* Draws before and behind a change do not share an entry, even at the same odds version. */
+static void test_a_change_ends_the_draws_before_it(void **state)
+{
+    (void)state;
+    uint8_t bytes[512];
+    struct wal_entries entries;
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    wal_entries_add_draws(&entries, 2, 5, 1, (uint32_t[]){1}, 1);
+    wal_entries_add_change(&entries, &changes[7]);
+    wal_entries_add_draws(&entries, 2, 5, 1, (uint32_t[]){1}, 1);
+    struct wal_group_header header = header_of(&entries);
+    static const uint8_t types[] = {WAL_ENTRY_DRAWS, WAL_ENTRY_CLOSE, WAL_ENTRY_DRAWS};
+    uint32_t offset = 0;
+    struct wal_entry entry;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_OK);
+        assert_int_equal(entry.type, types[i]);
+    }
+}
+
+/* Every byte of a change's fixed part that says nothing must be zero, and every length fit. */
+static void test_broken_changes_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t change, at;
+        uint8_t value;
+    } broken[] = {
+        {0, 1, 1},  {0, 2, 1},  {0, 4, 56}, {0, 40, 0},  {0, 40, 1},  {0, 40, 16}, {0, 41, 1},
+        {0, 42, 1}, {0, 47, 1}, {1, 32, 1}, {1, 40, 5},  {1, 40, 9},  {2, 24, 1},  {3, 40, 1},
+        {3, 40, 4}, {3, 41, 0}, {3, 41, 6}, {3, 41, 65}, {3, 41, 15}, {3, 49, 1},  {5, 12, 1},
+        {5, 24, 1}, {5, 32, 1}, {5, 40, 8}, {5, 41, 0},  {6, 12, 1},  {6, 24, 1},  {6, 32, 1},
+        {6, 40, 1}, {6, 41, 1}, {8, 24, 1}, {8, 40, 2},  {8, 41, 1},
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        uint8_t bytes[256] = {0};
+        struct wal_entries entries;
+        wal_entries_begin(&entries, bytes, sizeof bytes);
+        wal_entries_add_change(&entries, &changes[broken[i].change]);
+        struct wal_group_header header = header_of(&entries);
+        header.length_bytes += 16; /* room for a length that says more */
+        bytes[104 + broken[i].at] = broken[i].value;
+        uint32_t offset = 0;
+        struct wal_entry entry;
+        if (wal_entry_next(bytes, &header, &offset, &entry) != WAL_READ_SHAPE)
+            fail_msg("byte %u of change %u may be %u", broken[i].at, broken[i].change,
+                     broken[i].value);
+    }
+}
+
 /* ---- shape ----------------------------------------------------------------------------------- */
 
 /* A group of 16 outcomes of width 1 that end in a run of 3 failed, in 200 bytes. */
@@ -904,6 +1027,10 @@ int main(void)
         cmocka_unit_test(test_draws_bytes_max_is_a_bound),
         cmocka_unit_test(test_epoch_entry_round_trip),
         cmocka_unit_test(test_unknown_entries_are_stepped_over),
+        cmocka_unit_test(test_changes_come_back),
+        cmocka_unit_test(test_a_change_is_pinned),
+        cmocka_unit_test(test_a_change_ends_the_draws_before_it),
+        cmocka_unit_test(test_broken_changes_are_refused),
         cmocka_unit_test(test_shape_refusals_by_one_byte),
         cmocka_unit_test(test_shape_of_kinds),
         cmocka_unit_test(test_shape_of_epoch_groups),

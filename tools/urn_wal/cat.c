@@ -89,6 +89,50 @@ static uint64_t print_draws(const struct printing *printing, const struct wal_en
     return request_id;
 }
 
+static void print_pool(const struct printing *printing, uint32_t pool_id)
+{
+    if (pool_id < printing->state.pool_count)
+        output_name(printing->output, pool_name(printing->state.pools[pool_id]));
+    else
+        print_field(printing->output, "#", pool_id);
+}
+
+static void print_quantity(struct output *output, int64_t quantity)
+{
+    output_text(output, quantity == URN_UNLIMITED ? " quantity=-1" : " quantity=");
+    if (quantity != URN_UNLIMITED)
+        output_number(output, (uint64_t)quantity);
+}
+
+/* "UPDATE <pool> <item> quantity=n probability=w odds_version=v", as far as it was set. */
+static void print_change(const struct printing *printing, const struct wal_change *change)
+{
+    static const char *const words[] = {
+        [WAL_ENTRY_UPDATE] = "UPDATE ", [WAL_ENTRY_ADD] = "ADD ",
+        [WAL_ENTRY_CREATE] = "CREATE ", [WAL_ENTRY_OPEN] = "OPEN ",
+        [WAL_ENTRY_CLOSE] = "CLOSE ",   [WAL_ENTRY_APPLIED] = "APPLIED "};
+    struct output *output = printing->output;
+    const bool adds = change->type == WAL_ENTRY_ADD;
+    const bool names_item = change->type == WAL_ENTRY_UPDATE || change->type == WAL_ENTRY_APPLIED;
+    output_text(output, words[change->type]);
+    if (change->type == WAL_ENTRY_CREATE)
+        output_name(output, change->name);
+    else
+        print_pool(printing, change->pool_id);
+    if (adds || names_item)
+        output_text(output, " ");
+    if (adds)
+        output_name(output, change->name);
+    else if (names_item)
+        print_item(printing, change->pool_id, change->index);
+    if (adds || (change->flags & WAL_SETS_QUANTITY) != 0)
+        print_quantity(output, change->quantity);
+    if (adds || change->type == WAL_ENTRY_APPLIED || (change->flags & WAL_SETS_WEIGHT) != 0)
+        print_field(output, " probability=", change->probability);
+    print_field(output, " odds_version=", change->odds_version);
+    output_text(output, (change->flags & WAL_FROM_FILE) != 0 ? " from=file\n" : "\n");
+}
+
 static void print_unknown(const struct printing *printing, const struct wal_group_header *header,
                           const struct wal_entry *entry, const uint8_t *group)
 {
@@ -109,6 +153,8 @@ static void print_entries(const struct printing *printing, const struct wal_grou
     while ((read = wal_entry_next(group, header, &offset, &entry)) == WAL_READ_OK) {
         if (entry.type == WAL_ENTRY_DRAWS)
             request_id = print_draws(printing, &entry, request_id);
+        else if (wal_entry_is_change(entry.type))
+            print_change(printing, &entry.change);
         else if (entry.type != WAL_ENTRY_EPOCH)
             print_unknown(printing, header, &entry, group);
     }
@@ -121,7 +167,8 @@ static void print_entries(const struct printing *printing, const struct wal_grou
 /* ---- the walk -------------------------------------------------------------------------------- */
 
 /* Keeps the state up with the log for as long as that is possible; afterwards names are as of
- * then. A group is printed before it is applied: names never change, and nothing is hidden. */
+ * then. A group is applied before it is printed, so that what it adds has its name; names never
+ * change, and a group that cannot be true is printed all the same. */
 static void follow(struct printing *printing, const struct wal_reader *reader,
                    const struct wal_group_header *header, const uint8_t *group)
 {
@@ -147,12 +194,12 @@ static enum urn_code print_log(struct printing *printing, struct wal_reader *rea
         step = wal_reader_next(reader, &header, &group, error);
         if (step != WAL_STEP_GROUP || header.lsn >= stop_lsn)
             break;
+        follow(printing, reader, &header, group);
         if (header.lsn >= printing->request->from_lsn) {
             if (printing->request->groups)
                 print_group(printing->output, &header);
             print_entries(printing, &header, group);
         }
-        follow(printing, reader, &header, group);
     }
     const bool damage =
         step == WAL_STEP_UNREADABLE || (step == WAL_STEP_ERROR && error->code == URN_DAMAGED);

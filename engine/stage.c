@@ -1,0 +1,378 @@
+/* stage.c: see stage.h. */
+#include "engine/stage.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/changes.h"
+#include "engine/check.h"
+
+/* Of a catalog too large for one group, so much goes into the group at a time: some hundred
+ * microseconds of the writer. */
+#define CATALOG_SLICE_BYTES (64u * 1024)
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* What the caller sees. For want of memory a request may be sent again later. */
+static enum urn_code refused(const struct urn_request *request, struct urn_error *error)
+{
+    if (error->code == URN_NOMEMORY)
+        error->code = URN_BUSY;
+    CHECK(error->code != URN_DAMAGED); /* a change made from a state follows from it */
+    if (request->error != NULL)
+        *request->error = *error;
+    return error->code;
+}
+
+/* Fills and answers in one. */
+#define REFUSE(request, code, ...)                                                                 \
+    do {                                                                                           \
+        struct urn_error refusal;                                                                  \
+        error_set(&refusal, code, 0, __VA_ARGS__);                                                 \
+        return refused(request, &refusal);                                                         \
+    } while (0)
+
+static enum urn_code refuse_unfinished(const struct urn_request *request,
+                                       const struct urn_pool *pool)
+{
+    REFUSE(request, URN_CONFLICT,
+           "the catalog of pool \"%.*s\" has been added only up to item %" PRIu32
+           ": create it again with the same catalog, or close it to keep what it has",
+           (int)request->pool_name_bytes, request->pool_name, pool_item_count(pool));
+}
+
+/* ---- one change ------------------------------------------------------------------------------ */
+
+/* Carries out a change and logs it. */
+static enum urn_code stage(struct state *state, struct wal_entries *entries,
+                           const struct urn_request *request, const struct wal_change *change)
+{
+    struct urn_error error;
+    if (changes_apply(state, change, &error) != URN_OK)
+        return refused(request, &error);
+    wal_entries_add_change(entries, change);
+    return URN_OK;
+}
+
+static struct urn_pool *asked_pool(const struct state *state, const struct urn_request *request)
+{
+    return state_find_pool(state, request->pool_name, request->pool_name_bytes);
+}
+
+static struct wal_change change_of(const struct urn_pool *pool, enum wal_entry_type type)
+{
+    return (struct wal_change){
+        .type = type, .pool_id = pool_id(pool), .odds_version = pool_odds_version(pool)};
+}
+
+/* ---- update ---------------------------------------------------------------------------------- */
+
+/* A weight that the item has already is no change of the odds. */
+static bool changes_weight(const struct urn_pool *pool, uint32_t index,
+                           const struct urn_request *request)
+{
+    struct urn_item item;
+    pool_item(pool, index, &item);
+    return request->has_probability && request->probability != item.probability;
+}
+
+static enum urn_code plan_update(const struct urn_pool *pool, struct urn_request *request,
+                                 struct stage_plan *plan)
+{
+    uint32_t index;
+    struct urn_item item;
+    if (pool_is_unfinished(pool))
+        return refuse_unfinished(request, pool);
+    if (!pool_find(pool, request->item_id, request->item_id_bytes, &index))
+        REFUSE(request, URN_NOITEM, "pool \"%.*s\" has no item of this id",
+               (int)request->pool_name_bytes, request->pool_name);
+    pool_item(pool, index, &item);
+    if (request->has_if_quantity && item.quantity != request->if_quantity)
+        REFUSE(request, URN_CONFLICT, "%" PRId64 " of item \"%.*s\" are left, not %" PRId64,
+               item.quantity, (int)item.item_id.length, item.item_id.bytes, request->if_quantity);
+    if (request->has_quantity || changes_weight(pool, index, request))
+        plan->bytes = wal_change_bytes(0);
+    return URN_OK;
+}
+
+static enum urn_code update(struct state *state, struct wal_entries *entries,
+                            struct urn_request *request)
+{
+    struct urn_pool *pool = asked_pool(state, request);
+    struct wal_change change = change_of(pool, WAL_ENTRY_UPDATE);
+    CHECK(pool_find(pool, request->item_id, request->item_id_bytes, &change.index));
+    bool weight = changes_weight(pool, change.index, request);
+    if (!request->has_quantity && !weight)
+        return URN_OK;
+    if (request->has_quantity) {
+        change.flags |= WAL_SETS_QUANTITY;
+        change.quantity = request->quantity;
+    }
+    if (weight) {
+        change.flags |= WAL_SETS_WEIGHT;
+        change.probability = request->probability;
+        change.odds_version = changes_next_odds_version(pool);
+    }
+    return stage(state, entries, request, &change);
+}
+
+/* ---- add, open, close ------------------------------------------------------------------------ */
+
+static enum urn_code plan_add(const struct urn_pool *pool, struct urn_request *request,
+                              struct stage_plan *plan)
+{
+    if (pool_is_unfinished(pool))
+        return refuse_unfinished(request, pool);
+    if (!name_is_valid(request->item_id, request->item_id_bytes))
+        REFUSE(request, URN_BADARG,
+               "an item's id is 1 to %u bytes of UTF-8 without control "
+               "characters",
+               URN_NAME_BYTES_MAX);
+    plan->bytes = wal_change_bytes(request->item_id_bytes);
+    return URN_OK;
+}
+
+static enum urn_code add(struct state *state, struct wal_entries *entries,
+                         struct urn_request *request)
+{
+    struct urn_pool *pool = asked_pool(state, request);
+    struct wal_change change = change_of(pool, WAL_ENTRY_ADD);
+    change.index = pool_item_count(pool);
+    change.odds_version = changes_next_odds_version(pool);
+    change.quantity = request->quantity;
+    change.probability = request->probability;
+    change.name = (struct urn_text){request->item_id, request->item_id_bytes};
+    return stage(state, entries, request, &change);
+}
+
+static enum urn_code plan_open_or_close(const struct urn_pool *pool, const struct catalog_job *job,
+                                        struct urn_request *request, struct stage_plan *plan)
+{
+    bool is_filling = job->request != NULL && job->pool == pool;
+    if (pool_is_unfinished(pool) && (request->op == URN_OPEN || is_filling))
+        return refuse_unfinished(request, pool);
+    if (pool_is_unfinished(pool) || pool_is_open(pool) != (request->op == URN_OPEN))
+        plan->bytes = wal_change_bytes(0);
+    return URN_OK;
+}
+
+static enum urn_code open_or_close(struct state *state, struct wal_entries *entries,
+                                   struct urn_request *request)
+{
+    struct urn_pool *pool = asked_pool(state, request);
+    bool open = request->op == URN_OPEN;
+    if (!pool_is_unfinished(pool) && pool_is_open(pool) == open)
+        return URN_OK;
+    struct wal_change change = change_of(pool, open ? WAL_ENTRY_OPEN : WAL_ENTRY_CLOSE);
+    return stage(state, entries, request, &change);
+}
+
+/* ---- catalogs -------------------------------------------------------------------------------- */
+
+/* The log that a catalog takes from an item on; with the pool itself when there is none yet. */
+static uint64_t catalog_bytes(const struct urn_pool_spec *spec, bool is_new, uint32_t from_item)
+{
+    uint64_t bytes = (is_new ? wal_change_bytes(spec->name_bytes) : 0) + wal_change_bytes(0);
+    for (uint32_t i = from_item; i < spec->item_count; i++)
+        bytes += wal_change_bytes(spec->items[i].item_id_bytes);
+    return bytes;
+}
+
+/* Whether an unfinished pool is the beginning of this catalog. */
+static bool begins_catalog(const struct urn_pool *pool, const struct urn_pool_spec *spec)
+{
+    uint32_t count = pool_item_count(pool);
+    if (count > spec->item_count)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct urn_item_spec *wanted = &spec->items[i];
+        struct urn_item item;
+        pool_item(pool, i, &item);
+        if (item.item_id.length != wanted->item_id_bytes ||
+            memcmp(item.item_id.bytes, wanted->item_id, wanted->item_id_bytes) != 0 ||
+            item.quantity != wanted->quantity || item.probability != wanted->probability)
+            return false;
+    }
+    return true;
+}
+
+static enum urn_code plan_create(const struct state *state, struct urn_request *request,
+                                 struct stage_plan *plan)
+{
+    const struct urn_pool_spec *spec = request->pools;
+    const struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
+    if (pool != NULL && !pool_is_unfinished(pool))
+        REFUSE(request, URN_EXISTS, "pool \"%.*s\" exists already", (int)spec->name_bytes,
+               spec->name);
+    if (pool != NULL && !begins_catalog(pool, spec))
+        REFUSE(
+            request, URN_EXISTS,
+            "pool \"%.*s\" exists, unfinished, with another catalog; close it to keep the %" PRIu32
+            " items that it has",
+            (int)spec->name_bytes, spec->name, pool_item_count(pool));
+    uint32_t there = pool == NULL ? 0 : pool_item_count(pool);
+    if (pool == NULL && state->pool_count == state->bounds.max_pools)
+        REFUSE(request, URN_TOOBIG,
+               "there are %" PRIu32 " pools already, and limits.max_pools allows no more",
+               state->pool_count);
+    if (spec->item_count - there > state->bounds.max_items - state->item_count)
+        REFUSE(request, URN_TOOBIG,
+               "all pools together have %" PRIu64 " items; with %" PRIu32
+               " more they are beyond limits.max_items, %" PRIu32,
+               state->item_count, spec->item_count - there, state->bounds.max_items);
+    plan->has_catalogs = true;
+    plan->catalog_bytes = catalog_bytes(spec, pool == NULL, there);
+    return URN_OK;
+}
+
+void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request)
+{
+    CHECK(job->request == NULL);
+    *job = (struct catalog_job){.request = request};
+}
+
+/* Moves the job to the next catalog that is still to be added; false when there is none. */
+static bool find_catalog(const struct state *state, struct catalog_job *job)
+{
+    for (; job->next_pool < job->request->pool_count; job->next_pool++) {
+        const struct urn_pool_spec *spec = &job->request->pools[job->next_pool];
+        struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
+        if (pool != NULL && (!pool_is_unfinished(pool) || !begins_catalog(pool, spec)))
+            continue;
+        if (job->rest_bytes == 0) {
+            job->pool = pool;
+            job->next_item = pool == NULL ? 0 : pool_item_count(pool);
+            job->rest_bytes = catalog_bytes(spec, pool == NULL, job->next_item);
+        }
+        return true;
+    }
+    return false;
+}
+
+uint64_t stage_catalogs_need(const struct state *state, struct catalog_job *job,
+                             uint64_t group_bytes)
+{
+    CHECK(job->request != NULL);
+    if (job->rest_bytes == 0 && !find_catalog(state, job))
+        return 0;
+    if (job->rest_bytes <= group_bytes)
+        return job->rest_bytes;
+    const uint64_t half = group_bytes / 2 / WAL_ALIGN_BYTES * WAL_ALIGN_BYTES;
+    return half < CATALOG_SLICE_BYTES ? half : CATALOG_SLICE_BYTES;
+}
+
+static enum urn_code stage_create(struct state *state, struct wal_entries *entries,
+                                  struct catalog_job *job, const struct urn_pool_spec *spec)
+{
+    const struct wal_change change = {
+        .type = WAL_ENTRY_CREATE,
+        .pool_id = state->pool_count,
+        .odds_version = 1,
+        .name = {spec->name, spec->name_bytes},
+    };
+    struct urn_error error;
+    if (stage(state, entries, job->request, &change) != URN_OK)
+        return URN_BUSY;
+    job->pool = state->pools[change.pool_id];
+    job->rest_bytes -= wal_change_bytes(spec->name_bytes);
+    if (pool_reserve(job->pool, spec->item_count, &error) != URN_OK)
+        return refused(job->request, &error);
+    return URN_OK;
+}
+
+static enum urn_code stage_item(struct state *state, struct wal_entries *entries,
+                                struct catalog_job *job, const struct urn_item_spec *item)
+{
+    struct wal_change change = change_of(job->pool, WAL_ENTRY_ADD);
+    change.index = job->next_item;
+    change.quantity = item->quantity;
+    change.probability = item->probability;
+    change.name = (struct urn_text){item->item_id, item->item_id_bytes};
+    enum urn_code code = stage(state, entries, job->request, &change);
+    if (code != URN_OK)
+        return code;
+    job->next_item++;
+    job->rest_bytes -= wal_change_bytes(item->item_id_bytes);
+    return URN_OK;
+}
+
+static enum urn_code stage_finish(struct state *state, struct wal_entries *entries,
+                                  struct catalog_job *job)
+{
+    struct wal_change change = change_of(job->pool, WAL_ENTRY_OPEN);
+    enum urn_code code = stage(state, entries, job->request, &change);
+    job->rest_bytes -= wal_change_bytes(0);
+    CHECK(job->rest_bytes == 0);
+    job->pool = NULL;
+    job->next_pool++;
+    return code;
+}
+
+enum urn_code stage_catalogs(struct state *state, struct wal_entries *entries,
+                             struct catalog_job *job, uint64_t group_bytes)
+{
+    const struct urn_pool_spec *spec = &job->request->pools[job->next_pool];
+    uint64_t end = entries->used_bytes + stage_catalogs_need(state, job, group_bytes);
+    enum urn_code code = URN_OK;
+    if (job->pool == NULL)
+        code = stage_create(state, entries, job, spec);
+    while (code == URN_OK && job->next_item < spec->item_count) {
+        const struct urn_item_spec *item = &spec->items[job->next_item];
+        if (entries->used_bytes + wal_change_bytes(item->item_id_bytes) > end)
+            return URN_OK;
+        code = stage_item(state, entries, job, item);
+    }
+    if (code == URN_OK && entries->used_bytes + wal_change_bytes(0) <= end)
+        code = stage_finish(state, entries, job);
+    return code;
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+static enum urn_code plan_in_pool(const struct state *state, const struct catalog_job *job,
+                                  struct urn_request *request, struct stage_plan *plan)
+{
+    const struct urn_pool *pool = asked_pool(state, request);
+    request->pool = pool;
+    if (pool == NULL)
+        return URN_NOPOOL;
+    request->odds_version = pool_odds_version(pool);
+    if (request->op == URN_UPDATE)
+        return plan_update(pool, request, plan);
+    if (request->op == URN_ADD)
+        return plan_add(pool, request, plan);
+    return plan_open_or_close(pool, job, request, plan);
+}
+
+enum urn_code stage_plan(const struct state *state, const struct catalog_job *job,
+                         struct urn_request *request, uint64_t group_bytes, struct stage_plan *plan)
+{
+    CHECK(stage_is_change(request->op));
+    *plan = (struct stage_plan){0};
+    bool brings_catalogs = request->op == URN_CREATE || request->op == URN_RELOAD;
+    if (brings_catalogs && job->request != NULL)
+        REFUSE(request, URN_BUSY, "the catalog of another request is still being added");
+    enum urn_code code = request->op == URN_CREATE ? plan_create(state, request, plan)
+                                                   : plan_in_pool(state, job, request, plan);
+    if (code == URN_OK && plan->bytes > group_bytes)
+        REFUSE(request, URN_TOOBIG,
+               "the change takes %" PRIu64 " bytes of log at once, and a group holds %" PRIu64,
+               plan->bytes, group_bytes);
+    return code;
+}
+
+enum urn_code stage_carry_out(struct state *state, struct wal_entries *entries,
+                              struct urn_request *request)
+{
+    enum urn_code code = URN_OK;
+    if (request->op == URN_UPDATE)
+        code = update(state, entries, request);
+    else if (request->op == URN_ADD)
+        code = add(state, entries, request);
+    else if (request->op == URN_OPEN || request->op == URN_CLOSE)
+        code = open_or_close(state, entries, request);
+    if (request->pool != NULL)
+        request->odds_version = pool_odds_version(request->pool);
+    return code;
+}

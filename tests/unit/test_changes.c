@@ -1,0 +1,551 @@
+/* test_changes.c: what changes of items and pools promise their callers, step by step over the
+ * simulated system, through crashes. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/engine_driver.h"
+
+#define POOL(name) .pool_name = (name), .pool_name_bytes = (uint32_t)strlen(name)
+#define ITEM(id)   .item_id = (id), .item_id_bytes = (uint32_t)strlen(id)
+
+static struct driver *a_driver(void)
+{
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 21);
+    driver_must_open(driver);
+    return driver;
+}
+
+static void done(struct driver *driver)
+{
+    driver_free(driver);
+    free(driver);
+}
+
+static void crash_and_open(struct driver *driver)
+{
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+}
+
+/* Makes the closed group durable, if there is one. */
+static void commit(struct driver *driver)
+{
+    while (atomic_load(&driver->engine->commit_slot) != NULL) {
+        assert_true(engine_commit_begin(driver->engine));
+        (void)engine_commit_end(driver->engine);
+    }
+}
+
+#define assert_asked(driver, ...)                                                                  \
+    do {                                                                                           \
+        if (driver_ask(driver, (struct urn_request){__VA_ARGS__}) != URN_OK)                       \
+            fail_msg("%s: %s", urn_code_text((driver)->request.code), (driver)->error.text);       \
+    } while (0)
+
+#define assert_not_done(driver, expected, ...)                                                     \
+    assert_int_equal(driver_ask(driver, (struct urn_request){__VA_ARGS__}), expected)
+
+/* The item of the state of pool "main" or another. */
+static struct urn_item item(struct driver *driver, const char *pool, uint32_t index)
+{
+    assert_int_equal(driver_state(driver, pool), URN_OK);
+    assert_true(index < driver->request.returned);
+    return driver->items[index];
+}
+
+static uint64_t odds_version(struct driver *driver, const char *pool)
+{
+    assert_int_equal(driver_state(driver, pool), URN_OK);
+    return driver->request.odds_version;
+}
+
+/* ---- update -------------------------------------------------------------------------------- */
+
+static void test_update_sets_what_is_given(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("gold"), .has_quantity = true,
+                 .quantity = 5);
+    assert_int_equal(driver->request.odds_version, 1); /* stock is not odds */
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("gold"), .has_probability = true,
+                 .probability = 21);
+    assert_int_equal(driver->request.odds_version, 2);
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("gold"), .has_probability = true,
+                 .probability = 21);
+    assert_int_equal(driver->request.odds_version, 2); /* nothing changed */
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("diamond"), .has_quantity = true,
+                 .quantity = URN_UNLIMITED, .has_probability = true, .probability = 0);
+    assert_int_equal(driver->request.odds_version, 3);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(item(driver, "main", 1).quantity, 5);
+        assert_int_equal(item(driver, "main", 1).probability, 21);
+        assert_int_equal(item(driver, "main", 0).quantity, URN_UNLIMITED);
+        assert_int_equal(item(driver, "main", 0).probability, 0);
+        assert_int_equal(odds_version(driver, "main"), 3);
+        crash_and_open(driver);
+    }
+    done(driver);
+}
+
+static void test_update_under_a_condition(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_not_done(driver, URN_CONFLICT, .op = URN_UPDATE, POOL("main"), ITEM("diamond"),
+                    .has_quantity = true, .quantity = 50, .has_if_quantity = true,
+                    .if_quantity = 99);
+    assert_non_null(strstr(driver->error.text, "100 of item \"diamond\" are left, not 99"));
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("diamond"), .has_quantity = true,
+                 .quantity = 50, .has_if_quantity = true, .if_quantity = 100);
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), ITEM("mud"), .has_quantity = true,
+                 .quantity = 1, .has_if_quantity = true, .if_quantity = URN_UNLIMITED);
+    assert_int_equal(item(driver, "main", 0).quantity, 50);
+    assert_int_equal(item(driver, "main", 2).quantity, 1);
+    done(driver);
+}
+
+static void test_refused_changes_change_nothing(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_engine_info before, after;
+    urn_engine_info(driver->engine, &before);
+    assert_not_done(driver, URN_NOPOOL, .op = URN_UPDATE, POOL("none"), ITEM("gold"));
+    assert_not_done(driver, URN_NOPOOL, .op = URN_OPEN, POOL("none"));
+    assert_not_done(driver, URN_NOITEM, .op = URN_UPDATE, POOL("main"), ITEM("none"));
+    assert_not_done(driver, URN_BADARG, .op = URN_UPDATE, POOL("main"), ITEM("gold"),
+                    .has_quantity = true, .quantity = -2);
+    assert_not_done(driver, URN_BADARG, .op = URN_UPDATE, POOL("main"), ITEM("gold"),
+                    .has_probability = true, .probability = URN_NUMBER_MAX - 79);
+    assert_not_done(driver, URN_EXISTS, .op = URN_ADD, POOL("main"), ITEM("gold"), .quantity = 1);
+    assert_not_done(driver, URN_BADARG, .op = URN_ADD, POOL("main"), ITEM(""), .quantity = 1);
+    assert_not_done(driver, URN_BADARG, .op = URN_ADD, POOL("main"), ITEM("x\n"), .quantity = 1);
+    assert_not_done(driver, URN_BADARG, .op = URN_ADD, POOL("main"), ITEM("x"), .quantity = -5);
+    urn_engine_info(driver->engine, &after);
+    assert_int_equal(before.staged_lsn, after.staged_lsn); /* nor is anything logged */
+    assert_int_equal(driver_state(driver, "main"), URN_OK);
+    assert_int_equal(driver->request.total, 3);
+    assert_int_equal(driver->request.odds_version, 1);
+    done(driver);
+}
+
+/* Draws and changes of one list take effect in its order, and share a group. */
+static void test_requests_keep_their_order(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint32_t outcomes[3][40];
+    struct urn_request list[] = {
+        {.op = URN_UPDATE, POOL("main"), ITEM("gold"), .has_quantity = true, .quantity = 30},
+        {.op = URN_UPDATE, POOL("main"), ITEM("mud"), .has_quantity = true, .quantity = 0},
+        {.op = URN_UPDATE, POOL("main"), ITEM("diamond"), .has_probability = true},
+        {.op = URN_DRAW, POOL("main"), .count = 40, .outcomes = outcomes[0]},
+        {.op = URN_ADD, POOL("main"), ITEM("tin"), .quantity = 7, .probability = 1},
+        {.op = URN_DRAW, POOL("main"), .count = 7, .outcomes = outcomes[1]},
+        {.op = URN_CLOSE, POOL("main")},
+        {.op = URN_DRAW, POOL("main"), .count = 1, .outcomes = outcomes[2]},
+        {.op = URN_OPEN, POOL("main")},
+        {.op = URN_DRAW, POOL("main"), .count = 1, .outcomes = outcomes[2]},
+    };
+    enum { REQUESTS = sizeof list / sizeof list[0] };
+    for (int i = 0; i + 1 < REQUESTS; i++)
+        list[i].next = &list[i + 1];
+    struct urn_engine_info before, after;
+    urn_engine_info(driver->engine, &before);
+    urn_submit(driver->engine, list);
+    driver_run(driver);
+    urn_engine_info(driver->engine, &after);
+    assert_int_equal(after.groups - before.groups, 1);
+    struct urn_request *finished = urn_collect(driver->engine);
+    for (int i = 0; i < REQUESTS; i++, finished = finished->next) {
+        assert_ptr_equal(finished, &list[i]);
+        assert_int_equal(finished->code, i == 7 ? URN_CLOSED : URN_OK);
+    }
+    assert_int_equal(list[2].odds_version, 2);
+    assert_int_equal(list[3].odds_version, 2);
+    assert_int_equal(list[3].failed, 10);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(outcomes[0][i], 1);
+    assert_int_equal(list[4].odds_version, 3);
+    assert_int_equal(list[5].failed, 0);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(outcomes[1][i], 3);
+    assert_int_equal(list[9].failed, 1);
+    crash_and_open(driver);
+    assert_int_equal(item(driver, "main", 3).drawn, 7);
+    assert_int_equal(driver->request.odds_version, 3);
+    done(driver);
+}
+
+/* ---- nothing leaves before it is durable --------------------------------------------------- */
+
+/* A change, an error that follows from it, and one that follows from nothing. */
+static void test_answers_wait_for_their_group(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_request add = {
+        .op = URN_ADD, POOL("main"), ITEM("tin"), .quantity = 7, .probability = 1};
+    struct urn_request again = add;
+    add.next = &again;
+    urn_submit(driver->engine, &add);
+    assert_true(writer_step(driver->engine));
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    assert_null(urn_collect(driver->engine));
+    assert_true(engine_commit_end(driver->engine));
+    assert_ptr_equal(urn_collect(driver->engine), &add);
+    assert_int_equal(add.code, URN_OK);
+    assert_int_equal(again.code, URN_EXISTS);
+    done(driver);
+}
+
+static void test_after_a_failed_sync_changes_are_in_doubt(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_request requests[] = {
+        {.op = URN_ADD, POOL("main"), ITEM("tin"), .quantity = 7, .probability = 1},
+        {.op = URN_ADD, POOL("main"), ITEM("tin"), .quantity = 7, .probability = 1},
+        {.op = URN_CLOSE, POOL("main")},
+    };
+    requests[0].next = &requests[1];
+    urn_submit(driver->engine, requests);
+    assert_true(writer_step(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, 0);
+    assert_true(engine_commit_end(driver->engine));
+    driver_run(driver);
+    assert_ptr_equal(urn_collect(driver->engine), &requests[0]);
+    assert_int_equal(requests[0].code, URN_INDOUBT);
+    assert_int_equal(requests[1].code, URN_INDOUBT); /* "exists" would have told of the first */
+    urn_submit(driver->engine, &requests[2]);
+    driver_run(driver);
+    assert_ptr_equal(urn_collect(driver->engine), &requests[2]);
+    assert_int_equal(requests[2].code, URN_READONLY);
+    done(driver);
+}
+
+/* ---- create -------------------------------------------------------------------------------- */
+
+struct catalog {
+    struct urn_pool_spec pool;
+    struct urn_item_spec *items;
+    char (*ids)[24];
+};
+
+static struct catalog make_catalog(const char *name, uint32_t items)
+{
+    struct catalog catalog = {.items = calloc(items + 1, sizeof(struct urn_item_spec)),
+                              .ids = calloc(items + 1, sizeof *catalog.ids)};
+    assert_non_null(catalog.items);
+    assert_non_null(catalog.ids);
+    for (uint32_t i = 0; i < items; i++) {
+        int length = snprintf(catalog.ids[i], sizeof catalog.ids[i], "item-%" PRIu32, i);
+        catalog.items[i] = (struct urn_item_spec){catalog.ids[i], (uint32_t)length, 1 + i % 3, 1};
+    }
+    catalog.pool = (struct urn_pool_spec){name, (uint32_t)strlen(name), items, catalog.items};
+    return catalog;
+}
+
+static void free_catalog(struct catalog *catalog)
+{
+    free(catalog->items);
+    free(catalog->ids);
+}
+
+#define CREATE(catalog)                                                                            \
+    .op = URN_CREATE, POOL((catalog).pool.name), .pools = &(catalog).pool, .pool_count = 1
+
+static void test_a_small_pool_is_created_in_one_group(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct catalog catalog = make_catalog("new", 5);
+    struct urn_engine_info before, after;
+    urn_engine_info(driver->engine, &before);
+    assert_asked(driver, CREATE(catalog));
+    urn_engine_info(driver->engine, &after);
+    assert_int_equal(after.groups - before.groups, 1);
+    assert_int_equal(driver->request.odds_version, 1);
+    assert_not_done(driver, URN_EXISTS, CREATE(catalog));
+    assert_int_equal(driver_draw(driver, "new", 9, true), URN_OK);
+    struct catalog empty = make_catalog("empty", 0);
+    assert_asked(driver, CREATE(empty));
+    crash_and_open(driver);
+    assert_int_equal(item(driver, "new", 1).drawn, 2);
+    assert_true(driver->request.open);
+    assert_int_equal(driver_draw(driver, "empty", 1, false), URN_OK);
+    assert_int_equal(driver->request.failed, 1);
+    free_catalog(&empty);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+static void test_catalogs_are_checked_before_anything_is_made(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct catalog catalog = make_catalog("new", 5);
+    catalog.items[4] = catalog.items[1];
+    assert_not_done(driver, URN_BADARG, CREATE(catalog));
+    assert_non_null(strstr(driver->error.text, "item \"item-1\" occurs twice"));
+    catalog.items[4] = (struct urn_item_spec){"x", 1, -3, 1};
+    assert_not_done(driver, URN_BADARG, CREATE(catalog));
+    catalog.items[4] = (struct urn_item_spec){"x", 1, 1, URN_NUMBER_MAX};
+    assert_not_done(driver, URN_BADARG, CREATE(catalog));
+    assert_non_null(strstr(driver->error.text, "sum up"));
+    catalog.items[4] = (struct urn_item_spec){"", 0, 1, 1};
+    assert_not_done(driver, URN_BADARG, CREATE(catalog));
+    catalog.items[4] = (struct urn_item_spec){"x", 1, 1, 1};
+    catalog.pool.name = "\t";
+    catalog.pool.name_bytes = 1;
+    assert_not_done(driver, URN_BADARG, CREATE(catalog));
+    assert_int_equal(driver_state(driver, "new"), URN_NOPOOL);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+static void test_limits_hold_for_all_pools_together(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint32_t room = driver->config.max_items - 3;
+    struct catalog too_large = make_catalog("large", room + 1);
+    assert_not_done(driver, URN_TOOBIG, CREATE(too_large));
+    assert_non_null(strstr(driver->error.text, "limits.max_items"));
+    struct catalog catalog = make_catalog("pool 1", 1);
+    for (uint32_t pools = 1; pools < driver->config.max_pools; pools++) {
+        char name[16];
+        snprintf(name, sizeof name, "pool %" PRIu32, pools);
+        catalog.pool.name = name;
+        catalog.pool.name_bytes = (uint32_t)strlen(name);
+        assert_asked(driver, CREATE(catalog));
+    }
+    struct catalog more = make_catalog("more", 1);
+    assert_not_done(driver, URN_TOOBIG, CREATE(more));
+    assert_non_null(strstr(driver->error.text, "limits.max_pools"));
+    free_catalog(&more);
+    free_catalog(&catalog);
+    free_catalog(&too_large);
+    done(driver);
+}
+
+/* A ring in which a group holds some hundred items. */
+static void many_items(struct driver *driver)
+{
+    driver_free(driver);
+    driver_init(driver, 22);
+    driver->config.segments = 16;
+    driver->config.max_items = 20000;
+    driver_must_open(driver);
+}
+
+/* Draws from other pools come in between, and the pool opens with its last item. */
+static void test_a_large_pool_is_created_over_many_groups(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    struct catalog catalog = make_catalog("large", 6000);
+    struct urn_request create = {CREATE(catalog)};
+    struct urn_request other = {CREATE(catalog)};
+    struct urn_request draw = {.op = URN_DRAW, POOL("large"), .count = 1};
+    struct urn_request items[3] = {
+        {.op = URN_ADD, POOL("large"), ITEM("x"), .quantity = 1},
+        {.op = URN_OPEN, POOL("large")},
+        {.op = URN_CLOSE, POOL("large")},
+    };
+    uint32_t outcome;
+    draw.outcomes = &outcome;
+    urn_submit(driver->engine, &create);
+    assert_true(writer_step(driver->engine));
+    urn_submit(driver->engine, &draw);
+    urn_submit(driver->engine, &other);
+    for (int i = 0; i < 3; i++)
+        urn_submit(driver->engine, &items[i]);
+    uint32_t between = 0;
+    bool is_done = false;
+    for (uint32_t turns = 0; !is_done; turns++) {
+        assert_true(turns < 100);
+        if (turns == between * 3) /* others go on */
+            driver_submit_draw(driver, "main", 1);
+        commit(driver);
+        writer_step(driver->engine);
+        for (struct urn_request *done = urn_collect(driver->engine); done != NULL;
+             done = done->next)
+            if (done == &create)
+                is_done = true;
+            else
+                between += done == &driver->request;
+    }
+    assert_true(between >= 2);
+    assert_int_equal(create.code, URN_OK);
+    assert_int_equal(create.odds_version, 1);
+    assert_int_equal(draw.code, URN_CLOSED);
+    assert_int_equal(other.code, URN_BUSY);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(items[i].code, URN_CONFLICT);
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    assert_int_equal(driver_draw(driver, "large", 1000, true), URN_OK);
+    crash_and_open(driver);
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_int_equal(driver->request.total, 6000);
+    assert_true(driver->request.open);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+/* After each group of such a create the machine dies; the same create goes on, another does not. */
+static void test_a_create_goes_on_after_a_crash(void **unused)
+{
+    (void)unused;
+    struct catalog catalog = make_catalog("large", 3000);
+    struct catalog other = make_catalog("large", 3000);
+    other.items[0].quantity++;
+    bool finished = false;
+    uint32_t visited = 0;
+    for (uint32_t groups = 1; !finished; groups++) {
+        struct driver *driver = a_driver();
+        many_items(driver);
+        driver->request = (struct urn_request){CREATE(catalog)};
+        urn_submit(driver->engine, &driver->request);
+        for (uint32_t i = 0; i < groups; i++) {
+            writer_step(driver->engine);
+            if (atomic_load(&driver->engine->commit_slot) == NULL)
+                continue;
+            assert_true(engine_commit_begin(driver->engine));
+            (void)engine_commit_end(driver->engine);
+        }
+        finished = urn_collect(driver->engine) != NULL;
+        crash_and_open(driver);
+        assert_int_equal(driver_state(driver, "large"), URN_OK);
+        uint32_t there = driver->request.total;
+        assert_true(driver->request.open == finished);
+        assert_true(finished ? there == 3000 : there > 0 && there < 3000);
+        visited += !finished;
+        if (finished) {
+            assert_not_done(driver, URN_EXISTS, CREATE(catalog));
+        } else {
+            assert_not_done(driver, URN_EXISTS, CREATE(other));
+            assert_non_null(strstr(driver->error.text, "unfinished, with another catalog"));
+            assert_not_done(driver, URN_CONFLICT, .op = URN_OPEN, POOL("large"));
+            assert_int_equal(driver_draw(driver, "large", 1, false), URN_CLOSED);
+            if (groups % 2 == 0) {
+                assert_asked(driver, CREATE(catalog));
+                assert_int_equal(driver_state(driver, "large"), URN_OK);
+                assert_int_equal(driver->request.total, 3000);
+            } else { /* or what is there is kept */
+                assert_asked(driver, .op = URN_CLOSE, POOL("large"));
+                assert_asked(driver, .op = URN_OPEN, POOL("large"));
+                assert_int_equal(driver_state(driver, "large"), URN_OK);
+                assert_int_equal(driver->request.total, there);
+            }
+            assert_true(driver->request.open);
+        }
+        done(driver);
+    }
+    assert_true(visited >= 3);
+    free_catalog(&other);
+    free_catalog(&catalog);
+}
+
+static void test_a_stop_finishes_a_create(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    struct catalog catalog = make_catalog("large", 6000);
+    driver->request = (struct urn_request){CREATE(catalog)};
+    urn_submit(driver->engine, &driver->request);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    assert_int_equal(driver->request.code, URN_OK);
+    driver_must_open(driver);
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_true(driver->request.open);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+static void test_a_create_that_meets_a_failing_disk_is_in_doubt(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    struct catalog catalog = make_catalog("large", 6000);
+    driver->request = (struct urn_request){CREATE(catalog)};
+    urn_submit(driver->engine, &driver->request);
+    assert_true(writer_step(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, 0);
+    assert_true(engine_commit_end(driver->engine));
+    driver_run(driver);
+    assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+    assert_int_equal(driver->request.code, URN_INDOUBT);
+    struct urn_engine_info info;
+    urn_engine_info(driver->engine, &info);
+    assert_int_equal(info.queued_requests, 0);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+/* The ring is too small for the whole: BUSY, and what is there is sound. */
+static void test_a_create_without_room_ends_with_busy(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    driver_init(driver, 23);
+    driver->config.max_items = 20000;
+    driver_must_open(driver);
+    struct catalog catalog = make_catalog("large", 10000);
+    assert_not_done(driver, URN_BUSY, CREATE(catalog));
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    uint32_t there = driver->request.total;
+    assert_in_range(there, 1000, 9999);
+    assert_false(driver->request.open);
+    for (int starts = 0; driver_ask(driver, (struct urn_request){CREATE(catalog)}) != URN_OK;) {
+        assert_true(++starts < 20); /* a start makes room */
+        assert_int_equal(driver->request.code, URN_BUSY);
+        crash_and_open(driver);
+    }
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_int_equal(driver->request.total, 10000);
+    assert_true(driver->request.open);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_update_sets_what_is_given),
+        cmocka_unit_test(test_update_under_a_condition),
+        cmocka_unit_test(test_refused_changes_change_nothing),
+        cmocka_unit_test(test_requests_keep_their_order),
+        cmocka_unit_test(test_answers_wait_for_their_group),
+        cmocka_unit_test(test_after_a_failed_sync_changes_are_in_doubt),
+        cmocka_unit_test(test_a_small_pool_is_created_in_one_group),
+        cmocka_unit_test(test_catalogs_are_checked_before_anything_is_made),
+        cmocka_unit_test(test_limits_hold_for_all_pools_together),
+        cmocka_unit_test(test_a_large_pool_is_created_over_many_groups),
+        cmocka_unit_test(test_a_create_goes_on_after_a_crash),
+        cmocka_unit_test(test_a_stop_finishes_a_create),
+        cmocka_unit_test(test_a_create_that_meets_a_failing_disk_is_in_doubt),
+        cmocka_unit_test(test_a_create_without_room_ends_with_busy),
+    };
+    return cmocka_run_group_tests_name("changes", tests, NULL, NULL);
+}
