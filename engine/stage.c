@@ -7,6 +7,7 @@
 
 #include "engine/changes.h"
 #include "engine/check.h"
+#include "engine/reload.h"
 
 /* Of a catalog too large for one group, so much goes into the group at a time: some hundred
  * microseconds of the writer. */
@@ -44,9 +45,8 @@ static enum urn_code refuse_unfinished(const struct urn_request *request,
 
 /* ---- one change ------------------------------------------------------------------------------ */
 
-/* Carries out a change and logs it. */
-static enum urn_code stage(struct state *state, struct wal_entries *entries,
-                           const struct urn_request *request, const struct wal_change *change)
+enum urn_code stage_one(struct state *state, struct wal_entries *entries,
+                        const struct urn_request *request, const struct wal_change *change)
 {
     struct urn_error error;
     if (changes_apply(state, change, &error) != URN_OK)
@@ -114,7 +114,7 @@ static enum urn_code update(struct state *state, struct wal_entries *entries,
         change.probability = request->probability;
         change.odds_version = changes_next_odds_version(pool);
     }
-    return stage(state, entries, request, &change);
+    return stage_one(state, entries, request, &change);
 }
 
 /* ---- add, open, close ------------------------------------------------------------------------ */
@@ -143,7 +143,7 @@ static enum urn_code add(struct state *state, struct wal_entries *entries,
     change.quantity = request->quantity;
     change.probability = request->probability;
     change.name = (struct urn_text){request->item_id, request->item_id_bytes};
-    return stage(state, entries, request, &change);
+    return stage_one(state, entries, request, &change);
 }
 
 static enum urn_code plan_open_or_close(const struct urn_pool *pool, const struct catalog_job *job,
@@ -165,7 +165,7 @@ static enum urn_code open_or_close(struct state *state, struct wal_entries *entr
     if (!pool_is_unfinished(pool) && pool_is_open(pool) == open)
         return URN_OK;
     struct wal_change change = change_of(pool, open ? WAL_ENTRY_OPEN : WAL_ENTRY_CLOSE);
-    return stage(state, entries, request, &change);
+    return stage_one(state, entries, request, &change);
 }
 
 /* ---- catalogs -------------------------------------------------------------------------------- */
@@ -226,6 +226,14 @@ static enum urn_code plan_create(const struct state *state, struct urn_request *
     return URN_OK;
 }
 
+uint64_t stage_catalog_bytes(const struct urn_pool *pool, const struct urn_pool_spec *spec)
+{
+    if (pool == NULL)
+        return catalog_bytes(spec, true, 0);
+    CHECK(pool_is_unfinished(pool));
+    return begins_catalog(pool, spec) ? catalog_bytes(spec, false, pool_item_count(pool)) : 0;
+}
+
 void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request)
 {
     CHECK(job->request == NULL);
@@ -272,7 +280,7 @@ static enum urn_code stage_create(struct state *state, struct wal_entries *entri
         .name = {spec->name, spec->name_bytes},
     };
     struct urn_error error;
-    if (stage(state, entries, job->request, &change) != URN_OK)
+    if (stage_one(state, entries, job->request, &change) != URN_OK)
         return URN_BUSY;
     job->pool = state->pools[change.pool_id];
     job->rest_bytes -= wal_change_bytes(spec->name_bytes);
@@ -289,7 +297,7 @@ static enum urn_code stage_item(struct state *state, struct wal_entries *entries
     change.quantity = item->quantity;
     change.probability = item->probability;
     change.name = (struct urn_text){item->item_id, item->item_id_bytes};
-    enum urn_code code = stage(state, entries, job->request, &change);
+    enum urn_code code = stage_one(state, entries, job->request, &change);
     if (code != URN_OK)
         return code;
     job->next_item++;
@@ -301,7 +309,7 @@ static enum urn_code stage_finish(struct state *state, struct wal_entries *entri
                                   struct catalog_job *job)
 {
     struct wal_change change = change_of(job->pool, WAL_ENTRY_OPEN);
-    enum urn_code code = stage(state, entries, job->request, &change);
+    enum urn_code code = stage_one(state, entries, job->request, &change);
     job->rest_bytes -= wal_change_bytes(0);
     CHECK(job->rest_bytes == 0);
     job->pool = NULL;
@@ -351,10 +359,17 @@ enum urn_code stage_plan(const struct state *state, const struct catalog_job *jo
     CHECK(stage_is_change(request->op));
     *plan = (struct stage_plan){0};
     bool brings_catalogs = request->op == URN_CREATE || request->op == URN_RELOAD;
-    if (brings_catalogs && job->request != NULL)
+    if (brings_catalogs && job->request != NULL && !request->dry_run)
         REFUSE(request, URN_BUSY, "the catalog of another request is still being added");
-    enum urn_code code = request->op == URN_CREATE ? plan_create(state, request, plan)
-                                                   : plan_in_pool(state, job, request, plan);
+    enum urn_code code;
+    struct urn_error error;
+    if (request->op == URN_CREATE)
+        code = plan_create(state, request, plan);
+    else if (request->op == URN_RELOAD)
+        code =
+            reload_plan(state, request, plan, &error) == URN_OK ? URN_OK : refused(request, &error);
+    else
+        code = plan_in_pool(state, job, request, plan);
     if (code == URN_OK && plan->bytes > group_bytes)
         REFUSE(request, URN_TOOBIG,
                "the change takes %" PRIu64 " bytes of log at once, and a group holds %" PRIu64,
@@ -372,6 +387,8 @@ enum urn_code stage_carry_out(struct state *state, struct wal_entries *entries,
         code = add(state, entries, request);
     else if (request->op == URN_OPEN || request->op == URN_CLOSE)
         code = open_or_close(state, entries, request);
+    else if (request->op == URN_RELOAD)
+        code = reload_carry_out(state, entries, request);
     if (request->pool != NULL)
         request->odds_version = pool_odds_version(request->pool);
     return code;

@@ -48,6 +48,15 @@ enum urn_code stage_plan(const struct state *state, const struct catalog_job *jo
 enum urn_code stage_carry_out(struct state *state, struct wal_entries *entries,
                               struct urn_request *request);
 
+/* For reload.c: carries out one change and logs it; entries has the room. The error, if any, goes to
+ * request->error. */
+enum urn_code stage_one(struct state *state, struct wal_entries *entries,
+                        const struct urn_request *request, const struct wal_change *change);
+
+/* The log that it takes to create a pool of this catalog, or (pool not NULL) to finish an unfinished
+ * one; 0 when that is not the beginning of it. */
+uint64_t stage_catalog_bytes(const struct urn_pool *pool, const struct urn_pool_spec *spec);
+
 /* Begins the job of a request that has been planned and carried out. */
 void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request);
 

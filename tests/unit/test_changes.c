@@ -529,6 +529,170 @@ static void test_a_create_without_room_ends_with_busy(void **unused)
     done(driver);
 }
 
+/* ---- reload -------------------------------------------------------------------------------- */
+
+static struct urn_change changes[16];
+
+#define RELOAD(list, ...)                                                                          \
+    .op = URN_RELOAD, .pools = (list), .pool_count = sizeof(list) / sizeof((list)[0]),             \
+    .changes = changes, .limit = 16, __VA_ARGS__
+
+static void assert_change(const struct driver *driver, uint32_t at, enum urn_change_kind kind,
+                          const char *pool, const char *item_id)
+{
+    assert_true(at < driver->request.returned);
+    assert_int_equal(changes[at].kind, kind);
+    assert_int_equal(changes[at].pool.length, strlen(pool));
+    assert_memory_equal(changes[at].pool.bytes, pool, strlen(pool));
+    assert_int_equal(changes[at].item_id.length, strlen(item_id));
+    if (*item_id != '\0')
+        assert_memory_equal(changes[at].item_id.bytes, item_id, strlen(item_id));
+}
+
+/* The file of the driver's pool, with one weight changed, an item new and one not there, and
+ * quantities that mean nothing any more. */
+static const struct urn_item_spec file_items[] = {
+    {"tin", 3, 9, 4}, {"gold", 4, 77, 25}, {"diamond", 7, 77, 10}};
+static const struct urn_item_spec autumn_items[] = {{"leaf", 4, 3, 1}};
+static const struct urn_pool_spec file[] = {{"main", 4, 3, file_items},
+                                            {"autumn", 6, 1, autumn_items}};
+
+static void test_reload_applies_what_the_file_changed(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    for (int dry = 1; dry >= 0; dry--) {
+        struct urn_engine_info before, after;
+        urn_engine_info(driver->engine, &before);
+        assert_asked(driver, RELOAD(file, .dry_run = dry == 1));
+        urn_engine_info(driver->engine, &after);
+        assert_true((before.staged_lsn == after.staged_lsn) == (dry == 1));
+        assert_int_equal(driver->request.total, 4);
+        assert_change(driver, 0, URN_CHANGE_NEW_ITEM, "main", "tin");
+        assert_int_equal(changes[0].quantity, 9);
+        assert_change(driver, 1, URN_CHANGE_WEIGHT, "main", "gold");
+        assert_int_equal(changes[1].before, 20);
+        assert_int_equal(changes[1].probability, 25);
+        assert_change(driver, 2, URN_CHANGE_ITEM_NOT_HERE, "main", "mud");
+        assert_change(driver, 3, URN_CHANGE_NEW_POOL, "autumn", "");
+        assert_int_equal(driver->request.kinds[URN_CHANGE_WEIGHT], 1);
+        assert_int_equal(odds_version(driver, "main"), dry == 1 ? 1 : 2); /* one for both */
+    }
+    crash_and_open(driver);
+    assert_int_equal(odds_version(driver, "main"), 2);
+    assert_int_equal(item(driver, "main", 1).probability, 25);
+    assert_int_equal(item(driver, "main", 1).quantity + (int64_t)item(driver, "main", 1).drawn,
+                     1000); /* never quantities */
+    assert_int_equal(item(driver, "main", 3).quantity, 9);
+    assert_int_equal(item(driver, "autumn", 0).quantity, 3);
+    assert_asked(driver, RELOAD(file, .force = true)); /* again: nothing is left to do */
+    assert_int_equal(driver->request.total, 1);
+    assert_change(driver, 0, URN_CHANGE_ITEM_NOT_HERE, "main", "mud");
+    assert_int_equal(odds_version(driver, "main"), 2);
+    done(driver);
+}
+
+static void set_weight(struct driver *driver, const char *item_id, uint64_t weight)
+{
+    assert_asked(driver, .op = URN_UPDATE, POOL("main"), .item_id = item_id,
+                 .item_id_bytes = (uint32_t)strlen(item_id), .has_probability = true,
+                 .probability = weight);
+}
+
+/* The four rows of reload.h's table, each also after a restart from a snapshot and the log. */
+static void test_reload_against_updates(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_item_spec items[] = {{"diamond", 7, 1, 10}, {"gold", 4, 1, 20}, {"mud", 3, 1, 70}};
+    struct urn_pool_spec pool[] = {{"main", 4, 3, items}};
+    set_weight(driver, "diamond", 11);
+    crash_and_open(driver);
+    assert_asked(driver, RELOAD(pool, .force = true)); /* the file changed nothing */
+    assert_int_equal(driver->request.total, 0);
+    assert_int_equal(item(driver, "main", 0).probability, 11);
+
+    items[0].probability = 12;
+    items[1].probability = 22;
+    for (int round = 0; round < 2; round++) { /* a conflict remains one */
+        assert_asked(driver, RELOAD(pool));
+        assert_int_equal(driver->request.total, round == 0 ? 2 : 1);
+        assert_change(driver, 0, URN_CHANGE_CONFLICT, "main", "diamond");
+        assert_int_equal(changes[0].before, 11);
+        assert_int_equal(changes[0].probability, 12);
+        assert_int_equal(item(driver, "main", 0).probability, 11);
+        assert_int_equal(item(driver, "main", 1).probability, 22);
+        crash_and_open(driver);
+    }
+    assert_asked(driver, RELOAD(pool, .force = true));
+    assert_change(driver, 0, URN_CHANGE_WEIGHT, "main", "diamond");
+    assert_int_equal(item(driver, "main", 0).probability, 12);
+
+    set_weight(driver, "diamond", 13);
+    items[0].probability = 13; /* the file follows the update: applied, and seen by nobody */
+    assert_asked(driver, RELOAD(pool));
+    assert_int_equal(driver->request.total, 0);
+    crash_and_open(driver);
+    items[0].probability = 14; /* so that the next change of the file is no conflict */
+    assert_asked(driver, RELOAD(pool));
+    assert_change(driver, 0, URN_CHANGE_WEIGHT, "main", "diamond");
+    assert_int_equal(item(driver, "main", 0).probability, 14);
+    done(driver);
+}
+
+static void test_reload_keeps_the_sum_of_weights_in_bounds(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_item_spec items[] = {
+        {"diamond", 7, 1, URN_NUMBER_MAX - 30}, {"gold", 4, 1, 20}, {"mud", 3, 1, 10}};
+    struct urn_pool_spec pool[] = {{"main", 4, 3, items}};
+    assert_asked(driver, RELOAD(pool)); /* mud becomes less before diamond becomes more */
+    items[0].probability = 0;
+    items[1].probability = URN_NUMBER_MAX - 10;
+    assert_asked(driver, RELOAD(pool));
+    assert_int_equal(item(driver, "main", 1).probability, URN_NUMBER_MAX - 10);
+    struct urn_pool_spec less[] = {{"main", 4, 1, items}}; /* what is not here counts too */
+    items[0].probability = 1;
+    assert_not_done(driver, URN_BADARG, RELOAD(less));
+    assert_not_done(driver, URN_BADARG, RELOAD(less, .dry_run = true));
+    crash_and_open(driver);
+    assert_int_equal(item(driver, "main", 0).probability, 0);
+    done(driver);
+}
+
+/* What concerns pools that exist must fit one group, in a dry run too; a new catalog need not. */
+static void test_reload_of_more_than_a_group(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    struct catalog large = make_catalog("large", 3000);
+    struct urn_pool_spec pools[] = {large.pool};
+    assert_asked(driver, RELOAD(pools, .dry_run = true));
+    assert_change(driver, 0, URN_CHANGE_NEW_POOL, "large", "");
+    assert_int_equal(changes[0].quantity, 3000);
+    assert_change(driver, 1, URN_CHANGE_POOL_NOT_HERE, "main", "");
+    assert_asked(driver, RELOAD(pools));
+    assert_int_equal(driver_draw(driver, "large", 1000, true), URN_OK);
+    for (uint32_t i = 0; i < 3000; i++)
+        large.items[i].probability++;
+    assert_not_done(driver, URN_TOOBIG, RELOAD(pools));
+    assert_not_done(driver, URN_TOOBIG, RELOAD(pools, .dry_run = true));
+    assert_int_equal(odds_version(driver, "large"), 1);
+    for (uint32_t i = 1000; i < 3000; i++)
+        large.items[i].probability--;
+    assert_asked(driver, RELOAD(pools));
+    assert_int_equal(driver->request.kinds[URN_CHANGE_WEIGHT], 1000);
+    assert_int_equal(driver->request.total, 1001);
+    assert_int_equal(driver->request.returned, 16);
+    crash_and_open(driver);
+    assert_int_equal(odds_version(driver, "large"), 2);
+    free_catalog(&large);
+    done(driver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +710,10 @@ int main(void)
         cmocka_unit_test(test_a_stop_finishes_a_create),
         cmocka_unit_test(test_a_create_that_meets_a_failing_disk_is_in_doubt),
         cmocka_unit_test(test_a_create_without_room_ends_with_busy),
+        cmocka_unit_test(test_reload_applies_what_the_file_changed),
+        cmocka_unit_test(test_reload_against_updates),
+        cmocka_unit_test(test_reload_keeps_the_sum_of_weights_in_bounds),
+        cmocka_unit_test(test_reload_of_more_than_a_group),
     };
     return cmocka_run_group_tests_name("changes", tests, NULL, NULL);
 }
