@@ -244,7 +244,7 @@ struct urn_request {
     uint64_t odds_version;       /* of the pool; of a change: behind it */
     uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
     uint64_t lsn;             /* STATE: the answer holds every change below it */
-    uint64_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
+    uint32_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
 };
 
 /* Changes. Each is carried out whole or not at all, in its place among all requests, and raises the

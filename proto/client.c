@@ -19,6 +19,9 @@
 #include "engine/check.h"
 #include "proto/client_internal.h"
 
+/* So that the bytes of a request can be counted; no server takes so many. */
+#define CLIENT_ITEMS_MAX (1u << 24)
+
 /* ---- open and close ---------------------------------------------------------------------- */
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -74,6 +77,7 @@ enum urnclient_status urnclient_connect(const struct urnclient_options *options,
                             : CLIENT_IN_BYTES;
     made->slots = calloc(made->slot_count, sizeof *made->slots);
     made->out = malloc(CLIENT_OUT_BYTES);
+    made->out_capacity = CLIENT_OUT_BYTES;
     made->in = malloc(made->in_capacity);
     rpc_scan_begin(&made->scan);
     if (made->slots == NULL || made->out == NULL || made->in == NULL)
@@ -333,13 +337,62 @@ static void write_draw_options(struct rpc_writer *writer, const struct urnclient
     rpc_write_bool(writer, call->all);
 }
 
+static void write_stock(struct rpc_writer *writer, int64_t quantity, uint64_t probability)
+{
+    rpc_write_cstr(writer, "quantity");
+    rpc_write_int(writer, quantity);
+    rpc_write_cstr(writer, "probability");
+    rpc_write_uint(writer, probability);
+}
+
+/* Behind the pool of update and add: the item, and what becomes of it. */
+static void write_change(struct rpc_writer *writer, const struct urnclient_call *call)
+{
+    const struct urnclient_update *update = &call->update;
+    if (call->method == URNCLIENT_ADD) {
+        rpc_write_cstr(writer, call->items[0].item_id);
+        rpc_write_map(writer, 2);
+        write_stock(writer, call->items[0].quantity, call->items[0].probability);
+        return;
+    }
+    rpc_write_cstr(writer, call->item_id);
+    rpc_write_map(writer, (uint32_t)update->has_quantity + update->has_probability +
+                              update->has_if_quantity);
+    if (update->has_quantity) {
+        rpc_write_cstr(writer, "quantity");
+        rpc_write_int(writer, update->quantity);
+    }
+    if (update->has_probability) {
+        rpc_write_cstr(writer, "probability");
+        rpc_write_uint(writer, update->probability);
+    }
+    if (update->has_if_quantity) {
+        rpc_write_cstr(writer, "if_quantity");
+        rpc_write_int(writer, update->if_quantity);
+    }
+}
+
+static void write_catalog(struct rpc_writer *writer, const struct urnclient_call *call)
+{
+    rpc_write_array(writer, call->item_count);
+    for (uint32_t i = 0; i < call->item_count; i++) {
+        rpc_write_map(writer, 3);
+        rpc_write_cstr(writer, "item_id");
+        rpc_write_cstr(writer, call->items[i].item_id);
+        write_stock(writer, call->items[i].quantity, call->items[i].probability);
+    }
+}
+
 static void write_request(struct rpc_writer *writer, uint32_t msgid,
                           const struct urnclient_call *call)
 {
     static const enum rpc_method methods[] = {
-        [URNCLIENT_PING] = RPC_PING,   [URNCLIENT_DRAW] = RPC_DRAW,
-        [URNCLIENT_STATE] = RPC_STATE, [URNCLIENT_CATALOG] = RPC_CATALOG,
-        [URNCLIENT_POOLS] = RPC_POOLS, [URNCLIENT_INFO] = RPC_INFO,
+        [URNCLIENT_PING] = RPC_PING,     [URNCLIENT_DRAW] = RPC_DRAW,
+        [URNCLIENT_STATE] = RPC_STATE,   [URNCLIENT_CATALOG] = RPC_CATALOG,
+        [URNCLIENT_POOLS] = RPC_POOLS,   [URNCLIENT_INFO] = RPC_INFO,
+        [URNCLIENT_UPDATE] = RPC_UPDATE, [URNCLIENT_ADD] = RPC_ADD,
+        [URNCLIENT_CREATE] = RPC_CREATE, [URNCLIENT_CLOSE] = RPC_CLOSE,
+        [URNCLIENT_OPEN] = RPC_OPEN,
     };
     bool plain_draw = call->method == URNCLIENT_DRAW && call->as == URNCLIENT_NAMES && !call->all;
     rpc_write_array(writer, 4);
@@ -365,19 +418,53 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
         rpc_write_cstr(writer, call->pool);
         write_page(writer, call);
         break;
+    case URNCLIENT_UPDATE:
+    case URNCLIENT_ADD:
+        rpc_write_array(writer, 3);
+        rpc_write_cstr(writer, call->pool);
+        write_change(writer, call);
+        break;
+    case URNCLIENT_CREATE:
+        rpc_write_array(writer, 2);
+        rpc_write_cstr(writer, call->pool);
+        write_catalog(writer, call);
+        break;
+    case URNCLIENT_CLOSE:
+    case URNCLIENT_OPEN:
+        rpc_write_array(writer, 1);
+        rpc_write_cstr(writer, call->pool);
+        break;
     }
+}
+
+static bool is_name(const char *text)
+{
+    return text != NULL && *text != '\0' && strlen(text) <= URN_NAME_BYTES_MAX;
 }
 
 static enum urnclient_status check_call(const struct urnclient_call *call,
                                         struct urnclient_error *error)
 {
-    bool has_pool = call->method == URNCLIENT_DRAW || call->method == URNCLIENT_STATE ||
-                    call->method == URNCLIENT_CATALOG;
-    if ((unsigned)call->method > URNCLIENT_INFO || (unsigned)call->as > URNCLIENT_TALLY)
+    bool has_pool = call->method != URNCLIENT_PING && call->method != URNCLIENT_POOLS &&
+                    call->method != URNCLIENT_INFO;
+    if ((unsigned)call->method > URNCLIENT_OPEN || (unsigned)call->as > URNCLIENT_TALLY)
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "no such method or form of outcomes");
     if (has_pool && (call->pool == NULL || strlen(call->pool) > URN_NAME_BYTES_MAX))
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "a pool's name has 1 to %u bytes",
                            URN_NAME_BYTES_MAX);
+    if (call->method == URNCLIENT_UPDATE && !is_name(call->item_id))
+        return client_fail(error, URNCLIENT_ARGUMENT, 0, "an item's id has 1 to %u bytes",
+                           URN_NAME_BYTES_MAX);
+    uint32_t items = call->method == URNCLIENT_ADD      ? 1
+                     : call->method == URNCLIENT_CREATE ? call->item_count
+                                                        : 0;
+    if (items > CLIENT_ITEMS_MAX)
+        return client_fail(error, URNCLIENT_ARGUMENT, 0, "a request has at most %u items",
+                           CLIENT_ITEMS_MAX);
+    for (uint32_t i = 0; i < items; i++)
+        if (!is_name(call->items[i].item_id))
+            return client_fail(error, URNCLIENT_ARGUMENT, 0,
+                               "item %" PRIu32 ": an id has 1 to %u bytes", i, URN_NAME_BYTES_MAX);
     return URNCLIENT_OK;
 }
 
@@ -389,6 +476,24 @@ enum urnclient_status urnclient_flush(struct urnclient *client, struct urnclient
     while (client->out_sent < client->out_end)
         if (step(client, deadline_ms, error) != URNCLIENT_OK)
             return error->status;
+    return URNCLIENT_OK;
+}
+
+/* Makes room for a request behind those that are queued. */
+static enum urnclient_status make_out_room(struct urnclient *client, uint32_t bytes_max,
+                                           struct urnclient_error *error)
+{
+    if (client->out_capacity - client->out_end >= bytes_max)
+        return URNCLIENT_OK;
+    if (urnclient_flush(client, error) != URNCLIENT_OK)
+        return error->status;
+    if (client->out_capacity >= bytes_max)
+        return URNCLIENT_OK;
+    uint8_t *larger = realloc(client->out, bytes_max);
+    if (larger == NULL)
+        return client_fail(error, URNCLIENT_NOMEMORY, 0, "no memory for a request");
+    client->out = larger;
+    client->out_capacity = bytes_max;
     return URNCLIENT_OK;
 }
 
@@ -404,15 +509,17 @@ enum urnclient_status urnclient_send(struct urnclient *client, const struct urnc
         return client_fail(error, URNCLIENT_ARGUMENT, 0,
                            "%" PRIu32 " requests are in flight; receive an answer first",
                            client->slot_count);
-    if (CLIENT_OUT_BYTES - client->out_end < CLIENT_REQUEST_BYTES_MAX &&
-        urnclient_flush(client, error) != URNCLIENT_OK)
+    uint32_t bytes_max = CLIENT_REQUEST_BYTES_MAX;
+    if (call->method == URNCLIENT_CREATE)
+        bytes_max += call->item_count * CLIENT_ITEM_BYTES_MAX;
+    if (make_out_room(client, bytes_max, error) != URNCLIENT_OK)
         return error->status;
     if (client->broken != URNCLIENT_OK) {
         *error = client->broken_error;
         return error->status;
     }
     struct rpc_writer writer;
-    rpc_writer_begin(&writer, client->out + client->out_end, CLIENT_REQUEST_BYTES_MAX);
+    rpc_writer_begin(&writer, client->out + client->out_end, bytes_max);
     write_request(&writer, client->next_msgid, call);
     CHECK(!writer.overflow);
     client->out_end += (uint32_t)rpc_written_bytes(&writer);
@@ -563,4 +670,58 @@ enum urnclient_status urnclient_info(struct urnclient *client, struct urnclient_
         call_and_wait(client, &(struct urnclient_call){.method = URNCLIENT_INFO}, &reply, error);
     *info = reply.info;
     return status;
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static enum urnclient_status change_and_wait(struct urnclient *client,
+                                             const struct urnclient_call *call,
+                                             uint64_t *odds_version, struct urnclient_error *error)
+{
+    struct urnclient_reply reply;
+    enum urnclient_status status = call_and_wait(client, call, &reply, error);
+    if (odds_version != NULL)
+        *odds_version = reply.odds_version;
+    return status;
+}
+
+enum urnclient_status urnclient_update(struct urnclient *client, const char *pool,
+                                       const char *item_id, const struct urnclient_update *update,
+                                       uint64_t *odds_version, struct urnclient_error *error)
+{
+    struct urnclient_call call = {
+        .method = URNCLIENT_UPDATE, .pool = pool, .item_id = item_id, .update = *update};
+    return change_and_wait(client, &call, odds_version, error);
+}
+
+enum urnclient_status urnclient_add(struct urnclient *client, const char *pool,
+                                    const struct urnclient_item_spec *item, uint64_t *odds_version,
+                                    struct urnclient_error *error)
+{
+    struct urnclient_call call = {
+        .method = URNCLIENT_ADD, .pool = pool, .items = item, .item_count = 1};
+    return change_and_wait(client, &call, odds_version, error);
+}
+
+enum urnclient_status urnclient_create(struct urnclient *client, const char *pool,
+                                       const struct urnclient_item_spec *items, uint32_t item_count,
+                                       uint64_t *odds_version, struct urnclient_error *error)
+{
+    struct urnclient_call call = {
+        .method = URNCLIENT_CREATE, .pool = pool, .items = items, .item_count = item_count};
+    return change_and_wait(client, &call, odds_version, error);
+}
+
+enum urnclient_status urnclient_close_pool(struct urnclient *client, const char *pool,
+                                           uint64_t *odds_version, struct urnclient_error *error)
+{
+    struct urnclient_call call = {.method = URNCLIENT_CLOSE, .pool = pool};
+    return change_and_wait(client, &call, odds_version, error);
+}
+
+enum urnclient_status urnclient_open_pool(struct urnclient *client, const char *pool,
+                                          uint64_t *odds_version, struct urnclient_error *error)
+{
+    struct urnclient_call call = {.method = URNCLIENT_OPEN, .pool = pool};
+    return change_and_wait(client, &call, odds_version, error);
 }

@@ -193,6 +193,23 @@ struct urnclient_pair {
     struct urnclient_value value;
 };
 
+/* An item of a catalog to create. */
+struct urnclient_item_spec {
+    const char *item_id; /* terminated */
+    int64_t quantity;    /* URNCLIENT_UNLIMITED */
+    uint64_t probability;
+};
+
+/* What to set of an item; has_... says which. */
+struct urnclient_update {
+    bool has_quantity;
+    bool has_probability;
+    bool has_if_quantity;
+    int64_t quantity;     /* left from now on; URNCLIENT_UNLIMITED */
+    uint64_t probability; /* the weight */
+    int64_t if_quantity;  /* REFUSED with CONFLICT unless so many are left */
+};
+
 struct urnclient_info {
     struct urnclient_value value;
     void *owned;
@@ -242,6 +259,34 @@ URNCLIENT_API enum urnclient_status urnclient_info(struct urnclient *client,
                                                    struct urnclient_info *info,
                                                    struct urnclient_error *error);
 
+/* Changes of items and pools. Each answers the odds version of the pool behind it (odds_version may
+ * be NULL). */
+
+URNCLIENT_API enum urnclient_status urnclient_update(struct urnclient *client, const char *pool,
+                                                     const char *item_id,
+                                                     const struct urnclient_update *update,
+                                                     uint64_t *odds_version,
+                                                     struct urnclient_error *error);
+
+URNCLIENT_API enum urnclient_status urnclient_add(struct urnclient *client, const char *pool,
+                                                  const struct urnclient_item_spec *item,
+                                                  uint64_t *odds_version,
+                                                  struct urnclient_error *error);
+
+/* Creates a pool and opens it once it has all its items. */
+URNCLIENT_API enum urnclient_status urnclient_create(struct urnclient *client, const char *pool,
+                                                     const struct urnclient_item_spec *items,
+                                                     uint32_t item_count, uint64_t *odds_version,
+                                                     struct urnclient_error *error);
+
+/* close_pool: draws are refused with CLOSED from here on. */
+URNCLIENT_API enum urnclient_status urnclient_close_pool(struct urnclient *client, const char *pool,
+                                                         uint64_t *odds_version,
+                                                         struct urnclient_error *error);
+URNCLIENT_API enum urnclient_status urnclient_open_pool(struct urnclient *client, const char *pool,
+                                                        uint64_t *odds_version,
+                                                        struct urnclient_error *error);
+
 /* ---- the pipeline ------------------------------------------------------------------------ */
 
 enum urnclient_method {
@@ -251,6 +296,11 @@ enum urnclient_method {
     URNCLIENT_CATALOG,
     URNCLIENT_POOLS,
     URNCLIENT_INFO,
+    URNCLIENT_UPDATE,
+    URNCLIENT_ADD,
+    URNCLIENT_CREATE,
+    URNCLIENT_CLOSE,
+    URNCLIENT_OPEN,
 };
 
 /* What a request asks; fields that its method does not take are not looked at. */
@@ -262,6 +312,10 @@ struct urnclient_call {
     bool all;
     uint32_t offset;
     uint32_t limit;
+    const char *item_id;                     /* update */
+    struct urnclient_update update;          /* update */
+    const struct urnclient_item_spec *items; /* create; add: one */
+    uint32_t item_count;
 };
 
 /* An answer: the member named after method is set; ping has none. */
@@ -272,13 +326,14 @@ struct urnclient_reply {
         struct urnclient_state state;
         struct urnclient_names names; /* catalog, pools */
         struct urnclient_info info;
+        uint64_t odds_version; /* update, add, create, close, open */
     };
 };
 
 /* Queues a request; *msgid names its answer. Queued bytes leave when there are many, with
  * urnclient_flush() and before any wait; when the server takes no more for now, answers are read
  * and kept meanwhile, so that neither side ever waits for the other. Errors: ARGUMENT
- * (max_in_flight requests have no received answer yet; a pool's name of more than 64 bytes),
+ * (max_in_flight requests have no received answer yet; a name of more than 64 bytes),
  * TIMEOUT, LOST, PROTOCOL, NOMEMORY. */
 URNCLIENT_API enum urnclient_status urnclient_send(struct urnclient *client,
                                                    const struct urnclient_call *call,

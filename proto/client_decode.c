@@ -39,8 +39,9 @@ enum urnclient_status client_fail(struct urnclient_error *error, enum urnclient_
 
 void client_set_doubt(struct urnclient_error *error, enum urnclient_method method)
 {
-    error->may_have_taken_effect = method == URNCLIENT_DRAW;
-    error->retry = method == URNCLIENT_DRAW ? URNCLIENT_RETRY_AFTER_A_LOOK : URNCLIENT_RETRY_YES;
+    bool changes = method == URNCLIENT_DRAW || client_is_change(method);
+    error->may_have_taken_effect = changes;
+    error->retry = changes ? URNCLIENT_RETRY_AFTER_A_LOOK : URNCLIENT_RETRY_YES;
 }
 
 /* What codes.def says of a code; one that this library does not know is in doubt. */
@@ -471,8 +472,16 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
     case URNCLIENT_INFO:
         reply->info.owned = answer;
         return decode_value(answer, result, &reply->info.value, error);
+    case URNCLIENT_UPDATE:
+    case URNCLIENT_ADD:
+    case URNCLIENT_CREATE:
+    case URNCLIENT_CLOSE:
+    case URNCLIENT_OPEN:
+        return take_u64(result, &reply->odds_version)
+                   ? URNCLIENT_OK
+                   : unexpected("the result of a change is not an odds version", error);
     }
-    CHECK(reply->method <= URNCLIENT_INFO);
+    CHECK(reply->method <= URNCLIENT_OPEN);
     return URNCLIENT_PROTOCOL;
 }
 
@@ -496,7 +505,8 @@ enum urnclient_status client_decode(struct answer *answer, const struct asked *a
         status = refused(&fields[2], error);
     else
         status = decode_result(answer, &fields[3], asked, reply, error);
-    bool owned = status == URNCLIENT_OK && asked->method != URNCLIENT_PING;
+    bool owned = status == URNCLIENT_OK && asked->method != URNCLIENT_PING &&
+                 !client_is_change(asked->method);
     if (!owned)
         client_answer_free(answer);
     if (status != URNCLIENT_OK)
@@ -558,6 +568,12 @@ void urnclient_reply_free(struct urnclient_reply *reply)
         break;
     case URNCLIENT_INFO:
         urnclient_info_free(&reply->info);
+        break;
+    case URNCLIENT_UPDATE:
+    case URNCLIENT_ADD:
+    case URNCLIENT_CREATE:
+    case URNCLIENT_CLOSE:
+    case URNCLIENT_OPEN:
         break;
     }
     memset(reply, 0, sizeof *reply);

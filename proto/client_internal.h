@@ -25,9 +25,11 @@
 #define CLIENT_IN_FLIGHT          1024u
 #define CLIENT_IN_FLIGHT_MAX      65536u
 
-#define CLIENT_OUT_BYTES         (64u << 10) /* requests queued; a full queue is sent */
-#define CLIENT_IN_BYTES          (64u << 10) /* at first; grows to max_reply_bytes */
-#define CLIENT_REQUEST_BYTES_MAX 160u        /* [0, msgid, "catalog", [64 bytes, {...}]] */
+#define CLIENT_OUT_BYTES (64u << 10) /* requests queued; a full queue is sent */
+#define CLIENT_IN_BYTES  (64u << 10) /* at first; grows to max_reply_bytes */
+/* [0, msgid, "update", [64 bytes, 64 bytes, {...}]]; of create without its items */
+#define CLIENT_REQUEST_BYTES_MAX 288u
+#define CLIENT_ITEM_BYTES_MAX    128u /* one of them: {"item_id": 64 bytes, ...} */
 
 /* One answer: its bytes, and once decoded the zone where its objects and arrays lie. What a result
  * calls `owned`. */
@@ -74,7 +76,8 @@ struct urnclient {
     enum urnclient_status broken;
     struct urnclient_error broken_error;
 
-    uint8_t *out; /* CLIENT_OUT_BYTES; requests from out_sent to out_end wait to be sent */
+    uint8_t *out;          /* out_capacity; requests from out_sent to out_end wait to be sent */
+    uint32_t out_capacity; /* CLIENT_OUT_BYTES, or more once a large catalog was sent */
     uint32_t out_sent;
     uint32_t out_end;
 
@@ -91,6 +94,12 @@ struct urnclient {
     struct slot *oldest_answer;
     struct slot *newest_answer;
 };
+
+/* Whose answer is an odds version. */
+static inline bool client_is_change(enum urnclient_method method)
+{
+    return method >= URNCLIENT_UPDATE && method <= URNCLIENT_OPEN;
+}
 
 /* Opens a connected, non-blocking socket. */
 enum urnclient_status client_open_socket(const char *address, uint32_t timeout_ms, int *opened,

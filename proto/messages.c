@@ -73,6 +73,12 @@ static uint64_t result_bytes_max(const struct message_call *call,
                (uint64_t)call->limit * NAME_BYTES_MAX;
     case RPC_POOLS:
         return CONTAINER_BYTES_MAX + (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_UPDATE:
+    case RPC_ADD:
+    case RPC_CREATE:
+    case RPC_CLOSE:
+    case RPC_OPEN:
+        return UINT_BYTES_MAX;
     case RPC_INFO:
         return MESSAGE_INFO_REPLY_BYTES_MAX - RPC_RESPONSE_HEADER_BYTES_MAX;
     case RPC_METHOD_COUNT:
@@ -163,6 +169,142 @@ static enum urn_code read_page(struct rpc_params *params, const struct message_l
     return URN_OK;
 }
 
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static enum urn_code read_item(struct rpc_params *params, struct message_call *call,
+                               struct urn_error *error)
+{
+    if (read_pool(params, call, error) != URN_OK ||
+        rpc_param_text(params, "item_id", &call->item, error) != URN_OK)
+        return error->code;
+    if (call->item.length > 0 && call->item.length <= URN_NAME_BYTES_MAX)
+        return URN_OK;
+    return error_set(error, URN_BADARG, 0, "parameter 2 (item_id): an item's id has 1 to %u bytes",
+                     URN_NAME_BYTES_MAX);
+}
+
+/* The names of what describes an item, in a catalog and as options. */
+enum item_field { ITEM_ID, ITEM_QUANTITY, ITEM_PROBABILITY, ITEM_FIELDS };
+static const char *const item_fields[] = {
+    [ITEM_ID] = "item_id", [ITEM_QUANTITY] = "quantity", [ITEM_PROBABILITY] = "probability"};
+
+static enum urn_code read_quantity(struct rpc_options *options, int64_t *quantity,
+                                   struct urn_error *error)
+{
+    return rpc_option_int(options, URN_UNLIMITED, (int64_t)URN_NUMBER_MAX, quantity, error);
+}
+
+static enum urn_code read_update(struct rpc_params *params, struct message_call *call,
+                                 struct urn_error *error)
+{
+    enum { QUANTITY, PROBABILITY, IF_QUANTITY, OPTIONS };
+    static const char *const names[] = {
+        [QUANTITY] = "quantity", [PROBABILITY] = "probability", [IF_QUANTITY] = "if_quantity"};
+    const bool adds = call->method == RPC_ADD;
+    struct rpc_options options;
+    uint32_t which;
+    if (read_item(params, call, error) != URN_OK ||
+        rpc_param_options(params, names, adds ? IF_QUANTITY : OPTIONS, &options, error) != URN_OK)
+        return error->code;
+    for (;;) {
+        enum urn_code code = rpc_option_next(&options, &which, error);
+        if (code == URN_OK && which == options.name_count)
+            break;
+        if (code == URN_OK && which == PROBABILITY)
+            code = rpc_option_uint(&options, 0, URN_NUMBER_MAX, &call->probability, error);
+        else if (code == URN_OK)
+            code = read_quantity(&options, which == QUANTITY ? &call->quantity : &call->if_quantity,
+                                 error);
+        if (code != URN_OK)
+            return code;
+    }
+    call->has_quantity = (options.seen >> QUANTITY & 1) != 0;
+    call->has_probability = (options.seen >> PROBABILITY & 1) != 0;
+    call->has_if_quantity = (options.seen >> IF_QUANTITY & 1) != 0;
+    if (adds ? call->has_quantity && call->has_probability
+             : call->has_quantity || call->has_probability)
+        return URN_OK;
+    return error_set(error, URN_BADARG, 0, "%s needs the options \"quantity\" %s \"probability\"",
+                     rpc_method_name(call->method), adds ? "and" : "or");
+}
+
+/* One item of a catalog. */
+static enum urn_code read_catalog_item(struct rpc_list *catalog, struct urn_item_spec *item,
+                                       struct urn_error *error)
+{
+    struct rpc_options fields;
+    struct rpc_text item_id = {NULL, 0};
+    if (rpc_list_next(catalog, item_fields, ITEM_FIELDS, &fields, error) != URN_OK)
+        return error->code;
+    for (;;) {
+        uint32_t which;
+        enum urn_code code = rpc_option_next(&fields, &which, error);
+        if (code == URN_OK && which == ITEM_FIELDS)
+            break;
+        if (code == URN_OK && which == ITEM_ID)
+            code = rpc_option_text(&fields, &item_id, error);
+        else if (code == URN_OK && which == ITEM_QUANTITY)
+            code = read_quantity(&fields, &item->quantity, error);
+        else if (code == URN_OK)
+            code = rpc_option_uint(&fields, 0, URN_NUMBER_MAX, &item->probability, error);
+        if (code != URN_OK)
+            return code;
+    }
+    for (uint32_t field = 0; field < ITEM_FIELDS; field++)
+        if ((fields.seen >> field & 1) == 0)
+            return error_set(error, URN_BADARG, 0, "\"%s\" is missing", item_fields[field]);
+    item->item_id = item_id.bytes;
+    item->item_id_bytes = item_id.length;
+    rpc_list_behind(catalog, &fields);
+    return URN_OK;
+}
+
+/* Looks the whole catalog through, so that what is left for later cannot fail. */
+static enum urn_code read_create(struct rpc_params *params, const struct message_limits *limits,
+                                 struct message_call *call, struct urn_error *error)
+{
+    if (read_pool(params, call, error) != URN_OK ||
+        rpc_param_list(params, "catalog", &call->catalog, error) != URN_OK)
+        return error->code;
+    struct rpc_list catalog = call->catalog;
+    call->catalog_items = catalog.left;
+    if (catalog.left > limits->max_items)
+        return error_set(error, URN_TOOBIG, 0,
+                         "the catalog has %" PRIu32 " items and limits.max_items allows %" PRIu32,
+                         catalog.left, limits->max_items);
+    call->catalog_bytes = sizeof(struct urn_pool_spec);
+    for (uint32_t i = 0; i < call->catalog_items; i++) {
+        struct urn_item_spec item;
+        if (read_catalog_item(&catalog, &item, error) != URN_OK)
+            return error_prefix(error, "parameter 2 (catalog), item %" PRIu32 ": ", i);
+        call->catalog_bytes += sizeof item + item.item_id_bytes;
+    }
+    return URN_OK;
+}
+
+void message_fill_catalog(const struct message_call *call, void *memory,
+                          struct urn_request *request)
+{
+    struct urn_pool_spec *pool = memory;
+    struct urn_item_spec *items = (struct urn_item_spec *)(void *)(pool + 1);
+    char *id = (char *)(items + call->catalog_items);
+    struct rpc_list catalog = call->catalog;
+    for (uint32_t i = 0; i < call->catalog_items; i++) {
+        struct urn_error error;
+        CHECK(read_catalog_item(&catalog, &items[i], &error) == URN_OK);
+        memcpy(id, items[i].item_id, items[i].item_id_bytes);
+        items[i].item_id = id;
+        id += items[i].item_id_bytes;
+    }
+    CHECK((uint64_t)(id - (char *)memory) == call->catalog_bytes);
+    *pool = (struct urn_pool_spec){.name = request->pool_name,
+                                   .name_bytes = request->pool_name_bytes,
+                                   .item_count = call->catalog_items,
+                                   .items = items};
+    request->pools = pool;
+    request->pool_count = 1;
+}
+
 /* Refuses what could have too long a reply, and says what would fit. */
 static enum urn_code check_reply_size(struct message_call *call,
                                       const struct message_limits *limits, struct urn_error *error)
@@ -204,6 +346,12 @@ enum urn_code message_read_call(struct rpc_request *request, const struct messag
         code = read_draw(params, limits, call, error);
     else if (call->method == RPC_STATE || call->method == RPC_CATALOG)
         code = read_page(params, limits, call, error);
+    else if (call->method == RPC_UPDATE || call->method == RPC_ADD)
+        code = read_update(params, call, error);
+    else if (call->method == RPC_CREATE)
+        code = read_create(params, limits, call, error);
+    else if (call->method == RPC_OPEN || call->method == RPC_CLOSE)
+        code = read_pool(params, call, error);
     else if (call->method == RPC_POOLS)
         call->limit = limits->max_pools;
     return code == URN_OK ? check_reply_size(call, limits, error) : code;
@@ -211,10 +359,11 @@ enum urn_code message_read_call(struct rpc_request *request, const struct messag
 
 void message_fill_request(const struct message_call *call, struct urn_request *request)
 {
-    static const enum urn_op ops[RPC_METHOD_COUNT] = {[RPC_DRAW] = URN_DRAW,
-                                                      [RPC_STATE] = URN_STATE,
-                                                      [RPC_CATALOG] = URN_CATALOG,
-                                                      [RPC_POOLS] = URN_POOLS};
+    static const enum urn_op ops[RPC_METHOD_COUNT] = {
+        [RPC_DRAW] = URN_DRAW,     [RPC_STATE] = URN_STATE,   [RPC_CATALOG] = URN_CATALOG,
+        [RPC_POOLS] = URN_POOLS,   [RPC_UPDATE] = URN_UPDATE, [RPC_ADD] = URN_ADD,
+        [RPC_CREATE] = URN_CREATE, [RPC_CLOSE] = URN_CLOSE,   [RPC_OPEN] = URN_OPEN,
+    };
     CHECK(call->method != RPC_PING && call->method != RPC_INFO);
     request->op = ops[call->method];
     request->pool_name = call->pool.bytes;
@@ -223,6 +372,14 @@ void message_fill_request(const struct message_call *call, struct urn_request *r
     request->draw_all = call->all;
     request->offset = call->offset;
     request->limit = call->limit;
+    request->item_id = call->item.bytes;
+    request->item_id_bytes = call->item.length;
+    request->has_quantity = call->has_quantity;
+    request->has_probability = call->has_probability;
+    request->has_if_quantity = call->has_if_quantity;
+    request->quantity = call->quantity;
+    request->probability = call->probability;
+    request->if_quantity = call->if_quantity;
 }
 
 /* ---- results ----------------------------------------------------------------------------- */
@@ -373,6 +530,11 @@ static void write_failure(struct rpc_writer *writer, uint32_t msgid, const struc
     int room = (int)(sizeof text - strlen(urn_code_text(done->code)) - 1);
     if (done->code == URN_NOPOOL)
         snprintf(text, (size_t)room, "no pool is called %s", rpc_quote(name, pool));
+    else if (done->code == URN_NOITEM)
+        snprintf(text, (size_t)room, "the pool has no item %s",
+                 rpc_quote((struct rpc_text){done->item_id, done->item_id_bytes}, pool));
+    else if (done->error != NULL && done->error->code == done->code)
+        snprintf(text, (size_t)room, "%s", done->error->text);
     else if (done->code == URN_NOSTOCK)
         snprintf(text, (size_t)room,
                  "not all of %" PRIu32 " draws could succeed, so none was made; pool %s",
@@ -384,7 +546,7 @@ static void write_failure(struct rpc_writer *writer, uint32_t msgid, const struc
     rpc_write_error(writer, msgid, done->code, text);
 }
 
-void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct message_call *call,
+void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message_as as,
                          struct urn_request *done)
 {
     if (done->code != URN_OK) {
@@ -394,7 +556,7 @@ void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct
     rpc_write_result_header(writer, msgid);
     switch (done->op) {
     case URN_DRAW:
-        write_draw(writer, call->as, done);
+        write_draw(writer, as, done);
         break;
     case URN_STATE:
         write_state(writer, done);

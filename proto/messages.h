@@ -12,6 +12,7 @@
  *
  * The results, as docs/protocol.md has them:
  *
+ *     update, add, create, close, open   odds_version
  *     draw     [first_request_id, outcomes, failed, odds_version, replayed]
  *                outcomes  names    [item_id | nil, ...]
  *                          indexes  [index | nil, ...]
@@ -47,14 +48,27 @@ struct message_limits {
 /* A call as its parameters say. Fields that a method has no use for are 0. */
 struct message_call {
     enum rpc_method method;
-    struct rpc_text pool;     /* draw, state, catalog; points into the message; 1 to 64 bytes */
-    uint32_t count;           /* draw: 1 to max_batch */
-    enum message_as as;       /* draw */
-    bool all;                 /* draw: every draw succeeds or nothing happens */
-    uint32_t offset;          /* state, catalog: the first item wanted */
-    uint32_t limit;           /* state, catalog: items wanted at most; pools: max_pools */
+    struct rpc_text pool; /* draw, state, catalog; points into the message; 1 to 64 bytes */
+    uint32_t count;       /* draw: 1 to max_batch */
+    enum message_as as;   /* draw */
+    bool all;             /* draw: every draw succeeds or nothing happens */
+    uint32_t offset;      /* state, catalog: the first item wanted */
+    uint32_t limit;       /* state, catalog: items wanted at most; pools: max_pools */
+    struct rpc_text item; /* update, add; points into the message; 1 to 64 bytes */
+    bool has_quantity, has_probability, has_if_quantity;
+    int64_t quantity;
+    uint64_t probability;
+    int64_t if_quantity;
+    struct rpc_list catalog; /* create: checked in shape, not yet taken */
+    uint32_t catalog_items;
+    uint64_t catalog_bytes;   /* create: what message_fill_catalog() needs */
     uint64_t reply_bytes_max; /* message_reply_bytes_max() of this call */
 };
+
+static inline bool message_is_change(enum rpc_method method)
+{
+    return method >= RPC_UPDATE && method <= RPC_OPEN;
+}
 
 /* Reads and checks what a request asks. Errors: URN_NOMETHOD; URN_BADARG (which parameter,
  * expected, got); URN_NOPOOL (a name that no pool can have); URN_TOOBIG (the largest possible reply
@@ -71,10 +85,15 @@ uint64_t message_reply_bytes_max(const struct message_call *call,
  * name still points into the message: the caller copies it if the message goes away earlier. */
 void message_fill_request(const struct message_call *call, struct urn_request *request);
 
+/* The catalog of a create, copied from the message into memory of call->catalog_bytes (aligned to 8
+ * bytes), which request->pools then leads into. To be called behind message_fill_request(). */
+void message_fill_catalog(const struct message_call *call, void *memory,
+                          struct urn_request *request);
+
 /* Writes the whole reply to a request that the engine has finished, an error reply when done->code
- * says so. A tally sorts done->outcomes in place. Overflows only if the room was less than
- * call->reply_bytes_max. call->pool is not looked at: done->pool_name is. */
-void message_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct message_call *call,
+ * says so. as: how a draw's outcomes are told; a tally sorts done->outcomes in place. Overflows only
+ * if the room was less than call->reply_bytes_max. */
+void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message_as as,
                          struct urn_request *done);
 
 /* [1, msgid, nil, "pong"] */

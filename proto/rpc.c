@@ -665,6 +665,49 @@ enum urn_code rpc_option_choice(struct rpc_options *options, const char *const *
                      list_names(choices, choice_count, " or ", list), rpc_quote(text, quoted));
 }
 
+/* ---- lists ------------------------------------------------------------------------------- */
+
+enum urn_code rpc_param_list(struct rpc_params *params, const char *name, struct rpc_list *list,
+                             struct urn_error *error)
+{
+    *list = (struct rpc_list){.left = 0};
+    if (params->taken == params->count)
+        return URN_OK;
+    struct place place;
+    struct value value;
+    if (params_next(params, name, &place, error) != URN_OK ||
+        !take(&params->reader, &value, NULL, error))
+        return error->code;
+    if (value.kind != KIND_ARRAY && value.kind != KIND_NIL)
+        return refuse(place, "an array of maps", &value, error);
+    list->reader = params->reader;
+    list->left = value.kind == KIND_ARRAY ? value.length : 0;
+    return URN_OK;
+}
+
+enum urn_code rpc_list_next(struct rpc_list *list, const char *const *names, uint32_t name_count,
+                            struct rpc_options *options, struct urn_error *error)
+{
+    CHECK(list->left > 0 && name_count <= RPC_OPTIONS_MAX);
+    list->left--;
+    struct value value;
+    if (!take(&list->reader, &value, NULL, error))
+        return error->code;
+    if (value.kind != KIND_MAP) {
+        char got[GOT_BYTES];
+        return error_set(error, URN_BADARG, 0, "expected a map, got %s", value_text(&value, got));
+    }
+    *options = (struct rpc_options){
+        .reader = list->reader, .left = value.length, .names = names, .name_count = name_count};
+    return URN_OK;
+}
+
+void rpc_list_behind(struct rpc_list *list, const struct rpc_options *options)
+{
+    CHECK(options->left == 0);
+    list->reader = options->reader;
+}
+
 /* ---- methods and texts ------------------------------------------------------------------- */
 
 static const char *const method_names[RPC_METHOD_COUNT] = {

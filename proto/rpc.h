@@ -210,6 +210,24 @@ enum urn_code rpc_option_bool(struct rpc_options *options, bool *value, struct u
 enum urn_code rpc_option_choice(struct rpc_options *options, const char *const *choices,
                                 uint32_t choice_count, uint32_t *choice, struct urn_error *error);
 
+/* ---- lists: an array of maps ------------------------------------------------------------- */
+
+struct rpc_list {
+    struct rpc_reader reader;
+    uint32_t left; /* maps not yet taken */
+};
+
+/* Takes the next parameter, which must be the last, as an array of maps; when there is none (or it
+ * is nil) the list is empty. */
+enum urn_code rpc_param_list(struct rpc_params *params, const char *name, struct rpc_list *list,
+                             struct urn_error *error);
+
+/* Opens the next map, whose pairs are then taken as options are; list->left is more than 0. Once
+ * rpc_option_next() has come to its end, rpc_list_behind() goes on behind it. */
+enum urn_code rpc_list_next(struct rpc_list *list, const char *const *names, uint32_t name_count,
+                            struct rpc_options *options, struct urn_error *error);
+void rpc_list_behind(struct rpc_list *list, const struct rpc_options *options);
+
 /* True when text is exactly the terminated string word. */
 bool rpc_text_is(struct rpc_text text, const char *word);
 

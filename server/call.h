@@ -3,7 +3,7 @@
  * It lives in one loan of the reply budget, which is borrowed whole before the request is admitted
  * and holds all that the request will need:
  *
- *     | struct call | reply: asked.reply_bytes_max | result: outcomes, items or names |
+ *     | struct call | reply: asked.reply_bytes_max | result: outcomes, items, names, or struct call_change |
  *
  * When the reply's bytes are made, the loan is cut behind them; when they have been written, it is
  * returned.
@@ -21,12 +21,19 @@ struct call {
     struct connection *connection;
     struct call *next; /* in the connection's queue of replies */
     uint64_t arrived_ns;
-    uint64_t reply_room_bytes; /* borrowed for the reply */
-    uint64_t reply_bytes;      /* made */
-    struct message_call asked;
+    uint64_t reply_room_bytes;  /* borrowed for the reply */
+    uint64_t reply_bytes;       /* made */
+    enum message_as as;         /* of a draw */
     struct urn_request request; /* what the engine gets */
     char pool_name[URN_NAME_BYTES_MAX];
     uint8_t reply[];
+};
+
+/* What a call that changes items or pools needs besides, where others have their results. */
+struct call_change {
+    struct urn_error error; /* why the change was not done */
+    char item_id[URN_NAME_BYTES_MAX];
+    _Alignas(8) uint8_t catalog[]; /* create */
 };
 
 /* Borrows a call on a connection, with room for a reply and for result_bytes of results; NULL when

@@ -53,6 +53,13 @@ static uint64_t result_bytes(const struct message_call *asked)
     case RPC_CATALOG:
     case RPC_POOLS:
         return (uint64_t)asked->limit * sizeof(struct urn_text);
+    case RPC_CREATE:
+        return sizeof(struct call_change) + asked->catalog_bytes;
+    case RPC_UPDATE:
+    case RPC_ADD:
+    case RPC_CLOSE:
+    case RPC_OPEN:
+        return sizeof(struct call_change);
     case RPC_PING:
     case RPC_INFO:
     case RPC_METHOD_COUNT:
@@ -69,6 +76,33 @@ bool dispatch_can_answer_pools(const struct server *server)
                             result_bytes(&call));
 }
 
+/* The message goes away before the engine is done: the name moves into the call. */
+static void keep_name(struct call *call)
+{
+    struct urn_request *request = &call->request;
+    if (request->pool_name_bytes > 0) {
+        CHECK(request->pool_name_bytes <= sizeof call->pool_name);
+        memcpy(call->pool_name, request->pool_name, request->pool_name_bytes);
+        request->pool_name = call->pool_name;
+    }
+}
+
+/* What only a change has. */
+static void keep_change(struct call *call, const struct message_call *asked,
+                        struct call_change *change)
+{
+    struct urn_request *request = &call->request;
+    change->error.code = URN_OK;
+    request->error = &change->error;
+    CHECK(request->item_id_bytes <= sizeof change->item_id);
+    if (request->item_id_bytes > 0) {
+        memcpy(change->item_id, request->item_id, request->item_id_bytes);
+        request->item_id = change->item_id;
+    }
+    if (request->op == URN_CREATE)
+        message_fill_catalog(asked, change->catalog, request);
+}
+
 /* Puts a call on the round's list for the engine. */
 static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
                    const struct message_call *asked)
@@ -78,16 +112,13 @@ static bool submit(struct server *server, struct connection *connection, uint32_
                                     result_bytes(asked), &results);
     if (call == NULL)
         return false;
-    call->asked = *asked;
+    call->as = asked->as;
     struct urn_request *request = &call->request;
     message_fill_request(asked, request);
-    if (request->pool_name_bytes > 0) { /* the message goes away before the engine is done */
-        CHECK(request->pool_name_bytes <= sizeof call->pool_name);
-        memcpy(call->pool_name, request->pool_name, request->pool_name_bytes);
-        request->pool_name = call->pool_name;
-        call->asked.pool.bytes = call->pool_name;
-    }
-    if (request->op == URN_DRAW)
+    keep_name(call);
+    if (message_is_change(asked->method))
+        keep_change(call, asked, results);
+    else if (request->op == URN_DRAW)
         request->outcomes = results;
     else if (request->op == URN_STATE)
         request->items = results;

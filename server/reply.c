@@ -32,7 +32,7 @@ static void finish(struct server *server, struct call *call, uint64_t now_ns)
     else if (call->request.op == URN_DRAW)
         histogram_add(&server->draw_latency_ns, now_ns - call->arrived_ns);
     call_write_begin(call, &writer);
-    message_write_reply(&writer, call->msgid, &call->asked, &call->request);
+    message_write_reply(&writer, call->msgid, call->as, &call->request);
     call_write_end(server, call, &writer);
 }
 

@@ -523,6 +523,29 @@ static void test_cat_groups_and_unknown_entries(void **context)
     assert_cat(scene, &request, NULL, CAT_END, "urn-wal-cat-groups.txt");
 }
 
+/* Every change, and a draw of an item that was added in the same group. */
+static void test_cat_changes(void **context)
+{
+    struct scene *scene = *context;
+    struct log_maker *maker = &scene->maker;
+    static const struct wal_change changes[] = {
+        {WAL_ENTRY_UPDATE, 0, COIN, 2, 5, 21, WAL_SETS_QUANTITY | WAL_SETS_WEIGHT, {NULL, 0}},
+        {WAL_ENTRY_UPDATE, 0, COIN, 3, 0, 22, WAL_SETS_WEIGHT | WAL_FROM_FILE, {NULL, 0}},
+        {WAL_ENTRY_APPLIED, 0, DIAMOND, 3, 0, 7, 0, {NULL, 0}},
+        {WAL_ENTRY_CREATE, 1, 0, 1, 0, 0, 0, {"autumn", 6}},
+        {WAL_ENTRY_ADD, 1, 0, 1, URN_UNLIMITED, 9, 0, {"leaf", 4}},
+        {WAL_ENTRY_OPEN, 1, 0, 1, 0, 0, 0, {NULL, 0}},
+        {WAL_ENTRY_CLOSE, 0, 0, 3, 0, 0, 0, {NULL, 0}},
+    };
+    log_maker_entries(maker);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        wal_entries_add_change(&maker->entries, &changes[i]);
+    wal_entries_add_draws(&maker->entries, 1, 1, 1, (uint32_t[]){0}, 1);
+    (void)log_maker_add(maker, WAL_DATA, 0);
+    const struct cat_request request = {.to_lsn = UINT64_MAX};
+    assert_cat(scene, &request, NULL, CAT_END, "urn-wal-cat-changes.txt");
+}
+
 static void test_cat_a_stretch(void **context)
 {
     struct scene *scene = *context;
@@ -594,6 +617,7 @@ int main(void)
         TEST(test_failing_calls),
         TEST(test_cat_draws),
         TEST(test_cat_groups_and_unknown_entries),
+        TEST(test_cat_changes),
         TEST(test_cat_a_stretch),
         TEST(test_cat_up_to_a_torn_tail),
         TEST(test_cat_beside_a_server_prints_what_is_durable),

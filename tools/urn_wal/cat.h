@@ -1,6 +1,10 @@
 /* cat.h: the log as lines of text.
  *
  *     DRAW <request id> <pool> <item id>          or FAILED for the item
+ *     UPDATE <pool> <item id> [quantity=<n>] [probability=<n>] odds_version=<n> [from=file]
+ *     ADD <pool> <item id> quantity=<n> probability=<n> odds_version=<n>
+ *     CREATE, OPEN, CLOSE <pool> odds_version=<n>
+ *     APPLIED <pool> <item id> probability=<n> odds_version=<n>
  *     ENTRY <LSN of the group> <type> <hex>       an entry of a type that this version does not
  * know
  *

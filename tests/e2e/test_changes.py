@@ -1,0 +1,135 @@
+"""Changes of items and pools over the wire: each method, each error, and that they survive."""
+from harness import MAIN_CATALOG, SharedServerTestCase, TestCase, make_config
+
+COIN = {"item_id": "coin", "quantity": 5, "probability": 2}
+
+
+class Changes(SharedServerTestCase):
+    config = make_config(pools=[{"name": "main", "catalog": MAIN_CATALOG}])
+
+    def make(self, name, *items):
+        self.call("create", name, list(items))
+        return name
+
+    def items(self, pool):
+        return {item["item_id"]: item for item in self.call("state", pool)["items"]}
+
+    def test_update_sets_stock_and_weight(self):
+        pool = self.make("update", COIN)
+        self.assertEqual(self.call("update", pool, "coin", {"quantity": 9}), 1)
+        self.assertEqual(self.call("update", pool, "coin", {"probability": 3}), 2)
+        self.assertEqual(self.call("update", pool, "coin", {"quantity": -1, "probability": 3}), 2)
+        self.assertEqual(self.items(pool)["coin"],
+                         {"item_id": "coin", "index": 0, "quantity": -1, "probability": 3,
+                          "drawn": 0})
+
+    def test_update_under_a_condition(self):
+        pool = self.make("condition", COIN)
+        self.call("draw", pool, 2)
+        error = self.assert_error("CONFLICT", self.call, "update", pool, "coin",
+                                  {"quantity": 50, "if_quantity": 5})
+        self.assertIn("3 of item \"coin\" are left, not 5", str(error))
+        self.call("update", pool, "coin", {"quantity": 50, "if_quantity": 3})
+        self.assertEqual(self.items(pool)["coin"]["drawn"], 2)
+
+    def test_add(self):
+        pool = self.make("add", COIN)
+        self.assertEqual(self.call("add", pool, "été", {"quantity": 1, "probability": 1}), 2)
+        self.assertEqual(self.call("catalog", pool), [2, 2, ["coin", "été"]])
+        self.assert_error("EXISTS", self.call, "add", pool, "coin",
+                          {"quantity": 1, "probability": 1})
+
+    def test_create_close_open(self):
+        self.assertEqual(self.call("create", "life", [COIN]), 1)
+        self.assertIn("life", self.call("pools"))
+        self.assertEqual(self.call("close", "life"), 1)
+        self.assertEqual(self.call("close", "life"), 1)
+        self.assertFalse(self.call("state", "life")["open"])
+        self.assert_error("CLOSED", self.call, "draw", "life", 1)
+        self.assertEqual(self.call("open", "life"), 1)
+        self.assertEqual(self.call("draw", "life", 6)[1:3], [["coin"] * 5 + [None], 1])
+        self.assert_error("EXISTS", self.call, "create", "life", [COIN])
+
+    def test_an_empty_pool(self):
+        self.assertEqual(self.call("create", "empty"), 1)
+        self.assertEqual(self.call("create", "empty too", None), 1)
+        self.assertEqual(self.call("draw", "empty", 1)[1:3], [[None], 1])
+
+    def test_a_large_catalog(self):
+        catalog = [{"item_id": f"code-{n}", "quantity": 1, "probability": 1}
+                   for n in range(20000)]
+        with self.server.client() as other:
+            self.client.send("create", "large", catalog)
+            while "large" not in other.call("pools"):
+                other.call("draw", "main", 1)
+            self.assertEqual(self.client.receive()[3], 1)
+        drawn = [self.call("draw", "large", 10000)[1] for _ in range(2)]
+        self.assertEqual(len(set(drawn[0] + drawn[1])), 20000)
+        self.assertEqual(self.call("draw", "large", 1)[1], [None])
+
+    def test_requests_of_a_connection_keep_their_order(self):
+        self.client.send("create", "order", [COIN])
+        self.client.send("draw", "order", 5)
+        self.client.send("update", "order", "coin", {"quantity": 2})
+        self.client.send("draw", "order", 3)
+        self.client.send("close", "order")
+        self.client.send("draw", "order", 1)
+        answers = sorted(self.client.receive() for _ in range(6))
+        self.assertEqual([answer[2] for answer in answers[:5]], [None] * 5)
+        self.assertEqual(answers[3][3][1], ["coin", "coin", None])
+        self.assertTrue(answers[5][2].startswith("CLOSED "))
+
+    def test_errors(self):
+        stock = {"quantity": 1, "probability": 1}
+        for code, method, *params in [
+                ("NOPOOL", "update", "none", "coin", stock),
+                ("NOPOOL", "add", "none", "coin", stock),
+                ("NOPOOL", "close", "none"),
+                ("NOPOOL", "open", "none"),
+                ("NOITEM", "update", "main", "none", stock),
+                ("BADARG", "update", "main", "mud", {}),
+                ("BADARG", "update", "main", "mud"),
+                ("BADARG", "update", "main", "mud", {"if_quantity": 3}),
+                ("BADARG", "update", "main", "mud", {"quantity": -2}),
+                ("BADARG", "update", "main", "mud", {"probability": -1}),
+                ("BADARG", "update", "main", "mud", {"probability": 2**53}),
+                ("BADARG", "update", "main", "mud", {"probability": 2**53 - 1}),
+                ("BADARG", "update", "main", "mud", {"weight": 3}),
+                ("BADARG", "update", "main", "", stock),
+                ("BADARG", "add", "main", "x", {"quantity": 3}),
+                ("BADARG", "add", "main", "x", {"probability": 3}),
+                ("BADARG", "add", "main", "x", {**stock, "if_quantity": 3}),
+                ("BADARG", "add", "main", "x" * 65, stock),
+                ("BADARG", "add", "main", "x\n", stock),
+                ("BADARG", "add", "main", b"\xff", stock),
+                ("BADARG", "create", "bad", {}),
+                ("BADARG", "create", "bad", [3]),
+                ("BADARG", "create", "bad", [{}]),
+                ("BADARG", "create", "bad", [{**COIN, "weight": 1}]),
+                ("BADARG", "create", "bad", [COIN, COIN]),
+                ("BADARG", "create", "bad", [{**COIN, "item_id": ""}]),
+                ("BADARG", "create", "bad\n", [COIN]),
+                ("BADARG", "create", "bad", [{**COIN, "probability": 2**53 - 1},
+                                             {**COIN, "item_id": "two"}]),
+                ("BADARG", "open", "main", {}),
+        ]:
+            with self.subTest(method=method, params=params):
+                self.assert_error(code, self.call, method, *params)
+        self.assertNotIn("bad", self.call("pools"))
+        self.assertEqual(self.call("state", "main")["odds_version"], 1)
+
+
+class Survival(TestCase):
+    def test_changes_survive_a_kill(self):
+        server = self.serve(make_config(pools=[{"name": "main", "catalog": MAIN_CATALOG}]))
+        server.call("create", "new", [COIN])
+        server.call("update", "new", "coin", {"quantity": 7, "probability": 8})
+        server.call("add", "new", "two", {"quantity": -1, "probability": 1})
+        server.call("close", "main")
+        before = [{**server.call("state", pool), "lsn": 0} for pool in ("main", "new")]
+        server.kill()
+        server = self.serve()
+        after = [{**server.call("state", pool), "lsn": 0} for pool in ("main", "new")]
+        self.assertEqual(after, before)
+        self.assertFalse(after[0]["open"])
+        self.assertEqual(after[1]["odds_version"], 3)
