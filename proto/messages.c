@@ -58,6 +58,14 @@ static const uint32_t state_item_bytes_max =
     UINT32_BYTES_MAX + KEY_BYTES("quantity") + UINT_BYTES_MAX + KEY_BYTES("probability") +
     UINT_BYTES_MAX + KEY_BYTES("drawn") + UINT_BYTES_MAX;
 
+/* The counts, and the names of the keys that need a restart. */
+#define RELOAD_HEAD_BYTES_MAX 4096u
+
+static const uint32_t reload_change_bytes_max =
+    CONTAINER_BYTES_MAX + KEY_BYTES("kind") + 24u + KEY_BYTES("pool") + NAME_BYTES_MAX +
+    KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("quantity") + UINT_BYTES_MAX +
+    KEY_BYTES("probability") + UINT_BYTES_MAX + KEY_BYTES("before") + UINT_BYTES_MAX;
+
 static uint64_t result_bytes_max(const struct message_call *call,
                                  const struct message_limits *limits)
 {
@@ -73,6 +81,8 @@ static uint64_t result_bytes_max(const struct message_call *call,
                (uint64_t)call->limit * NAME_BYTES_MAX;
     case RPC_POOLS:
         return CONTAINER_BYTES_MAX + (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_RELOAD:
+        return RELOAD_HEAD_BYTES_MAX + (uint64_t)call->limit * reload_change_bytes_max;
     case RPC_UPDATE:
     case RPC_ADD:
     case RPC_CREATE:
@@ -282,6 +292,30 @@ static enum urn_code read_create(struct rpc_params *params, const struct message
     return URN_OK;
 }
 
+/* The list is as long as replies may be; the counts tell what it leaves out. */
+static enum urn_code read_reload(struct rpc_params *params, const struct message_limits *limits,
+                                 struct message_call *call, struct urn_error *error)
+{
+    enum { DRY_RUN, FORCE, OPTIONS };
+    static const char *const names[] = {[DRY_RUN] = "dry_run", [FORCE] = "force"};
+    struct rpc_options options;
+    call->limit = MESSAGE_RELOAD_CHANGES_MAX;
+    while (call->limit > 0 && 2 * message_reply_bytes_max(call, limits) > limits->max_reply_bytes)
+        call->limit /= 2;
+    if (rpc_param_options(params, names, OPTIONS, &options, error) != URN_OK)
+        return error->code;
+    for (;;) {
+        uint32_t which;
+        if (rpc_option_next(&options, &which, error) != URN_OK)
+            return error->code;
+        if (which == OPTIONS)
+            return URN_OK;
+        if (rpc_option_bool(&options, which == FORCE ? &call->force : &call->dry_run, error) !=
+            URN_OK)
+            return error->code;
+    }
+}
+
 void message_fill_catalog(const struct message_call *call, void *memory,
                           struct urn_request *request)
 {
@@ -350,6 +384,8 @@ enum urn_code message_read_call(struct rpc_request *request, const struct messag
         code = read_update(params, call, error);
     else if (call->method == RPC_CREATE)
         code = read_create(params, limits, call, error);
+    else if (call->method == RPC_RELOAD)
+        code = read_reload(params, limits, call, error);
     else if (call->method == RPC_OPEN || call->method == RPC_CLOSE)
         code = read_pool(params, call, error);
     else if (call->method == RPC_POOLS)
@@ -363,6 +399,7 @@ void message_fill_request(const struct message_call *call, struct urn_request *r
         [RPC_DRAW] = URN_DRAW,     [RPC_STATE] = URN_STATE,   [RPC_CATALOG] = URN_CATALOG,
         [RPC_POOLS] = URN_POOLS,   [RPC_UPDATE] = URN_UPDATE, [RPC_ADD] = URN_ADD,
         [RPC_CREATE] = URN_CREATE, [RPC_CLOSE] = URN_CLOSE,   [RPC_OPEN] = URN_OPEN,
+        [RPC_RELOAD] = URN_RELOAD,
     };
     CHECK(call->method != RPC_PING && call->method != RPC_INFO);
     request->op = ops[call->method];
@@ -372,6 +409,8 @@ void message_fill_request(const struct message_call *call, struct urn_request *r
     request->draw_all = call->all;
     request->offset = call->offset;
     request->limit = call->limit;
+    request->dry_run = call->dry_run;
+    request->force = call->force;
     request->item_id = call->item.bytes;
     request->item_id_bytes = call->item.length;
     request->has_quantity = call->has_quantity;
@@ -576,6 +615,63 @@ void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message
         rpc_write_uint(writer, done->odds_version);
         break;
     }
+}
+
+/* Names of the kinds, one by one and counted. */
+static const struct {
+    const char *kind, *count;
+} change_kinds[URN_CHANGE_KINDS] = {
+    [URN_CHANGE_NEW_POOL] = {"new pool", "new_pools"},
+    [URN_CHANGE_NEW_ITEM] = {"new item", "new_items"},
+    [URN_CHANGE_WEIGHT] = {"probability", "probabilities"},
+    [URN_CHANGE_CONFLICT] = {"conflict", "conflicts"},
+    [URN_CHANGE_ITEM_NOT_HERE] = {"item not in file", "items_not_in_file"},
+    [URN_CHANGE_POOL_NOT_HERE] = {"pool not in file", "pools_not_in_file"},
+};
+
+static void write_change(struct rpc_writer *writer, const struct urn_change *change)
+{
+    rpc_write_map(writer, 6);
+    rpc_write_cstr(writer, "kind");
+    rpc_write_cstr(writer, change_kinds[change->kind].kind);
+    rpc_write_cstr(writer, "pool");
+    write_name(writer, change->pool);
+    rpc_write_cstr(writer, "item_id");
+    if (change->item_id.length > 0)
+        write_name(writer, change->item_id);
+    else
+        rpc_write_nil(writer);
+    rpc_write_cstr(writer, "quantity");
+    rpc_write_int(writer, change->quantity);
+    rpc_write_cstr(writer, "probability");
+    rpc_write_uint(writer, change->probability);
+    rpc_write_cstr(writer, "before");
+    rpc_write_uint(writer, change->before);
+}
+
+void message_write_reload(struct rpc_writer *writer, uint32_t msgid, const char *const *restart,
+                          uint32_t restart_count, const struct urn_request *done)
+{
+    if (done->code != URN_OK) {
+        write_failure(writer, msgid, done);
+        return;
+    }
+    rpc_write_result_header(writer, msgid);
+    rpc_write_map(writer, 3 + URN_CHANGE_KINDS);
+    rpc_write_cstr(writer, "dry_run");
+    rpc_write_bool(writer, done->dry_run);
+    for (uint32_t kind = 0; kind < URN_CHANGE_KINDS; kind++) {
+        rpc_write_cstr(writer, change_kinds[kind].count);
+        rpc_write_uint(writer, done->kinds[kind]);
+    }
+    rpc_write_cstr(writer, "changes");
+    rpc_write_array(writer, done->returned);
+    for (uint32_t i = 0; i < done->returned; i++)
+        write_change(writer, &done->changes[i]);
+    rpc_write_cstr(writer, "restart");
+    rpc_write_array(writer, restart_count);
+    for (uint32_t i = 0; i < restart_count; i++)
+        rpc_write_cstr(writer, restart[i]);
 }
 
 void message_write_pong(struct rpc_writer *writer, uint32_t msgid)

@@ -33,6 +33,7 @@
 enum message_as { MESSAGE_AS_NAMES, MESSAGE_AS_INDEXES, MESSAGE_AS_TALLY };
 
 #define MESSAGE_PAGE_LIMIT_DEFAULT   1000u
+#define MESSAGE_RELOAD_CHANGES_MAX   1000u
 #define MESSAGE_INFO_REPLY_BYTES_MAX 16384u
 /* Of an error reply that message_write_reply() makes: [1, msgid, "CODE text", nil]. */
 #define MESSAGE_ERROR_REPLY_BYTES_MAX 267u
@@ -59,6 +60,7 @@ struct message_call {
     int64_t quantity;
     uint64_t probability;
     int64_t if_quantity;
+    bool dry_run, force;     /* reload */
     struct rpc_list catalog; /* create: checked in shape, not yet taken */
     uint32_t catalog_items;
     uint64_t catalog_bytes;   /* create: what message_fill_catalog() needs */
@@ -67,7 +69,7 @@ struct message_call {
 
 static inline bool message_is_change(enum rpc_method method)
 {
-    return method >= RPC_UPDATE && method <= RPC_OPEN;
+    return method >= RPC_UPDATE && method <= RPC_RELOAD;
 }
 
 /* Reads and checks what a request asks. Errors: URN_NOMETHOD; URN_BADARG (which parameter,
@@ -95,6 +97,10 @@ void message_fill_catalog(const struct message_call *call, void *memory,
  * if the room was less than call->reply_bytes_max. */
 void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message_as as,
                          struct urn_request *done);
+
+/* The reply to a reload. restart: the keys that differ and are not applied. */
+void message_write_reload(struct rpc_writer *writer, uint32_t msgid, const char *const *restart,
+                          uint32_t restart_count, const struct urn_request *done);
 
 /* [1, msgid, nil, "pong"] */
 void message_write_pong(struct rpc_writer *writer, uint32_t msgid);

@@ -33,7 +33,7 @@ struct call {
 struct call_change {
     struct urn_error error; /* why the change was not done */
     char item_id[URN_NAME_BYTES_MAX];
-    _Alignas(8) uint8_t catalog[]; /* create */
+    _Alignas(8) uint8_t catalog[]; /* create; of a reload, the list of changes */
 };
 
 /* Borrows a call on a connection, with room for a reply and for result_bytes of results; NULL when

@@ -840,3 +840,39 @@ const char *config_wal_mode_text(enum config_wal_mode mode)
     CHECK(mode == CONFIG_WAL_COMMIT);
     return "commit";
 }
+
+/* ---- differences ---------------------------------------------------------------------------- */
+
+static bool listens_alike(const struct config *one, const struct config *other)
+{
+    if (one->listen_count != other->listen_count)
+        return false;
+    for (uint32_t i = 0; i < one->listen_count; i++)
+        if (strcmp(one->listen[i].text, other->listen[i].text) != 0)
+            return false;
+    return true;
+}
+
+#define NAME_ROOT(key)   key
+#define NAME_WAL(key)    "wal." key
+#define NAME_LIMITS(key) "limits." key
+
+#define DIFFER_PATH(one, other)  (strcmp(one, other) != 0)
+#define DIFFER_MODE(one, other)  ((one) != (other))
+#define DIFFER_SIZE(one, other)  ((one) != (other))
+#define DIFFER_COUNT(one, other) ((one) != (other))
+
+uint32_t config_differences(const struct config *one, const struct config *other,
+                            const char *names[CONFIG_DIFFERENCES_MAX])
+{
+    _Static_assert(KEYS < CONFIG_DIFFERENCES_MAX, "all of them may differ");
+    uint32_t count = 0;
+    if (!listens_alike(one, other))
+        names[count++] = "listen";
+#define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
+    if (DIFFER_##kind(one->member, other->member))                                                 \
+        names[count++] = NAME_##section(key);
+#include "server/config_keys.def"
+#undef CONFIG_KEY
+    return count;
+}

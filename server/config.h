@@ -72,6 +72,12 @@ void config_forget_pools(struct config *config);
  * its use. create, notify and os are left empty, for the caller to set. */
 void config_fill_engine(const struct config *config, struct urn_engine_config *engine);
 
+/* The keys whose values differ between two configurations, pools apart: names into names, which has
+ * room for CONFIG_DIFFERENCES_MAX; returns how many. */
+#define CONFIG_DIFFERENCES_MAX 48u
+uint32_t config_differences(const struct config *one, const struct config *other,
+                            const char *names[CONFIG_DIFFERENCES_MAX]);
+
 /* The word in the file: "commit". */
 const char *config_wal_mode_text(enum config_wal_mode mode);
 

@@ -55,6 +55,8 @@ static uint64_t result_bytes(const struct message_call *asked)
         return (uint64_t)asked->limit * sizeof(struct urn_text);
     case RPC_CREATE:
         return sizeof(struct call_change) + asked->catalog_bytes;
+    case RPC_RELOAD:
+        return sizeof(struct call_change) + (uint64_t)asked->limit * sizeof(struct urn_change);
     case RPC_UPDATE:
     case RPC_ADD:
     case RPC_CLOSE:
@@ -99,6 +101,7 @@ static void keep_change(struct call *call, const struct message_call *asked,
         memcpy(change->item_id, request->item_id, request->item_id_bytes);
         request->item_id = change->item_id;
     }
+    request->changes = (struct urn_change *)(void *)change->catalog;
     if (request->op == URN_CREATE)
         message_fill_catalog(asked, change->catalog, request);
 }
@@ -132,6 +135,29 @@ static bool submit(struct server *server, struct connection *connection, uint32_
     return true;
 }
 
+/* The file is read first, and not here. */
+static bool begin_reload(struct server *server, struct connection *connection, uint32_t msgid,
+                         const struct message_call *asked, struct urn_error *error)
+{
+    void *results;
+    if (server->reload.running) {
+        error_set(error, URN_BUSY, 0, "another reload is under way");
+        return dispatch_error(server, connection, msgid, error);
+    }
+    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
+                                    result_bytes(asked), &results);
+    if (call == NULL)
+        return false;
+    message_fill_request(asked, &call->request);
+    keep_change(call, asked, results);
+    if (!reload_begin(server, &call->request, error)) {
+        call_return(server, call);
+        return dispatch_error(server, connection, msgid, error);
+    }
+    connection->in_engine++;
+    return true;
+}
+
 static bool answer(struct server *server, struct connection *connection,
                    struct rpc_request *request, struct urn_error *error)
 {
@@ -147,6 +173,8 @@ static bool answer(struct server *server, struct connection *connection,
                   server->config->limits.reply_buffers_bytes);
         return dispatch_error(server, connection, request->msgid, error);
     }
+    if (asked.method == RPC_RELOAD)
+        return begin_reload(server, connection, request->msgid, &asked, error);
     return submit(server, connection, request->msgid, &asked);
 }
 

@@ -206,6 +206,7 @@ void loop_round(struct server *server, int max_wait_ms)
     submit(server); /* the engine begins while the replies to earlier requests are made */
     if (woken)
         collect(server);
+    reload_look(server);
     send_all(server);
     connection_close_late(server);
     send_all(server); /* what those held may be what others wait for, and no event will tell */

@@ -25,12 +25,23 @@ static void on_stop_signal(int signal_number)
     server_request_stop(server);
 }
 
+/* What comes before the server is there is dropped: the file has just been read. */
+static void on_reload_signal(int signal_number)
+{
+    (void)signal_number;
+    struct server *server = atomic_load(&server_to_stop);
+    if (server != NULL)
+        server_request_reload(server);
+}
+
 static void set_signals(void)
 {
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    action.sa_handler = on_reload_signal;
+    sigaction(SIGHUP, &action, NULL);
     action.sa_handler = SIG_IGN; /* a client that goes away is an error of its socket */
     sigaction(SIGPIPE, &action, NULL);
 }

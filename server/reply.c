@@ -32,8 +32,22 @@ static void finish(struct server *server, struct call *call, uint64_t now_ns)
     else if (call->request.op == URN_DRAW)
         histogram_add(&server->draw_latency_ns, now_ns - call->arrived_ns);
     call_write_begin(call, &writer);
-    message_write_reply(&writer, call->msgid, call->as, &call->request);
+    if (call->request.op == URN_RELOAD) {
+        const char *restart[CONFIG_DIFFERENCES_MAX];
+        uint32_t count = 0;
+        if (call->request.code == URN_OK)
+            count = config_differences(server->config, &server->reload.config, restart);
+        message_write_reload(&writer, call->msgid, restart, count, &call->request);
+        reload_end(server); /* what the reply was made of goes away now */
+    } else {
+        message_write_reply(&writer, call->msgid, call->as, &call->request);
+    }
     call_write_end(server, call, &writer);
+}
+
+static bool is_refused(const struct urn_request *request)
+{
+    return request->code == URN_READONLY || request->code == URN_INDOUBT;
 }
 
 void reply_finished(struct server *server, struct urn_request *list)
@@ -41,6 +55,14 @@ void reply_finished(struct server *server, struct urn_request *list)
     uint64_t now_ns = server->clock_ns();
     bool refused = false;
     while (list != NULL) {
+        if (list == &server->reload.own_request) {
+            CHECK(server->calls_in_engine > 0);
+            list = list->next;
+            server->calls_in_engine--;
+            refused |= is_refused(server->reload.request);
+            reload_end(server);
+            continue;
+        }
         struct call *call = list_element(list, struct call, request);
         struct connection *connection = call->connection;
         CHECK(call->magic == CALL_MAGIC && connection->magic == CONNECTION_MAGIC);
@@ -48,7 +70,9 @@ void reply_finished(struct server *server, struct urn_request *list)
         list = list->next;
         connection->in_engine--;
         server->calls_in_engine--;
-        refused |= call->request.code == URN_READONLY || call->request.code == URN_INDOUBT;
+        refused |= is_refused(&call->request);
+        if (call->request.op == URN_RELOAD && connection->state == CONNECTION_CLOSED)
+            reload_end(server);
         if (connection->state != CONNECTION_CLOSED) {
             finish(server, call, now_ns);
             continue;

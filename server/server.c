@@ -140,6 +140,7 @@ enum urn_code server_create(const struct config *config, uint64_t (*clock_ns)(vo
     link_init(&server->borrowers);
     link_init(&server->lingering);
     atomic_init(&server->stop_requested, false);
+    atomic_init(&server->reload_requested, false);
     set_limits(server, config);
     enum urn_code code = allow_files(config, error);
     if (code == URN_OK)
@@ -169,6 +170,11 @@ void server_release_engine(struct server *server)
     CHECK(server->magic == SERVER_MAGIC && server->engine != NULL);
     while (!link_is_alone(&server->open))
         connection_close(server, list_element(server->open.next, struct connection, place));
+    atomic_store(&server->reload_requested, false);
+    if (server->reload.running) {
+        reload_join(server);
+        reload_look(server);
+    }
     while (server->calls_in_engine > 0) {
         struct urn_request *list = urn_collect(server->engine);
         CHECK(list != NULL); /* a stopped engine has finished everything */
@@ -205,6 +211,12 @@ void server_notify(void *context)
     ssize_t ignored = write(server->wakeup.fd, &one, sizeof one);
     (void)ignored; /* only a full counter could refuse, and that is an edge already */
     errno = saved_errno;
+}
+
+void server_request_reload(struct server *server)
+{
+    atomic_store(&server->reload_requested, true);
+    server_notify(server);
 }
 
 void server_request_stop(struct server *server)

@@ -34,6 +34,7 @@
 #include "server/histogram.h"
 #include "server/list.h"
 #include "server/log.h"
+#include "server/reload.h"
 #include "server/slab.h"
 
 #define SERVER_MAGIC 0x75726e64u
@@ -114,6 +115,7 @@ struct server {
     uint64_t calls_in_engine;
 
     struct server_counters counters;
+    struct reload reload;
     struct histogram draw_latency_ns; /* from the last byte read to the reply's bytes made */
     struct log_limit bad_request_log;
     struct log_limit refused_log;
@@ -122,6 +124,7 @@ struct server {
 
     /* Any thread. */
     atomic_bool stop_requested;
+    atomic_bool reload_requested;
 };
 
 /* Sets all memory aside. config must outlive the server. clock_ns: NULL for the system's. Errors:
@@ -149,6 +152,10 @@ void server_notify(void *context);
 /* Makes server_run return once everything under way has been answered. Any thread, and signal
  * handlers. */
 void server_request_stop(struct server *server);
+
+/* Makes the server read its configuration file again and apply its pools. Any thread, and signal
+ * handlers. */
+void server_request_reload(struct server *server);
 
 /* What the memory of a server of this configuration comes to, in bytes, the engine apart. */
 uint64_t server_memory_bound_bytes(const struct config *config);

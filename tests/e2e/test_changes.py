@@ -1,5 +1,7 @@
 """Changes of items and pools over the wire: each method, each error, and that they survive."""
-from harness import MAIN_CATALOG, SharedServerTestCase, TestCase, make_config
+import signal
+
+from harness import MAIN_CATALOG, SharedServerTestCase, TestCase, make_config, wait_until, write_config
 
 COIN = {"item_id": "coin", "quantity": 5, "probability": 2}
 
@@ -133,3 +135,66 @@ class Survival(TestCase):
         self.assertEqual(after, before)
         self.assertFalse(after[0]["open"])
         self.assertEqual(after[1]["odds_version"], 3)
+
+
+class Reload(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve(self.config(10))
+
+    def config(self, weight, *more, **sections):
+        return make_config(pools=[{"name": "main", "catalog": [
+            {"item_id": "diamond", "quantity": 99, "probability": weight},
+            {"item_id": "mud", "quantity": -1, "probability": 70}]}, *more], **sections)
+
+    def weight(self):
+        return self.server.call("state", "main")["items"][0]["probability"]
+
+    def test_reload_applies_the_pools_of_the_file(self):
+        self.server.call("draw", "main", 5)
+        write_config(self.folder, self.config(12, {"name": "new", "catalog": [COIN]},
+                                              limits={"max_inflight": 77}))
+        planned = self.server.call("reload", {"dry_run": True})
+        self.assertEqual(self.weight(), 10)
+        done = self.server.call("reload")
+        self.assertEqual({**planned, "dry_run": False}, done)
+        self.assertEqual(done["restart"], ["limits.max_inflight"])
+        self.assertEqual((done["probabilities"], done["new_pools"], done["conflicts"]), (1, 1, 0))
+        self.assertEqual(done["changes"][0],
+                         {"kind": "probability", "pool": "main", "item_id": "diamond",
+                          "quantity": done["changes"][0]["quantity"], "probability": 12,
+                          "before": 10})
+        self.assertEqual(self.weight(), 12)
+        diamond = self.server.call("state", "main")["items"][0]
+        self.assertEqual(diamond["quantity"] + diamond["drawn"], 99)
+        self.assertEqual(self.server.call("draw", "new", 1)[1], ["coin"])
+
+    def test_an_update_in_between_is_a_conflict_unless_forced(self):
+        self.server.call("update", "main", "diamond", {"probability": 30})
+        self.assertEqual(self.server.call("reload")["conflicts"], 0)
+        write_config(self.folder, self.config(12))
+        self.assertEqual(self.server.call("reload")["conflicts"], 1)
+        self.assertEqual(self.weight(), 30)
+        self.server.kill()
+        self.server = self.serve(self.config(12))
+        self.assertEqual(self.server.call("reload")["conflicts"], 1)
+        self.assertEqual(self.server.call("reload", {"force": True})["probabilities"], 1)
+        self.assertEqual(self.weight(), 12)
+
+    def test_a_signal_reloads(self):
+        write_config(self.folder, self.config(13))
+        self.server.signal(signal.SIGHUP)
+        wait_until(lambda: self.weight() == 13, "the weight of the file")
+        wait_until(lambda: "1 changed weights" in self.server.output(), "the log line")
+        write_config(self.folder, self.config(12)).write_text("pools: 3\n", encoding="utf-8")
+        self.server.signal(signal.SIGHUP)
+        wait_until(lambda: "nothing was changed" in self.server.output(), "the log line")
+        self.assertEqual(self.server.stop(), 0)
+
+    def test_a_file_with_a_mistake(self):
+        path = write_config(self.folder, self.config(12))
+        path.write_text("pools: 3\n", encoding="utf-8")
+        error = self.assert_error("BADARG", self.server.call, "reload")
+        self.assertIn("pools", error)
+        self.assert_error("BADARG", self.server.call, "reload", {"dry": True})
+        self.assertEqual(self.weight(), 10)
