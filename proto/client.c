@@ -392,7 +392,7 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
         [URNCLIENT_POOLS] = RPC_POOLS,   [URNCLIENT_INFO] = RPC_INFO,
         [URNCLIENT_UPDATE] = RPC_UPDATE, [URNCLIENT_ADD] = RPC_ADD,
         [URNCLIENT_CREATE] = RPC_CREATE, [URNCLIENT_CLOSE] = RPC_CLOSE,
-        [URNCLIENT_OPEN] = RPC_OPEN,
+        [URNCLIENT_OPEN] = RPC_OPEN,     [URNCLIENT_RELOAD] = RPC_RELOAD,
     };
     bool plain_draw = call->method == URNCLIENT_DRAW && call->as == URNCLIENT_NAMES && !call->all;
     rpc_write_array(writer, 4);
@@ -434,6 +434,14 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
         rpc_write_array(writer, 1);
         rpc_write_cstr(writer, call->pool);
         break;
+    case URNCLIENT_RELOAD:
+        rpc_write_array(writer, 1);
+        rpc_write_map(writer, 2);
+        rpc_write_cstr(writer, "dry_run");
+        rpc_write_bool(writer, call->dry_run);
+        rpc_write_cstr(writer, "force");
+        rpc_write_bool(writer, call->force);
+        break;
     }
 }
 
@@ -446,8 +454,8 @@ static enum urnclient_status check_call(const struct urnclient_call *call,
                                         struct urnclient_error *error)
 {
     bool has_pool = call->method != URNCLIENT_PING && call->method != URNCLIENT_POOLS &&
-                    call->method != URNCLIENT_INFO;
-    if ((unsigned)call->method > URNCLIENT_OPEN || (unsigned)call->as > URNCLIENT_TALLY)
+                    call->method != URNCLIENT_INFO && call->method != URNCLIENT_RELOAD;
+    if ((unsigned)call->method > URNCLIENT_RELOAD || (unsigned)call->as > URNCLIENT_TALLY)
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "no such method or form of outcomes");
     if (has_pool && (call->pool == NULL || strlen(call->pool) > URN_NAME_BYTES_MAX))
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "a pool's name has 1 to %u bytes",
@@ -724,4 +732,14 @@ enum urnclient_status urnclient_open_pool(struct urnclient *client, const char *
 {
     struct urnclient_call call = {.method = URNCLIENT_OPEN, .pool = pool};
     return change_and_wait(client, &call, odds_version, error);
+}
+
+enum urnclient_status urnclient_reload(struct urnclient *client, bool dry_run, bool force,
+                                       struct urnclient_info *report, struct urnclient_error *error)
+{
+    struct urnclient_reply reply;
+    struct urnclient_call call = {.method = URNCLIENT_RELOAD, .dry_run = dry_run, .force = force};
+    enum urnclient_status status = call_and_wait(client, &call, &reply, error);
+    *report = reply.info;
+    return status;
 }

@@ -287,6 +287,12 @@ URNCLIENT_API enum urnclient_status urnclient_open_pool(struct urnclient *client
                                                         uint64_t *odds_version,
                                                         struct urnclient_error *error);
 
+/* Lets the server apply what its configuration file changed of the pools; docs/protocol.md has the
+ * map that comes back. */
+URNCLIENT_API enum urnclient_status urnclient_reload(struct urnclient *client, bool dry_run,
+                                                     bool force, struct urnclient_info *report,
+                                                     struct urnclient_error *error);
+
 /* ---- the pipeline ------------------------------------------------------------------------ */
 
 enum urnclient_method {
@@ -301,6 +307,7 @@ enum urnclient_method {
     URNCLIENT_CREATE,
     URNCLIENT_CLOSE,
     URNCLIENT_OPEN,
+    URNCLIENT_RELOAD,
 };
 
 /* What a request asks; fields that its method does not take are not looked at. */
@@ -316,6 +323,7 @@ struct urnclient_call {
     struct urnclient_update update;          /* update */
     const struct urnclient_item_spec *items; /* create; add: one */
     uint32_t item_count;
+    bool dry_run, force; /* reload */
 };
 
 /* An answer: the member named after method is set; ping has none. */
@@ -325,8 +333,8 @@ struct urnclient_reply {
         struct urnclient_draw draw;
         struct urnclient_state state;
         struct urnclient_names names; /* catalog, pools */
-        struct urnclient_info info;
-        uint64_t odds_version; /* update, add, create, close, open */
+        struct urnclient_info info;   /* info, reload */
+        uint64_t odds_version;        /* update, add, create, close, open */
     };
 };
 

@@ -39,7 +39,8 @@ enum urnclient_status client_fail(struct urnclient_error *error, enum urnclient_
 
 void client_set_doubt(struct urnclient_error *error, enum urnclient_method method)
 {
-    bool changes = method == URNCLIENT_DRAW || client_is_change(method);
+    bool changes =
+        method == URNCLIENT_DRAW || client_is_change(method) || method == URNCLIENT_RELOAD;
     error->may_have_taken_effect = changes;
     error->retry = changes ? URNCLIENT_RETRY_AFTER_A_LOOK : URNCLIENT_RETRY_YES;
 }
@@ -470,6 +471,7 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
     case URNCLIENT_POOLS:
         return decode_pools(answer, result, &reply->names, error);
     case URNCLIENT_INFO:
+    case URNCLIENT_RELOAD:
         reply->info.owned = answer;
         return decode_value(answer, result, &reply->info.value, error);
     case URNCLIENT_UPDATE:
@@ -481,7 +483,7 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
                    ? URNCLIENT_OK
                    : unexpected("the result of a change is not an odds version", error);
     }
-    CHECK(reply->method <= URNCLIENT_OPEN);
+    CHECK(reply->method <= URNCLIENT_RELOAD);
     return URNCLIENT_PROTOCOL;
 }
 
@@ -567,6 +569,7 @@ void urnclient_reply_free(struct urnclient_reply *reply)
         urnclient_names_free(&reply->names);
         break;
     case URNCLIENT_INFO:
+    case URNCLIENT_RELOAD:
         urnclient_info_free(&reply->info);
         break;
     case URNCLIENT_UPDATE:

@@ -98,7 +98,7 @@ struct urnclient {
 /* Whose answer is an odds version. */
 static inline bool client_is_change(enum urnclient_method method)
 {
-    return method >= URNCLIENT_UPDATE && method <= URNCLIENT_OPEN;
+    return method >= URNCLIENT_UPDATE && method <= URNCLIENT_OPEN; /* not reload */
 }
 
 /* Opens a connected, non-blocking socket. */

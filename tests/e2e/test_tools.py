@@ -40,12 +40,43 @@ class Urn(SharedServerTestCase):
         self.assertIn("commit", self.answered("info"))
 
     def test_json(self):
-        self.assertEqual(json.loads(self.answered("--json", "pools")), ["main"])
+        self.assertIn("main", json.loads(self.answered("--json", "pools")))
         state = json.loads(self.answered("--json", "state", "main"))
         self.assertEqual(state["total"], len(MAIN_CATALOG))
         first, outcomes, failed, _, _ = json.loads(self.answered("--json", "draw", "main", "3"))
         self.assertEqual((len(outcomes), failed), (3, 0))
         self.assertEqual(self.call("state", "main")["last_request_id"], first + 2)
+
+    def test_changes(self):
+        path = self.shared_folder / "autumn.tsv"
+        path.write_text("leaf\t100\t1\n\nnothing at all\t-1\t9\n", encoding="utf-8")
+        self.assertIn("autumn: created", self.answered("create", "autumn", str(path)))
+        self.answered("update", "autumn", "leaf", "--quantity", "7", "--if-quantity", "100")
+        self.answered("update", "autumn", "leaf", "--quantity=-1", "--probability", "2")
+        self.answered("add", "autumn", "ruby", "--quantity", "5", "--probability", "1")
+        self.assertEqual([(item["item_id"], item["quantity"], item["probability"])
+                          for item in self.call("state", "autumn")["items"]],
+                         [("leaf", -1, 2), ("nothing at all", -1, 9), ("ruby", 5, 1)])
+        self.assertEqual(self.answered("--json", "close", "autumn"), "3\n")
+        self.assertFalse(self.call("state", "autumn")["open"])
+        self.answered("open", "autumn")
+        dry = self.answered("reload", "--dry-run")
+        self.assertIn("pool not in file", dry)
+        self.assertIn("0 conflicts", dry)
+        self.assertEqual(json.loads(self.answered("--json", "reload"))["pools_not_in_file"], 1)
+        for code, status, *arguments in [
+                ("CONFLICT", 1, "update", "autumn", "ruby", "--quantity", "7", "--if-quantity", "1"),
+                ("NOITEM", 1, "update", "autumn", "none", "--quantity", "7"),
+                ("EXISTS", 1, "create", "autumn"),
+                ("neither", 64, "update", "autumn", "ruby"),
+                ("item is missing", 64, "update", "autumn"),
+                ("--quantity needs", 64, "update", "autumn", "ruby", "--quantity", "many"),
+                ("needs --quantity and", 64, "add", "autumn", "x", "--quantity", "1"),
+                ("cannot read", 64, "create", "spring", "/nowhere"),
+                ("takes no --force", 64, "close", "autumn", "--force")]:
+            done = self.urn(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+            self.assertIn(code, done.stderr)
 
     def test_over_a_unix_socket(self):
         done = run("urn", "--address", f"unix:{self.server.unix_address}", "ping")

@@ -20,6 +20,11 @@ enum option {
     OPTION_OFFSET,
     OPTION_LIMIT,
     OPTION_FORMAT,
+    OPTION_QUANTITY,
+    OPTION_PROBABILITY,
+    OPTION_IF_QUANTITY,
+    OPTION_DRY_RUN,
+    OPTION_FORCE,
     OPTION_COUNT,
 };
 
@@ -39,6 +44,12 @@ static const struct {
     [OPTION_AS] = {"--as", "names, indexes or tally", FOR(COMMAND_DRAW)},
     [OPTION_ALL] = {"--all", NULL, FOR(COMMAND_DRAW)},
     [OPTION_OFFSET] = {"--offset", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
+    [OPTION_QUANTITY] = {"--quantity", "a number, or -1 for unlimited",
+                         FOR(COMMAND_UPDATE) | FOR(COMMAND_ADD)},
+    [OPTION_PROBABILITY] = {"--probability", "a number", FOR(COMMAND_UPDATE) | FOR(COMMAND_ADD)},
+    [OPTION_IF_QUANTITY] = {"--if-quantity", "a number, or -1 for unlimited", FOR(COMMAND_UPDATE)},
+    [OPTION_DRY_RUN] = {"--dry-run", NULL, FOR(COMMAND_RELOAD)},
+    [OPTION_FORCE] = {"--force", NULL, FOR(COMMAND_RELOAD)},
     [OPTION_LIMIT] = {"--limit", "a number", FOR(COMMAND_STATE) | FOR(COMMAND_CATALOG)},
     [OPTION_FORMAT] = {"--format", "text, json or prometheus", FOR(COMMAND_INFO)},
 };
@@ -58,6 +69,16 @@ static const struct {
     [COMMAND_CATALOG] = {"catalog", "catalog POOL [--offset N] [--limit N]",
                          "list the items of a pool", 1, 1},
     [COMMAND_POOLS] = {"pools", "pools", "list the pools", 0, 0},
+    [COMMAND_UPDATE] = {"update",
+                        "update POOL ITEM [--quantity N] [--probability W] [--if-quantity M]",
+                        "set an item's stock or weight", 2, 2},
+    [COMMAND_ADD] = {"add", "add POOL ITEM --quantity N --probability W", "add an item to a pool",
+                     2, 2},
+    [COMMAND_CREATE] = {"create", "create POOL [FILE]", "create a pool", 1, 2},
+    [COMMAND_CLOSE] = {"close", "close POOL", "take no more draws from a pool", 1, 1},
+    [COMMAND_OPEN] = {"open", "open POOL", "take draws from a pool again", 1, 1},
+    [COMMAND_RELOAD] = {"reload", "reload [--dry-run] [--force]",
+                        "apply what the server's file changed of the pools", 0, 0},
     [COMMAND_INFO] = {"info", "info [--format text|json|prometheus]",
                       "show figures about the server", 0, 0},
     [COMMAND_HELP] = {"help", "help [COMMAND]", "explain a command, with examples", 0, 1},
@@ -344,6 +365,43 @@ static bool read_bound(const struct raw *raw, enum option option, uint32_t *boun
     return true;
 }
 
+static bool read_quantity(const struct raw *raw, enum option option, bool *given, int64_t *quantity,
+                          FILE *err)
+{
+    const char *text = raw->value[option];
+    const uint64_t most = (1ull << 53) - 1;
+    uint64_t number;
+    *given = text != NULL;
+    if (text == NULL)
+        return true;
+    if (option != OPTION_PROBABILITY && strcmp(text, "-1") == 0) {
+        *quantity = URNCLIENT_UNLIMITED;
+        return true;
+    }
+    if (!read_number(text, most, &number))
+        return mistake(err, "numbers go up to 9007199254740991", "%s needs %s, not \"%s\"",
+                       options[option].name, options[option].value, text);
+    *quantity = (int64_t)number;
+    return true;
+}
+
+static bool read_update(const struct raw *raw, struct arguments *arguments, FILE *err)
+{
+    struct urnclient_update *update = &arguments->update;
+    int64_t probability = 0;
+    if (!read_quantity(raw, OPTION_QUANTITY, &update->has_quantity, &update->quantity, err) ||
+        !read_quantity(raw, OPTION_IF_QUANTITY, &update->has_if_quantity, &update->if_quantity,
+                       err) ||
+        !read_quantity(raw, OPTION_PROBABILITY, &update->has_probability, &probability, err))
+        return false;
+    update->probability = (uint64_t)probability;
+    if (arguments->command == COMMAND_ADD && !(update->has_quantity && update->has_probability))
+        return wrong_usage(err, COMMAND_ADD, "an item needs --quantity and --probability");
+    if (arguments->command == COMMAND_UPDATE && !(update->has_quantity || update->has_probability))
+        return wrong_usage(err, COMMAND_UPDATE, "there is neither --quantity nor --probability");
+    return true;
+}
+
 static bool read_values(const struct raw *raw, struct arguments *arguments, FILE *err)
 {
     const char *timeout = raw->value[OPTION_TIMEOUT];
@@ -358,7 +416,10 @@ static bool read_values(const struct raw *raw, struct arguments *arguments, FILE
         return false;
     if (format != NULL && !read_format(format, arguments, err))
         return false;
-    return read_bound(raw, OPTION_OFFSET, &arguments->offset, err) &&
+    arguments->dry_run = raw->given[OPTION_DRY_RUN];
+    arguments->force = raw->given[OPTION_FORCE];
+    return read_update(raw, arguments, err) &&
+           read_bound(raw, OPTION_OFFSET, &arguments->offset, err) &&
            read_bound(raw, OPTION_LIMIT, &arguments->limit, err);
 }
 
@@ -368,7 +429,8 @@ static bool read_command_arguments(const struct raw *raw, struct arguments *argu
     int given = raw->word_count - 1;
     uint64_t count;
     if (given < commands[command].arguments_min)
-        return wrong_usage(err, command, "the pool's name is missing");
+        return wrong_usage(err, command,
+                           given == 0 ? "the pool's name is missing" : "the item is missing");
     if (given > commands[command].arguments_max)
         return wrong_usage(err, command, "too many arguments");
     if (command == COMMAND_HELP)
@@ -376,6 +438,12 @@ static bool read_command_arguments(const struct raw *raw, struct arguments *argu
     if (given >= 1)
         arguments->pool = raw->words[1];
     if (given < 2)
+        return true;
+    if (command == COMMAND_CREATE)
+        arguments->file = raw->words[2];
+    else if (command != COMMAND_DRAW)
+        arguments->item = raw->words[2];
+    if (command != COMMAND_DRAW)
         return true;
     if (!read_number(raw->words[2], UINT32_MAX, &count) || count == 0)
         return mistake(err, "urn draw --help says more",
@@ -411,6 +479,6 @@ bool arguments_read(int argc, char *const argv[], const char *default_address,
         return true;
     }
     arguments->help = arguments->command == COMMAND_HELP;
-    return check_options(&raw, arguments->command, err) && read_values(&raw, arguments, err) &&
-           read_command_arguments(&raw, arguments, err);
+    return check_options(&raw, arguments->command, err) &&
+           read_command_arguments(&raw, arguments, err) && read_values(&raw, arguments, err);
 }

@@ -21,6 +21,12 @@ enum command {
     COMMAND_STATE,
     COMMAND_CATALOG,
     COMMAND_POOLS,
+    COMMAND_UPDATE,
+    COMMAND_ADD,
+    COMMAND_CREATE,
+    COMMAND_CLOSE,
+    COMMAND_OPEN,
+    COMMAND_RELOAD,
     COMMAND_INFO,
     COMMAND_HELP,
     COMMAND_COUNT,
@@ -38,12 +44,16 @@ struct arguments {
     bool help;           /* --help, or the command help */
     bool version;        /* --version */
     enum command about;  /* help: of which command; COMMAND_COUNT: of urn */
-    const char *pool;    /* draw, state, catalog */
+    const char *pool;    /* of the commands that have one */
     uint32_t count;      /* draw */
     enum urnclient_as as;
     bool all;
-    uint32_t offset; /* state, catalog */
-    uint32_t limit;  /* UINT32_MAX: to the end */
+    uint32_t offset;                /* state, catalog */
+    uint32_t limit;                 /* UINT32_MAX: to the end */
+    const char *item;               /* update, add */
+    const char *file;               /* create: NULL: no items; "-": standard input */
+    struct urnclient_update update; /* update, add */
+    bool dry_run, force;            /* reload */
 };
 
 /* Reads the command line. default_address: what --address is without it. On a mistake prints what

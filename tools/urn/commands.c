@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/urn/catalog_file.h"
 #include "tools/urn/info_view.h"
 #include "tools/urn/json.h"
 #include "tools/urn/pages.h"
@@ -23,6 +24,9 @@ static const char *hint_for_code(const char *code)
         const char *hint;
     } hints[] = {
         {"NOPOOL", "urn pools lists the pools there are"},
+        {"NOITEM", "nothing was done; urn catalog POOL lists the items"},
+        {"EXISTS", "nothing was done"},
+        {"CONFLICT", "nothing was done; urn state POOL shows what is there now"},
         {"CLOSED", "nothing was drawn; try again once the pool is open"},
         {"NOSTOCK", "nothing was drawn; without --all as many draws succeed as the stock allows"},
         {"BADARG", "nothing was done; urn help COMMAND explains the arguments"},
@@ -63,7 +67,7 @@ enum exit_status report_error(const struct urnclient_error *error, FILE *err)
     case URNCLIENT_LOST:
     case URNCLIENT_PROTOCOL:
         if (error->may_have_taken_effect)
-            hint = "the draws may have been made: compare last_request_id of urn state";
+            hint = "it may have been done: look at urn state (of draws, at last_request_id)";
         break;
     case URNCLIENT_ARGUMENT:
         hint = "urn --help says more";
@@ -395,6 +399,136 @@ static enum urnclient_status run_info(const struct arguments *arguments, struct 
     return URNCLIENT_OK;
 }
 
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static void print_changed(const struct arguments *arguments, const struct terminal *terminal,
+                          const char *what, uint64_t odds_version)
+{
+    char pool[CLEAN_TEXT_BYTES];
+    if (arguments->json) {
+        fprintf(terminal->out, "%" PRIu64 "\n", odds_version);
+        return;
+    }
+    terminal_clean(terminal,
+                   (struct urnclient_text){arguments->pool, (uint32_t)strlen(arguments->pool)},
+                   pool);
+    fprintf(terminal->out, "pool %s: %s; odds version %" PRIu64 "\n", pool, what, odds_version);
+}
+
+static enum urnclient_status run_change(const struct arguments *arguments, struct urnclient *client,
+                                        const struct terminal *terminal,
+                                        struct urnclient_error *error)
+{
+    const struct urnclient_item_spec item = {arguments->item, arguments->update.quantity,
+                                             arguments->update.probability};
+    const char *what = "open";
+    uint64_t odds_version = 0;
+    enum urnclient_status status;
+    if (arguments->command == COMMAND_UPDATE) {
+        what = "item updated";
+        status = urnclient_update(client, arguments->pool, arguments->item, &arguments->update,
+                                  &odds_version, error);
+    } else if (arguments->command == COMMAND_ADD) {
+        what = "item added";
+        status = urnclient_add(client, arguments->pool, &item, &odds_version, error);
+    } else if (arguments->command == COMMAND_CLOSE) {
+        what = "closed for draws";
+        status = urnclient_close_pool(client, arguments->pool, &odds_version, error);
+    } else {
+        status = urnclient_open_pool(client, arguments->pool, &odds_version, error);
+    }
+    if (status == URNCLIENT_OK)
+        print_changed(arguments, terminal, what, odds_version);
+    return status;
+}
+
+static enum urnclient_status run_create(const struct arguments *arguments, struct urnclient *client,
+                                        const struct terminal *terminal,
+                                        struct urnclient_error *error)
+{
+    struct catalog_file catalog;
+    uint64_t odds_version;
+    if (!catalog_file_read(arguments->file, &catalog, error->text, sizeof error->text)) {
+        error->status = URNCLIENT_ARGUMENT;
+        return error->status;
+    }
+    enum urnclient_status status = urnclient_create(client, arguments->pool, catalog.items,
+                                                    catalog.count, &odds_version, error);
+    catalog_file_free(&catalog);
+    if (status == URNCLIENT_OK)
+        print_changed(arguments, terminal, "created", odds_version);
+    return status;
+}
+
+static uint64_t number_in(const struct urnclient_value *map, const char *key)
+{
+    const struct urnclient_value *value = urnclient_find(map, key);
+    return value != NULL && value->type == URNCLIENT_UINT ? value->number : 0;
+}
+
+static void reload_fill(struct table *table, const struct urnclient_value *changes)
+{
+    for (uint32_t i = 0; i < changes->count; i++) {
+        static const char *const texts[] = {"kind", "pool", "item_id"};
+        const struct urnclient_value *change = &changes->elements[i];
+        for (uint32_t column = 0; column < 3; column++) {
+            const struct urnclient_value *text = urnclient_find(change, texts[column]);
+            if (text != NULL && text->type == URNCLIENT_TEXT)
+                table_text(table, text->text);
+            else
+                table_word(table, "-");
+        }
+        table_number(table, number_in(change, "before"));
+        table_number(table, number_in(change, "probability"));
+    }
+}
+
+static void reload_print(const struct terminal *terminal, const struct urnclient_value *report)
+{
+    static const struct column columns[] = {{"CHANGE", ALIGN_LEFT},
+                                            {"POOL", ALIGN_LEFT},
+                                            {"ITEM", ALIGN_LEFT},
+                                            {"WEIGHT NOW", ALIGN_RIGHT},
+                                            {"IN FILE", ALIGN_RIGHT}};
+    const struct urnclient_value *changes = urnclient_find(report, "changes");
+    const struct urnclient_value *restart = urnclient_find(report, "restart");
+    if (changes != NULL && changes->type == URNCLIENT_ARRAY && changes->count > 0) {
+        struct table table;
+        table_begin(&table, terminal, columns, 5);
+        reload_fill(&table, changes);
+        table_print(&table);
+        reload_fill(&table, changes);
+    }
+    fprintf(terminal->out,
+            "%" PRIu64 " new pools, %" PRIu64 " new items, %" PRIu64 " weights, %" PRIu64
+            " conflicts\n",
+            number_in(report, "new_pools"), number_in(report, "new_items"),
+            number_in(report, "probabilities"), number_in(report, "conflicts"));
+    for (uint32_t i = 0; restart != NULL && restart->type == URNCLIENT_ARRAY && i < restart->count;
+         i++)
+        if (restart->elements[i].type == URNCLIENT_TEXT)
+            fprintf(terminal->out, "%s has changed and needs a restart\n",
+                    restart->elements[i].text.bytes);
+}
+
+static enum urnclient_status run_reload(const struct arguments *arguments, struct urnclient *client,
+                                        const struct terminal *terminal,
+                                        struct urnclient_error *error)
+{
+    struct urnclient_info report;
+    if (urnclient_reload(client, arguments->dry_run, arguments->force, &report, error) !=
+        URNCLIENT_OK)
+        return error->status;
+    if (arguments->json) {
+        json_value(terminal->out, &report.value);
+        putc('\n', terminal->out);
+    } else {
+        reload_print(terminal, &report.value);
+    }
+    urnclient_info_free(&report);
+    return URNCLIENT_OK;
+}
+
 /* ---- all of them ------------------------------------------------------------------------- */
 
 enum exit_status command_run(const struct arguments *arguments, struct urnclient *client,
@@ -404,6 +538,8 @@ enum exit_status command_run(const struct arguments *arguments, struct urnclient
                                       const struct terminal *, struct urnclient_error *);
     static run *const runs[COMMAND_COUNT] = {
         [COMMAND_PING] = run_ping,       [COMMAND_DRAW] = run_draw,   [COMMAND_STATE] = run_state,
+        [COMMAND_UPDATE] = run_change,   [COMMAND_ADD] = run_change,  [COMMAND_CREATE] = run_create,
+        [COMMAND_CLOSE] = run_change,    [COMMAND_OPEN] = run_change, [COMMAND_RELOAD] = run_reload,
         [COMMAND_CATALOG] = run_catalog, [COMMAND_POOLS] = run_pools, [COMMAND_INFO] = run_info,
     };
     struct urnclient_error error = {.status = URNCLIENT_OK};

@@ -71,6 +71,49 @@ static const char *const command_texts[COMMAND_COUNT] = {
                       "Examples\n"
                       "  urn pools\n"
                       "  for pool in $(urn pools); do urn state \"$pool\"; done\n",
+    [COMMAND_UPDATE] =
+        "Sets how many of an item are left, its weight, or both. With --if-quantity nothing is\n"
+        "done unless exactly so many are left (CONFLICT tells how many there are).\n"
+        "\n"
+        "  --quantity N      left from now on; -1: unlimited\n"
+        "  --probability W   the weight; 0: never drawn\n"
+        "  --if-quantity M   the condition\n"
+        "\n"
+        "Examples\n"
+        "  urn update main diamond --quantity 200 --if-quantity 100\n"
+        "  urn update main mud --probability 60\n",
+    [COMMAND_ADD] = "Adds an item behind the others. Items are never removed: set the quantity or\n"
+                    "the weight to 0 instead.\n"
+                    "\n"
+                    "Examples\n"
+                    "  urn add main ruby --quantity 50 --probability 5\n",
+    [COMMAND_CREATE] =
+        "Creates a pool and opens it once it has all items of FILE (- is standard input): a line\n"
+        "for each, with id, quantity (-1: unlimited) and weight, separated by tabs. Without FILE\n"
+        "the pool is empty. If a create was interrupted, the same create again goes on.\n"
+        "\n"
+        "Examples\n"
+        "  urn create autumn - < autumn.tsv\n"
+        "  urn create coupons codes.tsv\n",
+    [COMMAND_CLOSE] = "Takes no more draws from a pool (they get CLOSED). Nothing is lost.\n"
+                      "\n"
+                      "Examples\n"
+                      "  urn close main\n",
+    [COMMAND_OPEN] = "Takes draws from a closed pool again.\n"
+                     "\n"
+                     "Examples\n"
+                     "  urn open main\n",
+    [COMMAND_RELOAD] =
+        "Lets the server read its configuration file again and apply what the file changed of\n"
+        "the pools: new pools, new items, weights; never quantities. Weights that both the file\n"
+        "and an update have changed are conflicts, and left alone.\n"
+        "\n"
+        "  --dry-run     only show what would change\n"
+        "  --force       in a conflict take the file's weight\n"
+        "\n"
+        "Examples\n"
+        "  urn reload --dry-run\n"
+        "  urn reload\n",
     [COMMAND_INFO] =
         "Shows the server's version, log, queues, counters, latencies, memory bound and what its\n"
         "last start found. The names carry their units.\n"
