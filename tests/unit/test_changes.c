@@ -198,7 +198,15 @@ static void test_answers_wait_for_their_group(void **unused)
     struct urn_request add = {
         .op = URN_ADD, POOL("main"), ITEM("tin"), .quantity = 7, .probability = 1};
     struct urn_request again = add;
+    struct urn_request stale = {.op = URN_UPDATE,
+                                POOL("main"),
+                                ITEM("tin"),
+                                .has_quantity = true,
+                                .quantity = 9,
+                                .has_if_quantity = true,
+                                .if_quantity = 8};
     add.next = &again;
+    again.next = &stale;
     urn_submit(driver->engine, &add);
     assert_true(writer_step(driver->engine));
     assert_null(urn_collect(driver->engine));
@@ -208,6 +216,7 @@ static void test_answers_wait_for_their_group(void **unused)
     assert_ptr_equal(urn_collect(driver->engine), &add);
     assert_int_equal(add.code, URN_OK);
     assert_int_equal(again.code, URN_EXISTS);
+    assert_int_equal(stale.code, URN_CONFLICT);
     done(driver);
 }
 
