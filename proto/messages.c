@@ -284,7 +284,7 @@ static enum urn_code read_create(struct rpc_params *params, const struct message
                          catalog.left, limits->max_items);
     call->catalog_bytes = sizeof(struct urn_pool_spec);
     for (uint32_t i = 0; i < call->catalog_items; i++) {
-        struct urn_item_spec item;
+        struct urn_item_spec item = {0};
         if (read_catalog_item(&catalog, &item, error) != URN_OK)
             return error_prefix(error, "parameter 2 (catalog), item %" PRIu32 ": ", i);
         call->catalog_bytes += sizeof item + item.item_id_bytes;
