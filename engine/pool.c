@@ -63,6 +63,17 @@ _Static_assert((NAME_BYTES_MOST + 1ull) * MAX_ITEMS_MAX + (1u << 20) < UINT32_MA
 _Static_assert(NAME_BYTES_MOST <= 1u << 8, "a name fits the smallest chunk of the arena");
 _Static_assert(URN_NUMBER_MAX < UNLIMITED_FLAG, "the flag is no part of a count");
 
+/* Where the copies of a block of items lie (freeze.h): position + 1 in 8 byte words; 0: not copied. */
+struct block_copies {
+    uint32_t left;
+    uint32_t terms; /* stocked of each item, then weight of each, then applied weight of each */
+};
+
+_Static_assert(sizeof(struct block_copies) == sizeof(uint64_t), "a word a block: freeze_words_max");
+_Static_assert(4ull * MAX_ITEMS_MAX + MAX_ITEMS_MAX / FREEZE_BLOCK_ITEMS + MAX_POOLS_MAX <
+                   UINT32_MAX,
+               "a position among the copies fits 4 bytes");
+
 struct urn_pool {
     uint32_t magic;
 
@@ -92,6 +103,12 @@ struct urn_pool {
     uint64_t **applied;
     uint32_t applied_count;
     uint64_t applied_bytes;
+
+    /* as it was when the freeze began; valid while frozen_generation is the freeze's */
+    struct freeze *freeze; /* NULL: of no state */
+    uint64_t frozen_generation;
+    struct pool_frozen frozen;
+    struct block_copies *block_copies; /* one a block of frozen.item_count items */
 };
 
 /* ---- where things are ------------------------------------------------------------------------ */
@@ -173,6 +190,124 @@ void pool_free(struct urn_pool *pool)
     free(pool->applied);
     pool->magic = 0;
     free(pool);
+}
+
+/* ---- freezing -------------------------------------------------------------------------------- */
+
+void pool_set_freeze(struct urn_pool *pool, struct freeze *freeze)
+{
+    check_magic(pool);
+    CHECK(pool->freeze == NULL);
+    pool->freeze = freeze;
+}
+
+/* True when what changes in this pool is to be copied first. The one test of an ordinary draw. */
+static inline bool is_freezing(const struct urn_pool *pool)
+{
+    return pool->freeze != NULL && pool->freeze->active;
+}
+
+/* Takes the next so many words for copies. */
+static uint64_t freeze_take(struct freeze *freeze, uint64_t words)
+{
+    CHECK(words <= freeze->copies_size - freeze->copies_used);
+    uint64_t position = freeze->copies_used;
+    freeze->copies_used += words;
+    return position;
+}
+
+static bool has_frozen(const struct urn_pool *pool)
+{
+    return is_freezing(pool) && pool->frozen_generation == pool->freeze->generation;
+}
+
+/* The pool as it is. */
+static struct pool_frozen live(const struct urn_pool *pool)
+{
+    return (struct pool_frozen){.item_count = pool->item_count,
+                                .open = pool->open,
+                                .unfinished = pool->unfinished,
+                                .odds_version = pool->odds_version};
+}
+
+/* To be called before anything of the pool changes while a freeze is active. */
+static void freeze_pool(struct urn_pool *pool)
+{
+    struct freeze *freeze = pool->freeze;
+    if (pool->frozen_generation == freeze->generation || pool->id >= freeze->pool_count)
+        return;
+    pool->frozen = live(pool);
+    uint32_t blocks = (pool->item_count + FREEZE_BLOCK_ITEMS - 1) / FREEZE_BLOCK_ITEMS;
+    uint64_t *table = freeze->copies + freeze_take(freeze, blocks);
+    memset(table, 0, blocks * sizeof *table);
+    pool->block_copies = (struct block_copies *)table;
+    pool->frozen_generation = freeze->generation;
+}
+
+/* The block of an item that is still to be encoded; NULL when it is not: encoded, or new. */
+static struct block_copies *block_to_copy(struct urn_pool *pool, uint32_t index)
+{
+    const struct freeze *freeze = pool->freeze;
+    freeze_pool(pool);
+    if (pool->id >= freeze->pool_count || index >= pool->frozen.item_count ||
+        pool->id < freeze->encoded_pool ||
+        (pool->id == freeze->encoded_pool && index < freeze->encoded_items))
+        return NULL;
+    return &pool->block_copies[index / FREEZE_BLOCK_ITEMS];
+}
+
+/* How many of the items from first on are in the freeze, a block at most. */
+static uint32_t block_items(const struct urn_pool *pool, uint32_t first)
+{
+    uint32_t rest = pool->frozen.item_count - first;
+    return rest < FREEZE_BLOCK_ITEMS ? rest : FREEZE_BLOCK_ITEMS;
+}
+
+/* Before `left` of this item changes. */
+static void keep_left(struct urn_pool *pool, uint32_t index)
+{
+    struct block_copies *block = block_to_copy(pool, index);
+    if (block == NULL || block->left != 0)
+        return;
+    uint32_t first = index - index % FREEZE_BLOCK_ITEMS;
+    uint32_t items = block_items(pool, first);
+    uint64_t position = freeze_take(pool->freeze, items);
+    for (uint32_t i = 0; i < items; i++)
+        pool->freeze->copies[position + i] = *item_fields(pool, first + i).left;
+    block->left = (uint32_t)position + 1;
+}
+
+/* Before anything else of this item changes. */
+static void keep_terms(struct urn_pool *pool, uint32_t index)
+{
+    struct block_copies *block = block_to_copy(pool, index);
+    if (block == NULL || block->terms != 0)
+        return;
+    uint32_t first = index - index % FREEZE_BLOCK_ITEMS;
+    uint32_t items = block_items(pool, first);
+    uint64_t position = freeze_take(pool->freeze, 3 * (uint64_t)items);
+    uint64_t *copies = pool->freeze->copies + position;
+    for (uint32_t i = 0; i < items; i++) {
+        struct item_fields item = item_fields(pool, first + i);
+        copies[i] = *item.stocked;
+        copies[items + i] = *item.weight;
+        copies[2 * items + i] = pool_applied_weight(pool, first + i);
+    }
+    block->terms = (uint32_t)position + 1;
+}
+
+static void keep_item(struct urn_pool *pool, uint32_t index)
+{
+    keep_left(pool, index);
+    keep_terms(pool, index);
+}
+
+struct pool_frozen pool_frozen(const struct urn_pool *pool)
+{
+    check_magic(pool);
+    if (has_frozen(pool))
+        return pool->frozen;
+    return live(pool);
 }
 
 /* ---- ids ------------------------------------------------------------------------------------- */
@@ -341,6 +476,8 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
                          "item \"%.*s\": no memory for one more in pool \"%.*s\" of %" PRIu32,
                          (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name,
                          pool->item_count);
+    if (is_freezing(pool))
+        freeze_pool(pool);
     write_name(pool, name_position, item_id, item_id_bytes);
     struct item_fields item = item_fields(pool, pool->item_count);
     *item.name = name_position;
@@ -452,6 +589,8 @@ enum urn_code pool_set_applied_weight(struct urn_pool *pool, uint32_t index, uin
     if (!same && !applied_reserve(pool, index))
         return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for applied weights",
                          (int)pool->name_bytes, pool->name);
+    if (is_freezing(pool))
+        keep_terms(pool, index);
     uint64_t *applied = applied_at(pool, index);
     if (applied != NULL)
         *applied = same ? NOT_APPLIED : weight;
@@ -519,6 +658,8 @@ enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct po
     if (update->has_probability && applied != update->probability && !applied_reserve(pool, index))
         return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for applied weights",
                          (int)pool->name_bytes, pool->name);
+    if (is_freezing(pool))
+        keep_item(pool, index);
     if (update->has_quantity)
         set_quantity(pool, index, update->quantity);
     if (update->has_probability) {
@@ -571,6 +712,9 @@ static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, 
     if (pool->item_count > PREFETCH_ITEMS_MIN)
         prefetch_nodes(pool, slots, count, prefetch_weights);
     selector_find_slots(&pool->selector, numbers, slots, count);
+    if (is_freezing(pool))
+        for (uint32_t i = 0; i < count; i++)
+            keep_left(pool, slots[i]);
     uint32_t used = 0;
     *ran_out = false;
     while (used < count && !*ran_out) {
@@ -614,6 +758,8 @@ void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count
         if (index == URN_FAILED_DRAW)
             continue;
         CHECK(index < pool->item_count);
+        if (is_freezing(pool))
+            keep_left(pool, index);
         struct item_fields item = item_fields(pool, index);
         CHECK(*item.left < (*item.stocked & ~UNLIMITED_FLAG));
         *item.left += 1;
@@ -627,6 +773,8 @@ bool pool_take(struct urn_pool *pool, uint32_t index)
     check_magic(pool);
     if (index >= pool->item_count || in_stock_weight(item_fields(pool, index)) == 0)
         return false;
+    if (is_freezing(pool))
+        keep_left(pool, index);
     stage(pool, index);
     return true;
 }
@@ -638,19 +786,55 @@ uint32_t pool_item_count(const struct urn_pool *pool)
     return pool->item_count;
 }
 
+/* Counters as people know them. */
+static struct urn_item item_of(struct urn_text item_id, uint32_t index, uint64_t left,
+                               uint64_t stocked, uint64_t weight)
+{
+    bool unlimited = (stocked & UNLIMITED_FLAG) != 0;
+    return (struct urn_item){
+        .item_id = item_id,
+        .index = index,
+        .quantity = unlimited ? URN_UNLIMITED : (int64_t)left,
+        .probability = weight,
+        .drawn = (stocked & ~UNLIMITED_FLAG) - left,
+    };
+}
+
 void pool_item(const struct urn_pool *pool, uint32_t index, struct urn_item *item)
 {
     check_magic(pool);
     CHECK(index < pool->item_count);
     struct item_fields fields = item_fields(pool, index);
-    bool unlimited = (*fields.stocked & UNLIMITED_FLAG) != 0;
-    *item = (struct urn_item){
-        .item_id = text_at(pool, *fields.name),
-        .index = index,
-        .quantity = unlimited ? URN_UNLIMITED : (int64_t)*fields.left,
-        .probability = *fields.weight,
-        .drawn = (*fields.stocked & ~UNLIMITED_FLAG) - *fields.left,
-    };
+    *item =
+        item_of(text_at(pool, *fields.name), index, *fields.left, *fields.stocked, *fields.weight);
+}
+
+void pool_frozen_item(const struct urn_pool *pool, uint32_t index, struct urn_item *item,
+                      uint64_t *applied_weight)
+{
+    check_magic(pool);
+    CHECK(index < pool->item_count);
+    struct item_fields fields = item_fields(pool, index);
+    uint64_t left = *fields.left;
+    uint64_t stocked = *fields.stocked;
+    uint64_t weight = *fields.weight;
+    *applied_weight = pool_applied_weight(pool, index);
+    if (has_frozen(pool)) {
+        CHECK(index < pool->frozen.item_count);
+        uint32_t in_block = index % FREEZE_BLOCK_ITEMS;
+        const struct block_copies *block = &pool->block_copies[index / FREEZE_BLOCK_ITEMS];
+        const uint64_t *copies = pool->freeze->copies;
+        if (block->left != 0)
+            left = copies[block->left - 1 + in_block];
+        if (block->terms != 0) {
+            const uint64_t *terms = copies + block->terms - 1 + in_block;
+            uint32_t items = block_items(pool, index - in_block);
+            stocked = terms[0];
+            weight = terms[items];
+            *applied_weight = terms[2 * (size_t)items];
+        }
+    }
+    *item = item_of(text_at(pool, *fields.name), index, left, stocked, weight);
 }
 
 uint64_t pool_weight_in_stock(const struct urn_pool *pool)
@@ -667,6 +851,8 @@ void pool_set_odds_version(struct urn_pool *pool, uint64_t odds_version)
 {
     check_magic(pool);
     CHECK(odds_version <= URN_NUMBER_MAX);
+    if (is_freezing(pool))
+        freeze_pool(pool);
     pool->odds_version = odds_version;
 }
 
@@ -678,6 +864,8 @@ bool pool_is_open(const struct urn_pool *pool)
 void pool_set_open(struct urn_pool *pool, bool open)
 {
     check_magic(pool);
+    if (is_freezing(pool))
+        freeze_pool(pool);
     pool->open = open;
     pool->unfinished = false;
 }
@@ -690,6 +878,8 @@ bool pool_is_unfinished(const struct urn_pool *pool)
 void pool_set_unfinished(struct urn_pool *pool)
 {
     check_magic(pool);
+    if (is_freezing(pool))
+        freeze_pool(pool);
     pool->open = false;
     pool->unfinished = true;
 }

@@ -19,6 +19,7 @@
 #define URN_ENGINE_POOL_H
 
 #include "engine/error.h"
+#include "engine/freeze.h"
 #include "engine/name.h"
 #include "engine/random.h"
 #include "engine/selector.h"
@@ -113,6 +114,23 @@ uint64_t pool_weight_of_all(const struct urn_pool *pool); /* out of stock includ
 uint32_t pool_id(const struct urn_pool *pool);
 struct urn_text pool_name(const struct urn_pool *pool);
 struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index);
+
+/* ---- as it was when the freeze began --------------------------------------------------------- */
+
+/* Ties the pool to the freeze of its state (freeze.h), which outlives it. Once, before any. */
+void pool_set_freeze(struct urn_pool *pool, struct freeze *freeze);
+
+/* The pool as it was when the active freeze began, or, without one, as it is. The pool must have been
+ * there then. pool_frozen_item: index is below item_count of pool_frozen. */
+struct pool_frozen {
+    uint32_t item_count;
+    bool open;
+    bool unfinished;
+    uint64_t odds_version;
+};
+struct pool_frozen pool_frozen(const struct urn_pool *pool);
+void pool_frozen_item(const struct urn_pool *pool, uint32_t index, struct urn_item *item,
+                      uint64_t *applied_weight);
 
 /* Bytes of heap that the pool holds now, names included; and of them the names. */
 uint64_t pool_memory_bytes(const struct urn_pool *pool);

@@ -2,7 +2,6 @@
 #include "engine/snapshot_format.h"
 
 #include <inttypes.h>
-#include <sodium/crypto_hash_sha256.h>
 
 #include "engine/check.h"
 #include "engine/crc32c.h"
@@ -59,169 +58,269 @@ static bool odds_version_is_possible(uint64_t odds_version)
     return odds_version >= 1 && odds_version <= URN_NUMBER_MAX;
 }
 
+static uint64_t blocks_of(uint64_t serialisation_bytes)
+{
+    return (serialisation_bytes + SNAPSHOT_PAYLOAD_BYTES - 1) / SNAPSHOT_PAYLOAD_BYTES;
+}
+
 uint64_t snapshot_bytes_max(uint64_t pools, uint64_t items)
 {
     uint64_t serialisation =
         SNAPSHOT_HEADER_BYTES + pools * (SNAPSHOT_POOL_BYTES + URN_NAME_BYTES_MAX) +
         items * (SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX + SNAPSHOT_APPLIED_BYTES);
-    uint64_t blocks = (serialisation + SNAPSHOT_PAYLOAD_BYTES - 1) / SNAPSHOT_PAYLOAD_BYTES;
-    return blocks * SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES;
+    return blocks_of(serialisation) * SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES;
+}
+
+uint64_t snapshot_bytes_min(const struct state *state)
+{
+    uint64_t serialisation = SNAPSHOT_HEADER_BYTES +
+                             (uint64_t)state->pool_count * SNAPSHOT_POOL_BYTES +
+                             state->item_count * SNAPSHOT_ITEM_BYTES + state->name_bytes;
+    return blocks_of(serialisation) * SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES;
 }
 
 /* ---- encoding -------------------------------------------------------------------------------- */
 
-struct encoder {
-    uint8_t *block;
-    uint32_t used_bytes; /* payload in the block so far */
-    uint32_t blocks;     /* finished */
-    uint64_t total_bytes;
-    crypto_hash_sha256_state hash;
-    snapshot_sink sink;
-    void *context;
-    struct urn_error *error;
-};
+#define POOL_RECORD UINT32_MAX
 
-/* Completes the block around its payload and hands it out. */
-static enum urn_code encoder_finish_block(struct encoder *encoder, uint32_t magic,
-                                          uint32_t block_bytes)
-{
-    uint8_t *block = encoder->block;
-    uint32_t end = SNAPSHOT_BLOCK_HEADER + encoder->used_bytes;
-    CHECK(encoder->used_bytes > 0 && end <= block_bytes);
-    memset(block + end, 0, block_bytes - end);
-    put_u32(block, magic);
-    put_u32(block + 8, encoder->blocks);
-    put_u32(block + 12, encoder->used_bytes);
-    put_u32(block + CRC_OFFSET, crc32c(block + CRC_FROM, block_bytes - CRC_FROM));
-    return encoder->sink(encoder->context, block, block_bytes, encoder->error);
-}
+_Static_assert(SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX + SNAPSHOT_APPLIED_BYTES <=
+                   sizeof((struct snapshot_encoder){0}.piece),
+               "a piece holds any record");
 
-static enum urn_code encoder_finish_data_block(struct encoder *encoder)
+static void encode_header(const struct snapshot_header *header,
+                          uint8_t bytes[SNAPSHOT_HEADER_BYTES])
 {
-    enum urn_code code = encoder_finish_block(encoder, DATA_BLOCK_MAGIC, SNAPSHOT_BLOCK_BYTES);
-    crypto_hash_sha256_update(&encoder->hash, encoder->block + CRC_OFFSET, 4);
-    encoder->blocks++;
-    encoder->used_bytes = 0;
-    return code;
-}
-
-/* A full block is handed out only when more is to come, so that the last one is never empty. */
-static enum urn_code encoder_put(struct encoder *encoder, const void *bytes, uint32_t length)
-{
-    const uint8_t *from = bytes;
-    encoder->total_bytes += length;
-    while (length > 0) {
-        if (encoder->used_bytes == SNAPSHOT_PAYLOAD_BYTES) {
-            enum urn_code code = encoder_finish_data_block(encoder);
-            if (code != URN_OK)
-                return code;
-        }
-        uint32_t room = SNAPSHOT_PAYLOAD_BYTES - encoder->used_bytes;
-        uint32_t piece = length < room ? length : room;
-        memcpy(encoder->block + SNAPSHOT_BLOCK_HEADER + encoder->used_bytes, from, piece);
-        encoder->used_bytes += piece;
-        from += piece;
-        length -= piece;
-    }
-    return URN_OK;
-}
-
-static enum urn_code encode_header(struct encoder *encoder, const struct snapshot_header *header)
-{
-    CHECK(header_fault(header) == NULL);
-    uint8_t bytes[SNAPSHOT_HEADER_BYTES] = {0};
+    memset(bytes, 0, SNAPSHOT_HEADER_BYTES);
     memcpy(bytes, serialisation_magic, sizeof serialisation_magic);
     put_u32(bytes + 8, SNAPSHOT_FORMAT_VERSION);
     put_u32(bytes + 12, header->pools);
     memcpy(bytes + 16, header->geometry.ring_uuid, WAL_UUID_BYTES);
     put_u64(bytes + 32, header->geometry.segment_size_bytes);
     put_u32(bytes + 40, header->geometry.segments);
-    put_u64(bytes + 48, header->tail.lsn);
-    put_u32(bytes + 56, header->tail.epoch);
     put_u64(bytes + 64, header->next_request_id);
     put_u64(bytes + 72, header->reserved_request_id);
     put_u64(bytes + 80, header->engine_time_us);
     put_u64(bytes + 88, header->wall_time_us);
-    memcpy(bytes + 96, header->tail.chain, WAL_CHAIN_BYTES);
-    return encoder_put(encoder, bytes, sizeof bytes);
 }
 
-static enum urn_code encode_item(struct encoder *encoder, const struct urn_item *item,
-                                 uint64_t applied_weight)
+static void decode_header_fields(const uint8_t *bytes, struct snapshot_header *header)
 {
-    CHECK(item->item_id.length >= 1 && item->item_id.length <= URN_NAME_BYTES_MAX);
-    uint8_t bytes[SNAPSHOT_ITEM_BYTES + URN_NAME_BYTES_MAX + SNAPSHOT_APPLIED_BYTES];
-    uint32_t length = SNAPSHOT_ITEM_BYTES + item->item_id.length;
-    put_u64(bytes, (uint64_t)item->quantity);
-    put_u64(bytes + 8, item->probability);
-    put_u64(bytes + 16, item->drawn);
-    bytes[24] = (uint8_t)item->item_id.length;
-    memcpy(bytes + SNAPSHOT_ITEM_BYTES, item->item_id.bytes, item->item_id.length);
-    if (applied_weight != item->probability) {
-        bytes[24] |= SNAPSHOT_APPLIED_FLAG;
-        put_u64(bytes + length, applied_weight);
-        length += SNAPSHOT_APPLIED_BYTES;
-    }
-    return encoder_put(encoder, bytes, length);
+    header->pools = get_u32(bytes + 12);
+    memcpy(header->geometry.ring_uuid, bytes + 16, WAL_UUID_BYTES);
+    header->geometry.segment_size_bytes = get_u64(bytes + 32);
+    header->geometry.segments = get_u32(bytes + 40);
+    header->tail.lsn = get_u64(bytes + 48);
+    header->tail.epoch = get_u32(bytes + 56);
+    header->next_request_id = get_u64(bytes + 64);
+    header->reserved_request_id = get_u64(bytes + 72);
+    header->engine_time_us = get_u64(bytes + 80);
+    header->wall_time_us = get_u64(bytes + 88);
+    memcpy(header->tail.chain, bytes + 96, WAL_CHAIN_BYTES);
 }
 
-static enum urn_code encode_pool(struct encoder *encoder, const struct urn_pool *pool)
+void snapshot_encoder_begin(struct snapshot_encoder *encoder, const struct state *state,
+                            const struct wal_geometry *geometry)
+{
+    *encoder = (struct snapshot_encoder){.state = state,
+                                         .pool_count = state->pool_count,
+                                         .item = POOL_RECORD,
+                                         .next = SNAPSHOT_ENCODE_DATA,
+                                         .piece_bytes = SNAPSHOT_HEADER_BYTES};
+    crypto_hash_sha256_init(&encoder->hash);
+    struct snapshot_header header = {
+        .pools = state->pool_count,
+        .geometry = *geometry,
+        .next_request_id = state->next_request_id,
+        .reserved_request_id = state->reserved_request_id,
+        .engine_time_us = state->engine_time_us,
+        .wall_time_us = state->wall_time_us,
+    };
+    encode_header(&header, encoder->piece);
+    snapshot_encoder_set_tail(encoder, &state->tail);
+}
+
+void snapshot_encoder_set_tail(struct snapshot_encoder *encoder, const struct wal_tail *tail)
+{
+    CHECK(encoder->blocks == 0 && encoder->total_bytes == 0);
+    put_u64(encoder->piece + 48, tail->lsn);
+    put_u32(encoder->piece + 56, tail->epoch);
+    memcpy(encoder->piece + 96, tail->chain, WAL_CHAIN_BYTES);
+}
+
+static void encode_pool(struct snapshot_encoder *encoder, const struct urn_pool *pool)
 {
     struct urn_text name = pool_name(pool);
-    uint32_t items = pool_item_count(pool);
+    struct pool_frozen frozen = pool_frozen(pool);
+    CHECK(pool_id(pool) == encoder->pool);
     CHECK(name.length >= 1 && name.length <= URN_NAME_BYTES_MAX);
-    CHECK(odds_version_is_possible(pool_odds_version(pool)));
-    uint8_t bytes[SNAPSHOT_POOL_BYTES + URN_NAME_BYTES_MAX];
+    CHECK(odds_version_is_possible(frozen.odds_version));
+    uint8_t *bytes = encoder->piece;
     put_u32(bytes, pool_id(pool));
-    put_u32(bytes + 4, items);
-    put_u64(bytes + 8, pool_odds_version(pool));
-    bytes[16] = pool_is_unfinished(pool) ? SNAPSHOT_POOL_UNFINISHED
-                : pool_is_open(pool)     ? SNAPSHOT_POOL_OPEN
-                                         : SNAPSHOT_POOL_CLOSED;
+    put_u32(bytes + 4, frozen.item_count);
+    put_u64(bytes + 8, frozen.odds_version);
+    bytes[16] = frozen.unfinished ? SNAPSHOT_POOL_UNFINISHED
+                : frozen.open     ? SNAPSHOT_POOL_OPEN
+                                  : SNAPSHOT_POOL_CLOSED;
     bytes[17] = (uint8_t)name.length;
     memcpy(bytes + SNAPSHOT_POOL_BYTES, name.bytes, name.length);
-    enum urn_code code = encoder_put(encoder, bytes, SNAPSHOT_POOL_BYTES + name.length);
-    for (uint32_t index = 0; code == URN_OK && index < items; index++) {
-        struct urn_item item;
-        pool_item(pool, index, &item);
-        code = encode_item(encoder, &item, pool_applied_weight(pool, index));
-    }
-    return code;
+    encoder->piece_bytes = SNAPSHOT_POOL_BYTES + name.length;
+    encoder->items = frozen.item_count;
 }
 
-static enum urn_code encode_end(struct encoder *encoder)
+static void encode_item(struct snapshot_encoder *encoder, const struct urn_pool *pool)
 {
-    enum urn_code code = encoder_finish_data_block(encoder);
-    if (code != URN_OK)
-        return code;
-    uint8_t *payload = encoder->block + SNAPSHOT_BLOCK_HEADER;
+    struct urn_item item;
+    uint64_t applied_weight;
+    pool_frozen_item(pool, encoder->item, &item, &applied_weight);
+    CHECK(item.item_id.length >= 1 && item.item_id.length <= URN_NAME_BYTES_MAX);
+    uint8_t *bytes = encoder->piece;
+    put_u64(bytes, (uint64_t)item.quantity);
+    put_u64(bytes + 8, item.probability);
+    put_u64(bytes + 16, item.drawn);
+    bytes[24] = (uint8_t)item.item_id.length;
+    memcpy(bytes + SNAPSHOT_ITEM_BYTES, item.item_id.bytes, item.item_id.length);
+    encoder->piece_bytes = SNAPSHOT_ITEM_BYTES + item.item_id.length;
+    if (applied_weight != item.probability) {
+        bytes[24] |= SNAPSHOT_APPLIED_FLAG;
+        put_u64(bytes + encoder->piece_bytes, applied_weight);
+        encoder->piece_bytes += SNAPSHOT_APPLIED_BYTES;
+    }
+}
+
+/* Encodes the next record as the piece; false when there is none. */
+static bool next_piece(struct snapshot_encoder *encoder)
+{
+    if (encoder->pool == encoder->pool_count)
+        return false;
+    const struct urn_pool *pool = encoder->state->pools[encoder->pool];
+    if (encoder->item == POOL_RECORD) {
+        encode_pool(encoder, pool);
+        encoder->item = 0;
+    } else {
+        encode_item(encoder, pool);
+        encoder->item++;
+    }
+    if (encoder->item == encoder->items) {
+        encoder->pool++;
+        encoder->item = POOL_RECORD;
+    }
+    encoder->piece_used = 0;
+    return true;
+}
+
+/* Completes a block around its payload. */
+static void complete_block(uint8_t *block, uint32_t magic, uint32_t index, uint32_t payload_bytes,
+                           uint32_t block_bytes)
+{
+    uint32_t end = SNAPSHOT_BLOCK_HEADER + payload_bytes;
+    CHECK(payload_bytes > 0 && end <= block_bytes);
+    memset(block + end, 0, block_bytes - end);
+    put_u32(block, magic);
+    put_u32(block + 8, index);
+    put_u32(block + 12, payload_bytes);
+    put_u32(block + CRC_OFFSET, crc32c(block + CRC_FROM, block_bytes - CRC_FROM));
+}
+
+static uint32_t fill_end_block(struct snapshot_encoder *encoder, uint8_t *block)
+{
+    uint8_t *payload = block + SNAPSHOT_BLOCK_HEADER;
     crypto_hash_sha256_final(&encoder->hash, payload);
     put_u64(payload + crypto_hash_sha256_BYTES, encoder->total_bytes);
-    encoder->used_bytes = SNAPSHOT_END_PAYLOAD_BYTES;
-    return encoder_finish_block(encoder, END_BLOCK_MAGIC, SNAPSHOT_END_BYTES);
+    complete_block(block, END_BLOCK_MAGIC, encoder->blocks, SNAPSHOT_END_PAYLOAD_BYTES,
+                   SNAPSHOT_END_BYTES);
+    encoder->next = SNAPSHOT_ENCODE_DONE;
+    return SNAPSHOT_END_BYTES;
+}
+
+/* A block is full only when more is to come: the last one is never empty. */
+static uint32_t fill_data_block(struct snapshot_encoder *encoder, uint8_t *block)
+{
+    uint8_t *payload = block + SNAPSHOT_BLOCK_HEADER;
+    uint32_t used = 0;
+    for (;;) {
+        if (encoder->piece_used == encoder->piece_bytes && !next_piece(encoder)) {
+            encoder->next = SNAPSHOT_ENCODE_END;
+            break;
+        }
+        if (used == SNAPSHOT_PAYLOAD_BYTES)
+            break;
+        uint32_t rest = encoder->piece_bytes - encoder->piece_used;
+        uint32_t room = SNAPSHOT_PAYLOAD_BYTES - used;
+        uint32_t part = rest < room ? rest : room;
+        memcpy(payload + used, encoder->piece + encoder->piece_used, part);
+        encoder->piece_used += part;
+        used += part;
+    }
+    state_note_encoded(encoder->state, encoder->pool,
+                       encoder->item == POOL_RECORD ? 0 : encoder->item);
+    complete_block(block, DATA_BLOCK_MAGIC, encoder->blocks, used, SNAPSHOT_BLOCK_BYTES);
+    crypto_hash_sha256_update(&encoder->hash, block + CRC_OFFSET, 4);
+    encoder->total_bytes += used;
+    encoder->blocks++;
+    return SNAPSHOT_BLOCK_BYTES;
+}
+
+uint32_t snapshot_encoder_fill(struct snapshot_encoder *encoder, uint8_t *block)
+{
+    switch (encoder->next) {
+    case SNAPSHOT_ENCODE_DATA:
+        if (encoder->blocks == 0) {
+            struct snapshot_header header = {0};
+            decode_header_fields(encoder->piece, &header);
+            CHECK(header_fault(&header) == NULL);
+        }
+        return fill_data_block(encoder, block);
+    case SNAPSHOT_ENCODE_END:
+        return fill_end_block(encoder, block);
+    case SNAPSHOT_ENCODE_DONE:
+        break;
+    }
+    return 0;
 }
 
 enum urn_code snapshot_encode(const struct state *state, const struct wal_geometry *geometry,
                               uint8_t *block, snapshot_sink sink, void *context,
                               struct urn_error *error)
 {
-    struct encoder encoder = {.block = block, .sink = sink, .context = context, .error = error};
-    crypto_hash_sha256_init(&encoder.hash);
-    struct snapshot_header header = {
-        .pools = state->pool_count,
-        .geometry = *geometry,
-        .tail = state->tail,
-        .next_request_id = state->next_request_id,
-        .reserved_request_id = state->reserved_request_id,
-        .engine_time_us = state->engine_time_us,
-        .wall_time_us = state->wall_time_us,
-    };
-    enum urn_code code = encode_header(&encoder, &header);
-    for (uint32_t id = 0; code == URN_OK && id < state->pool_count; id++) {
-        CHECK(pool_id(state->pools[id]) == id);
-        code = encode_pool(&encoder, state->pools[id]);
+    struct snapshot_encoder encoder;
+    snapshot_encoder_begin(&encoder, state, geometry);
+    enum urn_code code = URN_OK;
+    uint32_t length;
+    while (code == URN_OK && (length = snapshot_encoder_fill(&encoder, block)) > 0)
+        code = sink(context, block, length, error);
+    return code;
+}
+
+/* ---- reading back ---------------------------------------------------------------------------- */
+
+void snapshot_verifier_begin(struct snapshot_verifier *verifier)
+{
+    *verifier = (struct snapshot_verifier){0};
+    crypto_hash_sha256_init(&verifier->hash);
+}
+
+const char *snapshot_verifier_take(struct snapshot_verifier *verifier, const uint8_t *block,
+                                   uint32_t length_bytes, const uint8_t *end_block)
+{
+    if (verifier->ended)
+        return "more follows behind its end block";
+    if (length_bytes == SNAPSHOT_END_BYTES) {
+        verifier->ended = true;
+        uint8_t hash[crypto_hash_sha256_BYTES];
+        crypto_hash_sha256_final(&verifier->hash, hash);
+        if (memcmp(block, end_block, SNAPSHOT_END_BYTES) != 0)
+            return "its end block is not what was written";
+        if (memcmp(hash, end_block + SNAPSHOT_BLOCK_HEADER, sizeof hash) != 0)
+            return "the SHA-256 over its blocks does not match";
+        return NULL;
     }
-    return code == URN_OK ? encode_end(&encoder) : code;
+    CHECK(length_bytes == SNAPSHOT_BLOCK_BYTES);
+    if (get_u32(block) != DATA_BLOCK_MAGIC || get_u32(block + 8) != verifier->blocks ||
+        get_u32(block + CRC_OFFSET) != crc32c(block + CRC_FROM, SNAPSHOT_BLOCK_BYTES - CRC_FROM))
+        return "a block is not what was written";
+    crypto_hash_sha256_update(&verifier->hash, block + CRC_OFFSET, 4);
+    verifier->blocks++;
+    return NULL;
 }
 
 /* ---- decoding: blocks ------------------------------------------------------------------------ */
@@ -363,17 +462,7 @@ static enum urn_code decode_header(struct decoder *decoder, struct snapshot_head
                          "format %" PRIu32 " was written by another version of urn; this one (%s) "
                          "reads format %u",
                          version, URN_VERSION, SNAPSHOT_FORMAT_VERSION);
-    header->pools = get_u32(bytes + 12);
-    memcpy(header->geometry.ring_uuid, bytes + 16, WAL_UUID_BYTES);
-    header->geometry.segment_size_bytes = get_u64(bytes + 32);
-    header->geometry.segments = get_u32(bytes + 40);
-    header->tail.lsn = get_u64(bytes + 48);
-    header->tail.epoch = get_u32(bytes + 56);
-    header->next_request_id = get_u64(bytes + 64);
-    header->reserved_request_id = get_u64(bytes + 72);
-    header->engine_time_us = get_u64(bytes + 80);
-    header->wall_time_us = get_u64(bytes + 88);
-    memcpy(header->tail.chain, bytes + 96, WAL_CHAIN_BYTES);
+    decode_header_fields(bytes, header);
     const char *fault = header_fault(header);
     if (fault == NULL && (get_u32(bytes + 44) != 0 || get_u32(bytes + 60) != 0))
         fault = "a field that has to be zero is not";

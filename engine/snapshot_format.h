@@ -56,6 +56,8 @@
 #ifndef URN_ENGINE_SNAPSHOT_FORMAT_H
 #define URN_ENGINE_SNAPSHOT_FORMAT_H
 
+#include <sodium/crypto_hash_sha256.h>
+
 #include "engine/state.h"
 
 #define SNAPSHOT_FORMAT_VERSION    1u
@@ -71,6 +73,49 @@
 #define SNAPSHOT_APPLIED_FLAG      128u
 
 enum { SNAPSHOT_POOL_CLOSED = 0, SNAPSHOT_POOL_OPEN = 1, SNAPSHOT_POOL_UNFINISHED = 2 };
+
+/* An encoding under way: block after block, each when it is asked for. Between two of them the state may
+ * change if it has been frozen (state_freeze) before the encoding began. By the state's owner. */
+struct snapshot_encoder {
+    const struct state *state;
+    uint32_t pool_count; /* when it began */
+    uint32_t pool;       /* whose record, or whose item, comes next */
+    uint32_t item;       /* UINT32_MAX: the pool's own record */
+    uint32_t items;      /* of that pool */
+    uint32_t blocks;     /* data blocks finished */
+    uint64_t total_bytes;
+    enum { SNAPSHOT_ENCODE_DATA, SNAPSHOT_ENCODE_END, SNAPSHOT_ENCODE_DONE } next;
+    crypto_hash_sha256_state hash;
+    uint32_t piece_bytes; /* of the serialisation: the record that is being put into blocks */
+    uint32_t piece_used;
+    uint8_t piece[SNAPSHOT_HEADER_BYTES + URN_NAME_BYTES_MAX];
+};
+
+/* The state's counters are those of this moment; its tail may be told later, for the chain is known only
+ * once the last group has been sealed: by snapshot_encoder_set_tail, before the first block. */
+void snapshot_encoder_begin(struct snapshot_encoder *encoder, const struct state *state,
+                            const struct wal_geometry *geometry);
+void snapshot_encoder_set_tail(struct snapshot_encoder *encoder, const struct wal_tail *tail);
+
+/* Fills the next block (room for SNAPSHOT_BLOCK_BYTES) and returns its length; 0: the last one has been
+ * given. Takes some 50 to 100 us. */
+uint32_t snapshot_encoder_fill(struct snapshot_encoder *encoder, uint8_t *block);
+
+/* The least that the file of this state takes: exactly, but for items with an applied weight. */
+uint64_t snapshot_bytes_min(const struct state *state);
+
+/* Checks what was read back, block after block, against rules F2 and F3 and against the hash that the
+ * encoder's end block carries: so that it is what was encoded. */
+struct snapshot_verifier {
+    uint32_t blocks; /* data blocks seen */
+    bool ended;
+    crypto_hash_sha256_state hash;
+};
+void snapshot_verifier_begin(struct snapshot_verifier *verifier);
+
+/* NULL, or what is wrong with the block. end_block: the encoder's last one. */
+const char *snapshot_verifier_take(struct snapshot_verifier *verifier, const uint8_t *block,
+                                   uint32_t length_bytes, const uint8_t *end_block);
 
 /* Takes blocks as they are finished: a multiple of 4096 bytes each. Returns URN_OK or an error that
  * ends the encoding. */

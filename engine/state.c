@@ -29,7 +29,8 @@ enum urn_code state_make(const struct state_bounds *bounds, struct state *state,
     state->pools = calloc(bounds->max_pools + 1u, sizeof(struct urn_pool *));
     state->pool_table = calloc(slots, sizeof *state->pool_table);
     state->pool_table_slots = slots;
-    if (state->pools == NULL || state->pool_table == NULL) {
+    state->freeze = calloc(1, sizeof *state->freeze);
+    if (state->pools == NULL || state->pool_table == NULL || state->freeze == NULL) {
         state_free(state);
         return error_set(error, URN_NOMEMORY, 0, "no memory for a table of %" PRIu32 " pools",
                          bounds->max_pools);
@@ -44,6 +45,9 @@ void state_free(struct state *state)
         pool_free(state->pools[id]);
     free(state->pools);
     free(state->pool_table);
+    if (state->freeze != NULL)
+        free(state->freeze->copies);
+    free(state->freeze);
     *state = (struct state){0};
 }
 
@@ -86,7 +90,9 @@ enum urn_code state_add_pool(struct state *state, const char *name, uint32_t nam
         item_capacity = state->bounds.max_items;
     if (pool_make(id, name, name_bytes, item_capacity, pool, error) != URN_OK)
         return error->code;
+    pool_set_freeze(*pool, state->freeze);
     state->pools[id] = *pool;
+    state->name_bytes += name_bytes;
     state->pool_table[slot] = id + 1;
     state->pool_count++;
     return URN_OK;
@@ -107,9 +113,47 @@ enum urn_code state_add_item(struct state *state, struct urn_pool *pool, const c
     }
     enum urn_code code =
         pool_add(pool, item_id, item_id_bytes, quantity, probability, drawn, error);
-    if (code == URN_OK)
-        state->item_count++;
-    return code;
+    if (code != URN_OK)
+        return code;
+    state->item_count++;
+    state->name_bytes += item_id_bytes;
+    return URN_OK;
+}
+
+/* ---- freezing -------------------------------------------------------------------------------- */
+
+enum urn_code state_freeze(struct state *state, struct urn_error *error)
+{
+    struct freeze *freeze = state->freeze;
+    CHECK(!freeze->active && freeze->copies == NULL);
+    uint64_t words = freeze_words_max(state->pool_count, state->item_count);
+    uint64_t *copies = malloc((words + 1) * sizeof *copies);
+    if (copies == NULL)
+        return error_set(error, URN_NOMEMORY, 0,
+                         "no memory to keep the state while it is written: %" PRIu64 " bytes",
+                         words * (uint64_t)sizeof *copies);
+    *freeze = (struct freeze){.generation = freeze->generation + 1,
+                              .active = true,
+                              .pool_count = state->pool_count,
+                              .copies = copies,
+                              .copies_size = words};
+    return URN_OK;
+}
+
+void state_note_encoded(const struct state *state, uint32_t pool, uint32_t items)
+{
+    CHECK(pool <= state->pool_count);
+    state->freeze->encoded_pool = pool;
+    state->freeze->encoded_items = items;
+}
+
+void *state_thaw(struct state *state)
+{
+    CHECK(state->freeze->active);
+    void *copies = state->freeze->copies;
+    state->freeze->active = false;
+    state->freeze->copies = NULL;
+    return copies;
 }
 
 /* ---- checking -------------------------------------------------------------------------------- */
@@ -132,6 +176,7 @@ void state_check(const struct state *state)
         items += pool_item_count(pool);
     }
     CHECK(items == state->item_count);
+    CHECK(state->freeze->active == (state->freeze->copies != NULL));
     uint32_t named = 0;
     for (uint32_t slot = 0; slot < state->pool_table_slots; slot++)
         named += state->pool_table[slot] != 0;

@@ -27,6 +27,8 @@ struct state {
     struct urn_pool **pools; /* by id; room for bounds.max_pools */
     uint32_t *pool_table;    /* open-addressed hash of names -> id + 1; state.c's own */
     uint32_t pool_table_slots;
+    uint64_t name_bytes;   /* of all pools and items */
+    struct freeze *freeze; /* of all pools; never NULL once made */
 };
 
 /* An empty state, whose log begins at LSN 0 in epoch 0. The caller frees it with state_free(), once
@@ -52,6 +54,16 @@ enum urn_code state_add_item(struct state *state, struct urn_pool *pool, const c
 
 /* NULL when no pool has this name. Any bytes may be asked for. */
 struct urn_pool *state_find_pool(const struct state *state, const char *name, uint32_t name_bytes);
+
+/* From here until state_thaw the pools can be seen as they are now (pool_frozen), whatever changes. No
+ * freeze is active yet. Takes memory that is touched only as changes come. Errors: URN_NOMEMORY. */
+enum urn_code state_freeze(struct state *state, struct urn_error *error);
+
+/* Everything before this item of this pool is not asked for any more. */
+void state_note_encoded(const struct state *state, uint32_t pool, uint32_t items);
+
+/* Ends the freeze. What it returns is the caller's to free(): some MiB, which takes its time. */
+void *state_thaw(struct state *state);
 
 /* Checks everything that must hold inside the state and its pools; stops the process when it does
  * not. Slow. */
