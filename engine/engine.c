@@ -45,6 +45,36 @@ static uint64_t reserve_bytes(uint64_t segment_size_bytes)
     return segment_size_bytes / RESERVE_SHARE;
 }
 
+/* The most log between two snapshots that lets a ring go on: while one is written behind the log's head, the
+ * log from the one before it is kept, and there is room for as much again. */
+static uint64_t snapshot_every_bytes_max(const struct urn_engine_config *config)
+{
+    return (config->segments - 2) * config->segment_size_bytes / 3;
+}
+
+static uint64_t snapshot_every_bytes(const struct urn_engine_config *config)
+{
+    return config->snapshot_every_bytes != 0 ? config->snapshot_every_bytes
+                                             : snapshot_every_bytes_max(config);
+}
+
+static enum urn_code check_snapshot_every(const struct urn_engine_config *config,
+                                          struct urn_error *error)
+{
+    uint64_t every_bytes = snapshot_every_bytes(config);
+    uint64_t most_bytes = snapshot_every_bytes_max(config);
+    if (every_bytes >= SNAPSHOT_EVERY_BYTES_MIN && every_bytes <= most_bytes)
+        return URN_OK;
+    return error_set(
+        error, URN_CONFIG, 0,
+        "snapshot.every is %" PRIu64 " bytes, expected %u to %" PRIu64
+        ": the log from the second newest snapshot on stays in the ring while the next "
+        "one is written, so that it is at most a third of (wal.segments - 2) x "
+        "wal.segment_size; lower it, or raise wal.segments to at least %" PRIu64,
+        every_bytes, SNAPSHOT_EVERY_BYTES_MIN, most_bytes,
+        2 + (3 * every_bytes + config->segment_size_bytes - 1) / config->segment_size_bytes);
+}
+
 static enum urn_code check_range(const char *key, uint64_t value, uint64_t least, uint64_t most,
                                  struct urn_error *error)
 {
@@ -91,7 +121,9 @@ enum urn_code urn_engine_config_check(const struct urn_engine_config *config,
         return error_set(error, URN_CONFIG, 0,
                          "wal.segment_size is %" PRIu64 " bytes, expected a multiple of %u",
                          config->segment_size_bytes, OS_PAGE_BYTES);
-    return check_segment_holds_request(config, error);
+    if (check_segment_holds_request(config, error) != URN_OK)
+        return error->code;
+    return check_snapshot_every(config, error);
 }
 
 uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
@@ -102,7 +134,10 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     /* A start reads the log, and searches it, through buffers that are freed before requests come.
      */
     uint64_t start = GROUP_BYTES_MAX + (2u << 20);
-    return sizeof(struct urn_engine) + groups + commit + tables + start +
+    uint64_t snapshot = snapshot_task_memory_bytes() +
+                        8 * freeze_words_max(config->max_pools, config->max_items) +
+                        sizeof(struct freeze);
+    return sizeof(struct urn_engine) + groups + commit + tables + start + snapshot +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
            catalog_check_memory_bytes(config->max_items);
 }
@@ -195,8 +230,9 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     uint64_t wanted_bytes =
         writer->reserve_bytes + WRITER_MARK_ROOM_BYTES + 2 * (uint64_t)writer->group_capacity_bytes;
     uint64_t limit_lsn = 0;
-    enum urn_code code = recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
-                                            &limit_lsn, &report->room_error);
+    enum urn_code code =
+        recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
+                           &writer->snapshots.ledger, &limit_lsn, &report->room_error);
     if (code != URN_OK && limit_lsn < x + WRITER_MARK_ROOM_BYTES) {
         *error = report->room_error;
         return error_prefix(error, "the log is full and no snapshot can be written to free it: ");
@@ -210,6 +246,7 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
                     engine->pad_capacity_bytes, error) != URN_OK)
         return error->code;
     writer_begin_group(writer);
+    atomic_store(&engine->counters.snapshot_lsn, writer->snapshots.ledger.newest.lsn);
     return write_epoch_group(engine, (uint64_t)recovery->epoch_max + 1, error);
 }
 
@@ -247,8 +284,23 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     engine->writer.group_capacity_bytes = (uint32_t)group_capacity_bytes(config);
     engine->writer.flush_after_n_draw = config->flush_after_n_draw;
     engine->writer.reserve_bytes = reserve_bytes(config->segment_size_bytes);
+    engine->writer.snapshots.every_bytes = snapshot_every_bytes(config);
+    CHECK(pthread_mutex_init(&engine->snapshot_failure_lock, NULL) == 0);
     random_init(&engine->writer.random, engine->os);
     return engine;
+}
+
+static enum os_io_kind io_kind(enum urn_snapshot_io wanted)
+{
+    switch (wanted) {
+    case URN_SNAPSHOT_IO_BEST:
+        return OS_IO_BEST;
+    case URN_SNAPSHOT_IO_URING:
+        return OS_IO_URING;
+    case URN_SNAPSHOT_IO_PLAIN:
+        break;
+    }
+    return OS_IO_PLAIN;
 }
 
 enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **opened,
@@ -262,6 +314,7 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");
     uint64_t began_ns = os_monotonic_ns(engine->os);
     if (data_dir_open(engine->os, config, &engine->data_dir, error) != URN_OK) {
+        CHECK(pthread_mutex_destroy(&engine->snapshot_failure_lock) == 0);
         free(engine);
         return error->code;
     }
@@ -270,6 +323,10 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
     enum urn_code code =
         recovery_read(&engine->data_dir, &bounds, &engine->writer.state, &recovery, error);
     uint64_t end_lsn = code == URN_OK ? engine->writer.state.tail.lsn : 0;
+    if (code == URN_OK)
+        code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
+                                  io_kind(config->snapshot_io), &engine->commit.published_lsn,
+                                  &engine->failed, error);
     if (code == URN_OK)
         code = begin_epoch(engine, &recovery, report, error);
     if (code != URN_OK) {
@@ -322,9 +379,11 @@ void engine_abandon(struct urn_engine *engine)
     free(engine->writer.groups[0].bytes);
     free(engine->writer.groups[1].bytes);
     commit_free(&engine->commit);
+    snapshot_task_free(&engine->snapshot);
     wal_ring_close(&engine->ring);
     state_free(&engine->writer.state);
     data_dir_close(&engine->data_dir);
+    CHECK(pthread_mutex_destroy(&engine->snapshot_failure_lock) == 0);
     free(engine);
 }
 
@@ -603,6 +662,11 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
         .syncs = relaxed(&commit->syncs_done),
         .sync_ns = relaxed(&commit->sync_ns),
         .sync_ns_max = relaxed(&commit->sync_ns_max),
+        .snapshots = relaxed(&counters->snapshots),
+        .snapshots_failed = relaxed(&counters->snapshots_failed),
+        .snapshot_lsn = relaxed(&counters->snapshot_lsn),
+        .snapshot_pause_ns_max = relaxed(&counters->snapshot_pause_ns_max),
+        .snapshot_io_uring = os_io_kind(engine->snapshot.io) == OS_IO_URING,
         .queued_requests = atomic_load_explicit(&engine->queued_requests, memory_order_relaxed),
         .queued_draws = relaxed(&engine->queued_draws),
     };
@@ -614,4 +678,11 @@ void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error
         *error = engine->failure;
     else
         *error = (struct urn_error){.code = URN_OK};
+}
+
+void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error)
+{
+    CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
+    *error = engine->snapshot_failure;
+    CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
 }

@@ -8,6 +8,7 @@
  *     any        urn_submit                requests -> inbox
  *     writer     writer_step               inbox -> select, stage, encode -> open group; closes it
  *     commit *   engine_commit_begin, _end closed group -> disk -> finished
+ *     snapshot   snapshot_task_step        encoded blocks -> a file that counts -> the writer
  *     one        urn_collect               finished -> the caller
  *     * or the writer thread in its place, when nothing else waits for it
  *
@@ -17,11 +18,13 @@
 #ifndef URN_ENGINE_ENGINE_H
 #define URN_ENGINE_ENGINE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "engine/commit.h"
 #include "engine/random.h"
 #include "engine/recovery.h"
+#include "engine/snapshot_task.h"
 #include "engine/stage.h"
 #include "engine/state.h"
 
@@ -35,6 +38,29 @@ struct threads; /* threads.c */
 
 /* The end of the inbox's life: no request is taken any more. Not a request, only its address. */
 extern struct urn_request inbox_closed;
+
+/* Where the snapshot is that the writer works at (writer_snapshot.c). */
+enum snapshots_stage {
+    SNAPSHOTS_NONE,
+    SNAPSHOTS_SEAL,   /* the state is frozen; the last group before it is on its way */
+    SNAPSHOTS_ENCODE, /* blocks are being encoded */
+    SNAPSHOTS_GIVEN,  /* all blocks are with the task, and the state is free */
+};
+
+struct writer_snapshots {
+    enum snapshots_stage stage;
+    struct snapshot_ledger ledger; /* those that count; at least one */
+    struct snapshot_encoder encoder;
+    uint64_t lsn;                /* of the one under way */
+    uint64_t room_bytes;         /* that the log had when it began */
+    uint64_t every_bytes;        /* the log may grow by so much before the next */
+    uint64_t retry_ns;           /* not before; 0: the last one counted */
+    uint64_t encoded_ns;         /* when the last block was */
+    struct urn_request *asked;   /* waiting for the next one to begin */
+    struct urn_request *serving; /* waiting for the one under way */
+    bool final_is_due;           /* by a clean stop */
+    bool final_was_tried;
+};
 
 struct writer {
     struct state state; /* staged: everything selected so far */
@@ -51,6 +77,11 @@ struct writer {
     uint64_t time_base_us;    /* engine time = this + monotonic time since time_origin_ns */
     uint64_t time_origin_ns;
     uint32_t flush_after_n_draw;
+    uint64_t shortage_ns; /* since when requests find no room in the log; 0: they do */
+    bool blocked;         /* the oldest of todo waits for room */
+    bool job_blocked;     /* the job does */
+    struct writer_snapshots snapshots;
+    bool stop_seen;
     bool done; /* stopped; the inbox is closed */
 };
 
@@ -62,6 +93,10 @@ struct engine_counters {
     _Atomic uint64_t busy_queue; /* refused by urn_submit: the queue is full */
     _Atomic uint64_t staged_lsn;
     _Atomic uint64_t next_request_id;
+    _Atomic uint64_t snapshots;
+    _Atomic uint64_t snapshots_failed;
+    _Atomic uint64_t snapshot_lsn; /* of the newest that counts */
+    _Atomic uint64_t snapshot_pause_ns_max;
 };
 
 struct urn_engine {
@@ -77,8 +112,12 @@ struct urn_engine {
     void (*notify)(void *notify_context);
     void *notify_context;
 
-    struct writer writer; /* the writer thread's */
-    struct commit commit; /* the commit side's */
+    struct writer writer;          /* the writer thread's */
+    struct commit commit;          /* the commit side's */
+    struct snapshot_task snapshot; /* the snapshot thread's, and partly the writer's */
+
+    pthread_mutex_t snapshot_failure_lock;
+    struct urn_error snapshot_failure; /* of the last snapshot that failed */
 
     /* Between threads. */
     _Atomic(struct urn_request *) inbox;    /* newest first */
@@ -147,6 +186,32 @@ void engine_fail(struct urn_engine *engine, const struct urn_error *error);
 
 /* Prepares an empty open group. */
 void writer_begin_group(struct writer *writer);
+
+/* ---- writer_snapshot.c: called by the writer's step ------------------------------------------ */
+
+/* The state is that of writer.end_lsn: a snapshot may begin here. */
+void snapshots_at_group_end(struct urn_engine *engine);
+
+/* The commit side is free and has not failed: what was closed is sealed. */
+void snapshots_seal(struct urn_engine *engine);
+
+/* Encodes one block if there is one to encode and a buffer for it. */
+bool snapshots_encode(struct urn_engine *engine);
+
+/* Takes what the task has come to, if it has. */
+bool snapshots_take_result(struct urn_engine *engine);
+
+/* A clean stop: the last one begins and ends. True when all is done. */
+bool snapshots_finish(struct urn_engine *engine);
+
+/* A fail stop: whoever waits is told. */
+bool snapshots_give_up(struct urn_engine *engine);
+
+/* True when the writer's step would find something of theirs to do. */
+bool snapshots_have_work(const struct urn_engine *engine);
+uint64_t snapshots_deadline_ns(const struct urn_engine *engine);
+
+void snapshots_note_pause(struct urn_engine *engine, uint64_t began_ns);
 
 /* Closes the open group as an epoch group and begins the next; only at a start. */
 void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id);

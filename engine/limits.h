@@ -31,6 +31,19 @@
 /* The last group gets its mark after so much silence. */
 #define MARK_AFTER_NS (100ull * 1000 * 1000)
 
+/* A request that finds no room in the log waits so long for a snapshot to make some; then it gets BUSY, and
+ * so do all that find none, at once, until there is room again. */
+#define ROOM_WAIT_NS (2ull * 1000 * 1000 * 1000)
+
+/* A snapshot that failed (a full disk, say) is tried again after so long. */
+#define SNAPSHOT_RETRY_NS (500ull * 1000 * 1000)
+
+/* While a snapshot is encoded and groups close at every step of the writer, a block is encoded all the same
+ * once so much time has passed since the last one. */
+#define SNAPSHOT_SLICE_NS (1ull * 1000 * 1000)
+
+#define SNAPSHOT_EVERY_BYTES_MIN 4096u
+
 /* At a start, engine time follows the wall clock by at most so much. */
 #define ENGINE_TIME_JUMP_US (24ull * 3600 * 1000 * 1000)
 

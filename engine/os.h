@@ -58,8 +58,10 @@ int os_remove(struct os_dir *dir, const char *name);
 /* ---- files --------------------------------------------------------------------------------- */
 
 enum os_open_mode {
-    OS_READ,   /* must exist */
-    OS_CREATE, /* must not exist (EEXIST); read and write, mode 0640 */
+    OS_READ,          /* must exist */
+    OS_CREATE,        /* must not exist (EEXIST); read and write, mode 0640 */
+    OS_CREATE_DIRECT, /* the same, past the page cache where the file system can: memory, lengths and
+                         offsets are then whole pages */
 };
 
 /* A file is opened for reading in small random pieces: no read-ahead, which would leave large
@@ -88,6 +90,45 @@ int os_file_sync(struct os_file *file);
 int os_file_drop_cache(struct os_file *file);
 
 void os_file_close(struct os_file *file);
+
+/* ---- several reads and writes under way ------------------------------------------------------- */
+
+struct os_io;
+
+enum os_io_kind {
+    OS_IO_BEST,  /* io_uring; plain where it is refused, as containers often do */
+    OS_IO_URING, /* that or an error */
+    OS_IO_PLAIN, /* each read and write is done when it is begun */
+};
+
+enum os_io_what { OS_IO_READ, OS_IO_WRITE };
+
+/* What has come of one of them. */
+struct os_io_done {
+    uint32_t buffer;
+    int error;           /* 0: done_bytes were read or written, perhaps less than asked */
+    uint32_t done_bytes; /* 0 from a read is the end of the file */
+};
+
+/* memory: buffer_count buffers of buffer_bytes, whole pages, one after the other; the caller's, and there
+ * until os_io_free. ENOSYS, EPERM ...: OS_IO_URING is refused. One thread at a time. */
+int os_io_make(struct urn_os *os, enum os_io_kind wanted, void *memory, uint32_t buffer_bytes,
+               uint32_t buffer_count, struct os_io **io);
+
+/* OS_IO_URING or OS_IO_PLAIN. Any thread. */
+enum os_io_kind os_io_kind(const struct os_io *io);
+
+/* Begins to read or write length_bytes at offset, from skip_bytes inside the buffer on, which must have
+ * nothing under way and is not touched until it has ended. What a write has done is not durable before
+ * os_file_sync. The file stays open until it has ended. */
+void os_io_begin(struct os_io *io, struct os_file *file, enum os_io_what what, uint32_t buffer,
+                 uint32_t skip_bytes, uint32_t length_bytes, uint64_t offset);
+
+/* Takes one that has ended, in any order; false: none has. wait: waits for one if any is under way. */
+bool os_io_end(struct os_io *io, bool wait, struct os_io_done *done);
+
+/* io may be NULL. Nothing may be under way, but in the simulation of a crash. */
+void os_io_free(struct os_io *io);
 
 /* ---- the log's mapping --------------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@
 
 #include "engine/bytes.h"
 #include "engine/check.h"
+#include "engine/os_linux.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22 /* Linux 5.14; missing from the headers of Debian 12's glibc */
@@ -39,10 +40,6 @@ struct urn_os {
 };
 
 struct os_dir {
-    int fd;
-};
-
-struct os_file {
     int fd;
 };
 
@@ -165,7 +162,7 @@ int os_remove(struct os_dir *dir, const char *name)
 int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file)
 {
-    int flags = mode == OS_CREATE ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY;
+    int flags = mode == OS_READ ? O_RDONLY : O_RDWR | O_CREAT | O_EXCL;
     struct os_file *opened = malloc(sizeof *opened);
     if (opened == NULL)
         return ENOMEM;
@@ -177,6 +174,9 @@ int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
     }
     /* No read-ahead: it would fill the cache under the log's mapping with large folios. */
     (void)posix_fadvise(opened->fd, 0, 0, POSIX_FADV_RANDOM);
+    /* A file system that knows no such thing goes through its cache. */
+    if (mode == OS_CREATE_DIRECT)
+        (void)fcntl(opened->fd, F_SETFL, O_DIRECT);
     *file = opened;
     return 0;
 }

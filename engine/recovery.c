@@ -108,11 +108,10 @@ static enum urn_code load_newest(const struct data_dir *data_dir, const struct s
         enum urn_code code = load_one(data_dir, names[i], bounds, state, error);
         if (code == URN_OK) {
             recovery->snapshot_lsn = names[i].lsn;
+            recovery->snapshot_serial = names[i].serial;
             recovery->has_second_snapshot = i + 1 < count;
-            if (recovery->has_second_snapshot) {
-                recovery->second_snapshot_lsn = names[i + 1].lsn;
-                recovery->second_snapshot_serial = names[i + 1].serial;
-            }
+            if (recovery->has_second_snapshot)
+                recovery->second_snapshot = names[i + 1];
             return URN_OK;
         }
         bool file_is_bad = code == URN_DAMAGED || (code == URN_IO && error->system_errno == EIO);
@@ -384,36 +383,31 @@ static uint64_t limit_without_reuse(const struct wal_geometry *geometry, uint64_
     return begun > first_lap ? begun : first_lap;
 }
 
-/* The same when everything from needed_lsn on must be kept, and nothing before it. */
-static uint64_t limit_behind(const struct wal_geometry *geometry, uint64_t needed_lsn)
-{
-    return wal_segment_begin(geometry, needed_lsn) + wal_ring_bytes(geometry);
-}
-
 /* True when the second newest snapshot verifies as well. */
 static bool second_verifies(const struct data_dir *data_dir, const struct state_bounds *bounds,
                             const struct recovery *recovery)
 {
-    struct snapshot_name name = {recovery->second_snapshot_lsn, recovery->second_snapshot_serial};
     struct state state;
     struct urn_error ignored; /* a snapshot that does not verify frees nothing; no more is asked */
-    if (load_one(data_dir, name, bounds, &state, &ignored) != URN_OK)
+    if (load_one(data_dir, recovery->second_snapshot, bounds, &state, &ignored) != URN_OK)
         return false;
     state_free(&state);
     return true;
 }
 
-/* Up to where two snapshots that this start has verified let the log grow; 0: there are no two, or it
- * is not worth the reading. */
-static uint64_t limit_by_two(const struct data_dir *data_dir, const struct state *state,
-                             const struct recovery *recovery, uint64_t limit_so_far)
+/* What this start has verified. The second is read only if it would let the log grow further. */
+static struct snapshot_ledger verified(const struct data_dir *data_dir, const struct state *state,
+                                       const struct recovery *recovery, uint64_t limit_so_far)
 {
-    if (!recovery->has_second_snapshot)
-        return 0;
-    uint64_t limit = limit_behind(&data_dir->geometry, recovery->second_snapshot_lsn);
-    if (limit <= limit_so_far || !second_verifies(data_dir, &state->bounds, recovery))
-        return 0;
-    return limit;
+    struct snapshot_ledger ledger = {0};
+    uint64_t limit_lsn =
+        snapshot_limit_behind_lsn(&data_dir->geometry, recovery->second_snapshot.lsn);
+    if (recovery->has_second_snapshot && limit_lsn > limit_so_far &&
+        second_verifies(data_dir, &state->bounds, recovery))
+        snapshot_ledger_add(&ledger, recovery->second_snapshot);
+    struct snapshot_name loaded = {recovery->snapshot_lsn, recovery->snapshot_serial};
+    snapshot_ledger_add(&ledger, loaded);
+    return ledger;
 }
 
 static enum urn_code remove_snapshot(const struct data_dir *data_dir, struct snapshot_name which,
@@ -427,16 +421,18 @@ static enum urn_code remove_snapshot(const struct data_dir *data_dir, struct sna
     return error_set(error, URN_IO, why, "cannot remove %.100s/%s", data_dir->path, name);
 }
 
-/* Removes every snapshot but the two newest, which have just been verified. */
-static enum urn_code remove_older(const struct data_dir *data_dir, struct urn_error *error)
+/* Removes every snapshot but the two that have just been verified. */
+static enum urn_code remove_older(const struct data_dir *data_dir,
+                                  const struct snapshot_ledger *ledger, struct urn_error *error)
 {
     struct snapshot_name *names;
     uint32_t count;
     if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
         return error->code;
     enum urn_code code = URN_OK;
-    for (uint32_t i = 2; i < count && code == URN_OK; i++)
-        code = remove_snapshot(data_dir, names[i], error);
+    for (uint32_t i = 0; i < count && code == URN_OK; i++)
+        if (!snapshot_ledger_keeps(ledger, names[i]))
+            code = remove_snapshot(data_dir, names[i], error);
     free(names);
     int why = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
     if (why != 0)
@@ -467,39 +463,47 @@ static enum urn_code free_serial(const struct data_dir *data_dir, uint64_t tail_
 
 /* Writes two snapshots at the tail, so that no segment before it is needed any more. */
 static enum urn_code write_two(const struct data_dir *data_dir, const struct state *state,
-                               struct urn_error *error)
+                               struct snapshot_ledger *ledger, struct urn_error *error)
 {
     struct snapshot_name name = {.lsn = state->tail.lsn};
     if (free_serial(data_dir, name.lsn, &name.serial, error) != URN_OK ||
         snapshot_file_write(data_dir->dir, state, &data_dir->geometry, name.serial, error) !=
             URN_OK)
         return error->code;
-    if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, name.serial + 1, error) ==
-        URN_OK)
-        return remove_older(data_dir, error);
-    /* One alone frees nothing, and the disk is probably full: it makes way again. */
-    struct urn_error ignored;
-    (void)remove_snapshot(data_dir, name, &ignored);
-    return error->code;
+    struct snapshot_name second = {.lsn = name.lsn, .serial = name.serial + 1};
+    if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, second.serial, error) !=
+        URN_OK) {
+        /* One alone frees nothing, and the disk is probably full: it makes way again. */
+        struct urn_error ignored;
+        (void)remove_snapshot(data_dir, name, &ignored);
+        return error->code;
+    }
+    struct snapshot_ledger two = {0};
+    snapshot_ledger_add(&two, name);
+    snapshot_ledger_add(&two, second);
+    if (remove_older(data_dir, &two, error) != URN_OK)
+        return error->code;
+    *ledger = two;
+    return URN_OK;
 }
 
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
                                  const struct recovery *recovery, uint64_t wanted_bytes,
-                                 uint64_t *room_limit_lsn, struct urn_error *error)
+                                 struct snapshot_ledger *ledger, uint64_t *room_limit_lsn,
+                                 struct urn_error *error)
 {
     const struct wal_geometry *geometry = &data_dir->geometry;
     uint64_t tail_lsn = state->tail.lsn;
     uint64_t limit = limit_without_reuse(geometry, tail_lsn);
-    uint64_t by_two = limit_by_two(data_dir, state, recovery, limit);
-    if (by_two > limit)
-        limit = by_two;
+    *ledger = verified(data_dir, state, recovery, limit);
+    if (snapshot_ledger_limit_lsn(ledger, geometry) > limit)
+        limit = snapshot_ledger_limit_lsn(ledger, geometry);
     CHECK(tail_lsn <= limit);
     *room_limit_lsn = limit;
-    uint64_t best = limit_behind(geometry, tail_lsn);
-    if (limit - tail_lsn >= wanted_bytes || best <= limit)
+    if (limit - tail_lsn >= wanted_bytes || snapshot_limit_behind_lsn(geometry, tail_lsn) <= limit)
         return URN_OK;
-    enum urn_code code = write_two(data_dir, state, error);
-    if (code == URN_OK)
-        *room_limit_lsn = best;
-    return code;
+    if (write_two(data_dir, state, ledger, error) != URN_OK)
+        return error->code;
+    *room_limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);
+    return URN_OK;
 }

@@ -33,6 +33,7 @@
 #ifndef URN_ENGINE_RECOVERY_H
 #define URN_ENGINE_RECOVERY_H
 
+#include "engine/snapshot_ledger.h"
 #include "engine/state.h"
 #include "engine/wal_reader.h"
 #include "engine/wal_ring.h"
@@ -75,9 +76,9 @@ bool recovery_case_starts(enum recovery_case which);
 struct recovery {
     enum recovery_case which;
     uint64_t snapshot_lsn;
+    uint32_t snapshot_serial;
     bool has_second_snapshot; /* an older one is listed behind the loaded one */
-    uint64_t second_snapshot_lsn;
-    uint32_t second_snapshot_serial;
+    struct snapshot_name second_snapshot;
     uint32_t snapshots; /* listed */
     uint32_t snapshots_refused;
     uint64_t replayed_groups;
@@ -101,11 +102,12 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
                                     uint64_t durable_lsn, uint64_t tail_lsn,
                                     uint64_t *rewritten_bytes, struct urn_error *error);
 
-/* Step 6: says up to where the log may grow (*room_limit_lsn), writing snapshots at the tail first
- * when less than wanted_bytes would be left. A segment may be overwritten once two snapshots that
- * were verified by this process lie behind it. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
+/* Step 6: says up to where the log may grow (*room_limit_lsn), and which snapshots this start has verified
+ * (*ledger: one at least), writing two at the tail first when less than wanted_bytes would be left. An
+ * error leaves both as they are without those. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
                                  const struct recovery *recovery, uint64_t wanted_bytes,
-                                 uint64_t *room_limit_lsn, struct urn_error *error);
+                                 struct snapshot_ledger *ledger, uint64_t *room_limit_lsn,
+                                 struct urn_error *error);
 
 #endif

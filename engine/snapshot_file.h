@@ -13,11 +13,7 @@
 
 #include "engine/data_dir.h"
 #include "engine/snapshot_format.h"
-
-struct snapshot_name {
-    uint64_t lsn;
-    uint32_t serial;
-};
+#include "engine/snapshot_ledger.h"
 
 /* Writes the state as the snapshot (state->tail.lsn, serial), steps S1 to S5, with plain writes.
  * The state must not change meanwhile. Takes 128 KiB of memory. Blocks. Errors: URN_IO (ENOSPC

@@ -26,10 +26,14 @@ struct sleeper {
 struct threads {
     pthread_t writer;
     pthread_t commit;
+    pthread_t snapshot;
     pthread_t populate;
     struct sleeper writer_sleeper;
+    struct sleeper snapshot_sleeper;
     sem_t commit_posted; /* a closed group for the commit thread, or the end */
     atomic_bool commit_ends;
+    atomic_bool snapshot_ends;
+    sem_t populate_posted;
     atomic_bool populate_ends;
 };
 
@@ -73,6 +77,18 @@ void threads_wake_writer(struct urn_engine *engine)
         wake(&engine->threads->writer_sleeper);
 }
 
+void threads_wake_snapshot(struct urn_engine *engine)
+{
+    if (engine->threads != NULL)
+        wake(&engine->threads->snapshot_sleeper);
+}
+
+void threads_wake_populate(struct urn_engine *engine)
+{
+    if (engine->threads != NULL)
+        CHECK(sem_post(&engine->threads->populate_posted) == 0);
+}
+
 /* ---- writer -------------------------------------------------------------------------------- */
 
 static void run_commit_step(struct urn_engine *engine)
@@ -89,8 +105,10 @@ static bool writer_has_work(const struct urn_engine *engine, bool commit_is_runn
 {
     if (engine->writer.todo == NULL && atomic_load(&engine->inbox) != NULL)
         return true;
+    if (snapshots_have_work(engine))
+        return true;
     return commit_is_running ? atomic_load(&engine->commit_slot) == NULL
-                             : atomic_load(&engine->stopping);
+                             : atomic_load(&engine->stopping) && !engine->writer.stop_seen;
 }
 
 /* Nothing to do: waits for a request, the commit thread, a stop, or the time of a mark. */
@@ -131,7 +149,7 @@ static void *writer_main(void *argument)
     return NULL;
 }
 
-/* ---- commit and populate ------------------------------------------------------------------- */
+/* ---- commit, snapshot and populate ------------------------------------------------------------------- */
 
 static void *commit_main(void *argument)
 {
@@ -143,27 +161,68 @@ static void *commit_main(void *argument)
             return NULL;
         run_commit_step(engine);
         wake(&threads->writer_sleeper);
+        wake(&threads->snapshot_sleeper); /* it may wait for the durable LSN */
     }
 }
 
-/* Slot by slot, from the one that is being written. */
+static void park_snapshot(struct urn_engine *engine, uint64_t until_ns)
+{
+    struct threads *threads = engine->threads;
+    struct sleeper *sleeper = &threads->snapshot_sleeper;
+    atomic_store(&sleeper->parked, true);
+    bool has_event = until_ns == UINT64_MAX && snapshot_task_has_work(&engine->snapshot);
+    if (!has_event && !atomic_load(&threads->snapshot_ends))
+        sleep_until(sleeper, until_ns);
+    else if (!atomic_exchange(&sleeper->parked, false))
+        wait_for_post(&sleeper->posted);
+}
+
+static void *snapshot_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    while (!atomic_load(&threads->snapshot_ends)) {
+        enum snapshot_want want = snapshot_task_step(&engine->snapshot);
+        if (want == SNAPSHOT_WANTS_STEP) {
+            /* A buffer may have become free. */
+            if (engine->snapshot.step == SNAPSHOT_STEP_WRITE)
+                wake(&threads->writer_sleeper);
+            continue;
+        }
+        wake(&threads->writer_sleeper);
+        park_snapshot(engine, want == SNAPSHOT_WANTS_TIME ? engine->snapshot.wake_ns : UINT64_MAX);
+    }
+    return NULL;
+}
+
+static void populate_slot(struct urn_engine *engine, uint32_t slot)
+{
+    uint64_t segment_bytes = engine->ring.geometry.segment_size_bytes;
+    for (uint64_t offset = 0; offset < segment_bytes; offset += POPULATE_CHUNK_BYTES) {
+        if (atomic_load_explicit(&engine->threads->populate_ends, memory_order_relaxed))
+            return;
+        uint64_t rest = segment_bytes - offset;
+        wal_ring_populate(&engine->ring, slot, offset,
+                          rest < POPULATE_CHUNK_BYTES ? rest : POPULATE_CHUNK_BYTES);
+    }
+}
+
+/* Slot by slot, from the one that is being written; then the next one, again and again. */
 static void *populate_main(void *argument)
 {
     struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
     const struct wal_geometry *geometry = &engine->ring.geometry;
     uint32_t first = wal_slot(geometry, atomic_load(&engine->commit.published_lsn));
-    for (uint32_t i = 0; i < geometry->segments; i++) {
-        uint32_t slot = (first + i) % geometry->segments;
-        for (uint64_t offset = 0; offset < geometry->segment_size_bytes;
-             offset += POPULATE_CHUNK_BYTES) {
-            if (atomic_load_explicit(&engine->threads->populate_ends, memory_order_relaxed))
-                return NULL;
-            uint64_t rest = geometry->segment_size_bytes - offset;
-            wal_ring_populate(&engine->ring, slot, offset,
-                              rest < POPULATE_CHUNK_BYTES ? rest : POPULATE_CHUNK_BYTES);
-        }
+    for (uint32_t i = 0; i < geometry->segments; i++)
+        populate_slot(engine, (first + i) % geometry->segments);
+    for (;;) {
+        wait_for_post(&threads->populate_posted);
+        if (atomic_load(&threads->populate_ends))
+            return NULL;
+        uint32_t now = wal_slot(geometry, atomic_load(&engine->commit.published_lsn));
+        populate_slot(engine, (now + 1) % geometry->segments);
     }
-    return NULL;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -183,7 +242,15 @@ static void end_commit(struct threads *threads)
 static void end_populate(struct threads *threads)
 {
     atomic_store(&threads->populate_ends, true);
+    CHECK(sem_post(&threads->populate_posted) == 0);
     join(threads->populate);
+}
+
+static void end_snapshot(struct threads *threads)
+{
+    atomic_store(&threads->snapshot_ends, true);
+    wake(&threads->snapshot_sleeper);
+    join(threads->snapshot);
 }
 
 static int start_all(struct urn_engine *engine)
@@ -195,14 +262,20 @@ static int start_all(struct urn_engine *engine)
     why = pthread_create(&threads->populate, NULL, populate_main, engine);
     if (why != 0)
         goto end_commit;
-    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    why = pthread_create(&threads->snapshot, NULL, snapshot_main, engine);
     if (why != 0)
         goto end_populate;
+    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    if (why != 0)
+        goto end_snapshot;
     (void)pthread_setname_np(threads->commit, "urn-commit");
+    (void)pthread_setname_np(threads->snapshot, "urn-snapshot");
     (void)pthread_setname_np(threads->populate, "urn-populate");
     (void)pthread_setname_np(threads->writer, "urn-writer");
     return 0;
 
+end_snapshot:
+    end_snapshot(threads);
 end_populate:
     end_populate(threads);
 end_commit:
@@ -216,6 +289,8 @@ void threads_free(struct urn_engine *engine)
         return;
     sem_destroy(&engine->threads->writer_sleeper.posted);
     sem_destroy(&engine->threads->commit_posted);
+    sem_destroy(&engine->threads->snapshot_sleeper.posted);
+    sem_destroy(&engine->threads->populate_posted);
     free(engine->threads);
     engine->threads = NULL;
 }
@@ -227,6 +302,8 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
         return error_set(error, URN_NOMEMORY, 0, "no memory for the engine's threads");
     CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->snapshot_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->populate_posted, 0, 0) == 0);
 
     /* Signals are the program's business: its own threads take them. Those that a thread raises by what
      * it does stay its own. */
@@ -251,5 +328,6 @@ void threads_stop(struct urn_engine *engine)
     wake(&threads->writer_sleeper);
     join(threads->writer);
     end_commit(threads);
+    end_snapshot(threads);
     end_populate(threads);
 }

@@ -3,7 +3,9 @@
  *   writer    runs writer_step; when nothing else waits it runs the commit step itself, which saves a
  *             lone request two hand-overs; sleeps when there is nothing to do
  *   commit    runs the commit step when the writer has more to stage meanwhile
- *   populate  once after a start: brings the ring's pages into memory while requests are served
+ *   snapshot  runs the snapshot task's steps
+ *   populate  brings the ring's pages into memory while requests are served: all of them after a start, later
+ *             those of the next segment whenever the log enters one
  *
  * Nobody spins: a thread without work waits on its semaphore.
  */
@@ -20,6 +22,12 @@ void threads_stop(struct urn_engine *engine);
 
 /* Frees what is left of them; until then a late urn_submit may still try to wake the writer. */
 void threads_free(struct urn_engine *engine);
+
+/* The snapshot task has something to do. Without threads: nothing. Any thread. */
+void threads_wake_snapshot(struct urn_engine *engine);
+
+/* The log has come into a new segment: the next one is brought into memory. Likewise. */
+void threads_wake_populate(struct urn_engine *engine);
 
 /* Something new is in the inbox. Without threads: nothing. Any thread. */
 void threads_wake_writer(struct urn_engine *engine);

@@ -77,6 +77,13 @@ struct urn_pool_spec {
     const struct urn_item_spec *items;
 };
 
+/* How snapshots are written. */
+enum urn_snapshot_io {
+    URN_SNAPSHOT_IO_BEST,  /* through io_uring, or plainly where that is refused */
+    URN_SNAPSHOT_IO_URING, /* through io_uring; refused: the engine does not open */
+    URN_SNAPSHOT_IO_PLAIN, /* one write at a time */
+};
+
 struct urn_os; /* the system under the engine; engine/os.h */
 
 struct urn_engine_config {
@@ -84,8 +91,10 @@ struct urn_engine_config {
     bool create;                       /* make the data directory if it is not there */
     const struct urn_pool_spec *pools; /* what a new data directory begins with; until opened */
     uint32_t pool_count;
-    uint64_t segment_size_bytes; /* a multiple of 4096; see urn_engine_config_check */
-    uint32_t segments;           /* files of the ring, at least 3 */
+    uint64_t segment_size_bytes;   /* a multiple of 4096; see urn_engine_config_check */
+    uint32_t segments;             /* files of the ring, at least 3 */
+    uint64_t snapshot_every_bytes; /* of log between two snapshots; 0: as many as the ring allows */
+    enum urn_snapshot_io snapshot_io;
     uint32_t flush_after_n_draw; /* an open group closes at so many draws */
     uint32_t max_batch;          /* draws of one request */
     uint32_t max_pools;
@@ -141,9 +150,10 @@ URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,
                                       struct urn_engine **engine, struct urn_start_report *report,
                                       struct urn_error *error);
 
-/* Finishes every submitted request, writes a mark, makes it durable and joins the threads. Requests
- * submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed now or
- * before. Call once; urn_collect still works afterwards. Blocks. */
+/* Finishes every submitted request, writes a mark, makes it durable, takes a snapshot and joins the
+ * threads. Requests submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed
+ * now or before; a snapshot that fails is no failure of the stop: the log has everything
+ * (urn_engine_snapshot_failure). Call once; urn_collect still works afterwards. Blocks. */
 URN_API enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error);
 
 /* Releases everything. The engine must have been stopped and collected. engine may be NULL. */
@@ -167,16 +177,17 @@ struct urn_item {
 };
 
 enum urn_op {
-    URN_DRAW,    /* pool_name, count, draw_all, outcomes */
-    URN_STATE,   /* pool_name, offset, limit, items */
-    URN_CATALOG, /* pool_name, offset, limit, names: item ids in index order */
-    URN_POOLS,   /* offset, limit, names: pool names in order of creation */
-    URN_UPDATE,  /* pool_name, item_id, set and conditions (has_...) */
-    URN_ADD,     /* pool_name, item_id, quantity, probability */
-    URN_CREATE,  /* pool_name, pools: one, of this name */
-    URN_CLOSE,   /* pool_name: draws get CLOSED from here on */
-    URN_OPEN,    /* pool_name */
-    URN_RELOAD,  /* pools: those of the configuration file; dry_run, force, limit, changes */
+    URN_DRAW,     /* pool_name, count, draw_all, outcomes */
+    URN_STATE,    /* pool_name, offset, limit, items */
+    URN_CATALOG,  /* pool_name, offset, limit, names: item ids in index order */
+    URN_POOLS,    /* offset, limit, names: pool names in order of creation */
+    URN_SNAPSHOT, /* the lsn that a snapshot covers, once that counts; else with its failure */
+    URN_UPDATE,   /* pool_name, item_id, set and conditions (has_...) */
+    URN_ADD,      /* pool_name, item_id, quantity, probability */
+    URN_CREATE,   /* pool_name, pools: one, of this name */
+    URN_CLOSE,    /* pool_name: draws get CLOSED from here on */
+    URN_OPEN,     /* pool_name */
+    URN_RELOAD,   /* pools: those of the configuration file; dry_run, force, limit, changes */
 };
 
 /* What a reload did, or would do: see docs/operations.md, "Changing pools". */
@@ -243,7 +254,7 @@ struct urn_request {
     bool open;                   /* STATE: draws are taken */
     uint64_t odds_version;       /* of the pool; of a change: behind it */
     uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
-    uint64_t lsn;             /* STATE: the answer holds every change below it */
+    uint64_t lsn;             /* STATE, SNAPSHOT: the answer holds every change below it */
     uint32_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
 };
 
@@ -293,7 +304,13 @@ struct urn_engine_info {
     uint64_t syncs;
     uint64_t sync_ns; /* in all syncs together */
     uint64_t sync_ns_max;
-    uint64_t queued_requests; /* now: submitted and not finished */
+    uint64_t snapshots; /* taken, and since verified */
+    uint64_t snapshots_failed;
+    uint64_t snapshot_lsn; /* of the newest that counts */
+    uint64_t
+        snapshot_pause_ns_max; /* the longest that a snapshot has kept the writer at one time */
+    bool snapshot_io_uring;    /* how they are written */
+    uint64_t queued_requests;  /* now: submitted and not finished */
     uint64_t queued_draws;
 };
 
@@ -302,5 +319,8 @@ URN_API void urn_engine_info(const struct urn_engine *engine, struct urn_engine_
 
 /* After a fail stop, what failed and why; *error has code URN_OK before one. Any thread. */
 URN_API void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error);
+
+/* Why the last snapshot that failed did; code URN_OK: none has. Any thread. */
+URN_API void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "engine/check.h"
 #include "engine/engine.h"
+#include "engine/threads.h"
 
 static uint64_t engine_time_us(const struct urn_engine *engine)
 {
@@ -158,6 +159,8 @@ static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
         group->engine_time_us = engine_time_us(engine);
         group->wall_time_us = os_wall_us(engine->os);
         writer->end_lsn = group->placement.end_lsn;
+        writer->state.engine_time_us = group->engine_time_us;
+        writer->state.wall_time_us = group->wall_time_us;
         writer->last_kind = kind;
         writer->last_closed_ns = os_monotonic_ns(engine->os);
         atomic_store_explicit(&engine->counters.staged_lsn, writer->end_lsn, memory_order_relaxed);
@@ -165,7 +168,11 @@ static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
     answer_reads(writer, group);
     writer->open ^= 1;
     writer_begin_group(writer);
+    bool enters_segment = group->has_bytes && group->placement.new_segment;
     atomic_store_explicit(&engine->commit_slot, group, memory_order_release);
+    snapshots_at_group_end(engine);
+    if (enters_segment)
+        threads_wake_populate(engine);
 }
 
 void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id)
@@ -235,7 +242,17 @@ static enum urn_code draw(struct urn_engine *engine, struct urn_pool *pool,
     return URN_OK;
 }
 
-/* Stages a draw request; false when the open group must close first. */
+/* Whether a request that finds no room is to wait for it. */
+static bool waits_for_room(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    uint64_t now_ns = os_monotonic_ns(engine->os);
+    if (writer->shortage_ns == 0)
+        writer->shortage_ns = now_ns;
+    return now_ns - writer->shortage_ns < ROOM_WAIT_NS;
+}
+
+/* Stages a draw request; false when the open group must close first, or room must be made. */
 static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
@@ -251,10 +268,14 @@ static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
     if (!group_has_room(writer, request, bytes_max))
         return false;
     enum urn_code code = URN_BUSY;
-    if (log_has_room(engine, bytes_max))
+    if (log_has_room(engine, bytes_max)) {
         code = draw(engine, pool, request);
-    else
+    } else if (waits_for_room(engine)) {
+        writer->blocked = true;
+        return false;
+    } else {
         count(&engine->counters.busy_log, 1);
+    }
     wait_for_group(group, request, code);
     return true;
 }
@@ -288,6 +309,7 @@ static bool stage_job(struct urn_engine *engine)
     struct wal_entries *entries = &writer->groups[writer->open].entries;
     const uint64_t group_bytes = group_entries_bytes(writer);
     bool did = false;
+    writer->job_blocked = false;
     while (writer->job.request != NULL) {
         const uint64_t need = stage_catalogs_need(&writer->state, &writer->job, group_bytes);
         if (need == 0) {
@@ -297,10 +319,14 @@ static bool stage_job(struct urn_engine *engine)
         if (entries->used_bytes + need > writer->group_capacity_bytes)
             return did;
         enum urn_code code = URN_BUSY;
-        if (log_has_room(engine, need))
+        if (log_has_room(engine, need)) {
             code = stage_catalogs(&writer->state, entries, &writer->job, group_bytes);
-        else
+        } else if (waits_for_room(engine)) {
+            writer->job_blocked = true;
+            return did;
+        } else {
             count(&engine->counters.busy_log, 1);
+        }
         if (code != URN_OK)
             end_catalogs(writer, code);
         did = true;
@@ -310,7 +336,7 @@ static bool stage_job(struct urn_engine *engine)
     return did;
 }
 
-/* Stages a change of items or pools; false when the open group must close first. */
+/* Stages a change of items or pools; false when the open group must close first, or room must be made. */
 static bool stage_change(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
@@ -325,6 +351,10 @@ static bool stage_change(struct urn_engine *engine, struct urn_request *request)
     if (!group_has_room(writer, request, plan.bytes))
         return false;
     if (!log_has_room(engine, plan.bytes)) {
+        if (waits_for_room(engine)) {
+            writer->blocked = true;
+            return false;
+        }
         count(&engine->counters.busy_log, 1);
         wait_for_group(group, request, URN_BUSY);
         return true;
@@ -375,6 +405,7 @@ static uint32_t stage_all(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
     uint32_t staged = 0;
+    writer->blocked = false;
     while (writer->todo != NULL) {
         struct urn_request *request = writer->todo;
         struct urn_request *rest = request->next;
@@ -384,6 +415,9 @@ static uint32_t stage_all(struct urn_engine *engine)
         } else if (stage_is_change(request->op)) {
             if (!stage_change(engine, request))
                 break;
+        } else if (request->op == URN_SNAPSHOT) {
+            request->next = writer->snapshots.asked;
+            writer->snapshots.asked = request;
         } else {
             stage_read(&writer->groups[writer->open], request);
         }
@@ -449,12 +483,46 @@ static bool close_mark(struct urn_engine *engine)
     return true;
 }
 
-/* Nothing is open, staged or syncing: the inbox is closed, and the writer's life is over. */
+/* Nothing is open, staged or syncing: the last snapshot is taken, the inbox is closed, and the writer's life
+ * is over. */
 static void finish_stop(struct urn_engine *engine)
 {
+    engine->writer.stop_seen = true;
+    if (!atomic_load(&engine->failed) && !snapshots_finish(engine))
+        return;
+    if (atomic_load(&engine->snapshot.phase) != SNAPSHOT_RESTS)
+        return;
     struct urn_request *none = NULL;
     if (atomic_compare_exchange_strong(&engine->inbox, &none, &inbox_closed))
         engine->writer.done = true;
+}
+
+/* The step behind a fail stop. */
+static bool step_failed(struct urn_engine *engine)
+{
+    bool did = refuse_everything(engine);
+    did = snapshots_give_up(engine) || did;
+    if (atomic_load(&engine->stopping) && commit_is_free(engine))
+        finish_stop(engine);
+    return did;
+}
+
+/* What is to be done when nothing is open, and the commit side has nothing. */
+static bool step_idle(struct urn_engine *engine)
+{
+    const struct writer *writer = &engine->writer;
+    /* An empty group holds any request, and any part of a catalog. */
+    CHECK(writer->todo == NULL || writer->blocked);
+    CHECK(writer->job.request == NULL || writer->job_blocked);
+    if (mark_is_due(engine) && close_mark(engine))
+        return true;
+    enum snapshots_stage stage = writer->snapshots.stage;
+    snapshots_at_group_end(engine);
+    snapshots_seal(engine);
+    bool is_done = writer->todo == NULL && writer->job.request == NULL;
+    if (is_done && atomic_load(&engine->stopping))
+        finish_stop(engine);
+    return writer->snapshots.stage != stage;
 }
 
 bool writer_step(struct urn_engine *engine)
@@ -463,44 +531,55 @@ bool writer_step(struct urn_engine *engine)
     struct writer *writer = &engine->writer;
     if (writer->done)
         return false;
-    if (atomic_load_explicit(&engine->failed, memory_order_acquire)) {
-        bool did = refuse_everything(engine);
-        if (atomic_load(&engine->stopping) && commit_is_free(engine))
-            finish_stop(engine);
-        return did;
-    }
+    if (atomic_load_explicit(&engine->failed, memory_order_acquire))
+        return step_failed(engine);
+    bool did = snapshots_take_result(engine);
     take_inbox(engine);
-    bool added = stage_job(engine);
-    uint32_t staged = stage_all(engine);
+    did = stage_job(engine) || did;
+    did = stage_all(engine) > 0 || did;
     if (!commit_is_free(engine))
-        return staged > 0 || added;
+        return snapshots_encode(engine) || did;
     /* The commit side may have failed since the first look; it said so before it became free. */
     if (atomic_load_explicit(&engine->failed, memory_order_acquire))
         return true;
+    snapshots_seal(engine);
     if (!group_is_empty(&writer->groups[writer->open])) {
         close_group(engine, WAL_DATA);
+        /* The group is not to wait for a block; but blocks are not to wait for ever either. */
+        if (os_monotonic_ns(engine->os) - writer->snapshots.encoded_ns >= SNAPSHOT_SLICE_NS)
+            (void)snapshots_encode(engine);
         return true;
     }
-    /* An empty group holds any request, and any part of a catalog. */
-    CHECK(writer->todo == NULL && writer->job.request == NULL);
-    if (mark_is_due(engine) && close_mark(engine))
-        return true;
-    if (atomic_load(&engine->stopping))
-        finish_stop(engine);
-    return staged > 0;
+    did = step_idle(engine) || did;
+    return snapshots_encode(engine) || did;
+}
+
+static uint64_t mark_deadline_ns(const struct writer *writer)
+{
+    if (writer->last_kind == WAL_MARK || writer->last_kind == WAL_EPOCH)
+        return UINT64_MAX;
+    return writer->last_closed_ns + MARK_AFTER_NS;
 }
 
 uint64_t writer_deadline_ns(const struct urn_engine *engine)
 {
     const struct writer *writer = &engine->writer;
-    if (writer->last_kind == WAL_MARK || writer->last_kind == WAL_EPOCH ||
-        atomic_load_explicit(&engine->failed, memory_order_relaxed))
+    if (atomic_load_explicit(&engine->failed, memory_order_relaxed))
         return UINT64_MAX;
-    return writer->last_closed_ns + MARK_AFTER_NS;
+    uint64_t deadline_ns = mark_deadline_ns(writer);
+    uint64_t snapshot_ns = snapshots_deadline_ns(engine);
+    if (snapshot_ns < deadline_ns)
+        deadline_ns = snapshot_ns;
+    if ((writer->blocked || writer->job_blocked) &&
+        writer->shortage_ns + ROOM_WAIT_NS < deadline_ns)
+        deadline_ns = writer->shortage_ns + ROOM_WAIT_NS;
+    return deadline_ns;
 }
 
 bool writer_has_waiting(const struct urn_engine *engine)
 {
-    return engine->writer.todo != NULL || engine->writer.job.request != NULL ||
+    const struct writer *writer = &engine->writer;
+    return (writer->todo != NULL && !writer->blocked) ||
+           (writer->job.request != NULL && !writer->job_blocked) ||
            atomic_load_explicit(&engine->inbox, memory_order_relaxed) != NULL;
 }

@@ -614,6 +614,9 @@ void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message
     case URN_RELOAD:
         rpc_write_uint(writer, done->odds_version);
         break;
+    case URN_SNAPSHOT:
+        rpc_write_uint(writer, done->lsn);
+        break;
     }
 }
 

@@ -66,12 +66,24 @@ void driver_crash(struct driver *driver, enum sim_crash kind)
     sim_restart(driver->world);
 }
 
+/* True while the snapshot task can go on; time passes where it wants that. */
+static bool step_snapshot(struct driver *driver)
+{
+    struct snapshot_task *task = &driver->engine->snapshot;
+    enum snapshot_want want = snapshot_task_step(task);
+    uint64_t now_ns = os_monotonic_ns(driver->config.os);
+    if (want == SNAPSHOT_WANTS_TIME && task->wake_ns > now_ns)
+        sim_advance(driver->world, task->wake_ns - now_ns);
+    return want != SNAPSHOT_WANTS_EVENT || snapshots_have_work(driver->engine);
+}
+
 void driver_run(struct driver *driver)
 {
     struct urn_engine *engine = driver->engine;
     bool did;
     do {
         did = writer_step(engine);
+        did = step_snapshot(driver) || did;
         while (atomic_load(&engine->commit_slot) != NULL) {
             did = true;
             if (!engine_commit_begin(engine))
@@ -84,8 +96,10 @@ void driver_run(struct driver *driver)
 enum urn_code driver_stop(struct driver *driver)
 {
     engine_ask_stop(driver->engine);
-    while (!driver->engine->writer.done)
+    while (!driver->engine->writer.done) {
         driver_run(driver);
+        sim_advance(driver->world, MARK_AFTER_NS);
+    }
     while (urn_collect(driver->engine) != NULL)
         ;
     urn_engine_failure(driver->engine, &driver->error);
@@ -97,7 +111,14 @@ enum urn_code driver_stop(struct driver *driver)
 static enum urn_code finish(struct driver *driver)
 {
     driver_run(driver);
-    struct urn_request *finished = urn_collect(driver->engine);
+    struct urn_request *finished;
+    while ((finished = urn_collect(driver->engine)) == NULL) { /* it waits for room in the log */
+        uint64_t deadline_ns = writer_deadline_ns(driver->engine);
+        uint64_t now_ns = os_monotonic_ns(driver->config.os);
+        CHECK(deadline_ns != UINT64_MAX);
+        sim_advance(driver->world, deadline_ns > now_ns ? deadline_ns - now_ns : 1);
+        driver_run(driver);
+    }
     CHECK(finished == &driver->request && finished->next == NULL);
     return finished->code;
 }
@@ -121,6 +142,13 @@ enum urn_code driver_draw(struct driver *driver, const char *pool, uint32_t coun
                                            .count = count,
                                            .draw_all = draw_all,
                                            .outcomes = driver->outcomes};
+    urn_submit(driver->engine, &driver->request);
+    return finish(driver);
+}
+
+enum urn_code driver_snapshot(struct driver *driver)
+{
+    driver->request = (struct urn_request){.op = URN_SNAPSHOT};
     urn_submit(driver->engine, &driver->request);
     return finish(driver);
 }

@@ -43,6 +43,9 @@ enum urn_code driver_stop(struct driver *driver);
 /* Runs every step until the engine has nothing to do. */
 void driver_run(struct driver *driver);
 
+/* Asks for a snapshot; runs until it counts, or has failed. */
+enum urn_code driver_snapshot(struct driver *driver);
+
 /* Draws; runs until the answer is there and returns its code. */
 enum urn_code driver_draw(struct driver *driver, const char *pool, uint32_t count, bool draw_all);
 

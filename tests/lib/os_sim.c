@@ -50,7 +50,7 @@ struct sim_world {
     bool stopped; /* the file system, by a failed directory sync */
 
     /* A stream each, so that a fault changes nobody's luck but its own. */
-    struct sim_random fault_luck, crash_luck, engine_luck;
+    struct sim_random fault_luck, crash_luck, engine_luck, io_luck;
     uint8_t *fed;
     size_t fed_bytes, fed_used;
 
@@ -61,6 +61,7 @@ struct sim_world {
     uint64_t calls, calls_of[SIM_CALL_COUNT];
     struct armed crash, failure;
     uint64_t fail_one_in, short_one_in;
+    uint64_t syncs_until_lie; /* 0: none lies */
     struct sim_event event;
     sim_observer observer;
     void *observer_context;
@@ -126,6 +127,7 @@ static void world_seed(struct sim_world *world, uint64_t seed)
     world->fault_luck = sim_random_stream(seed, 0);
     world->crash_luck = sim_random_stream(seed, 1);
     world->engine_luck = sim_random_stream(seed, 2);
+    world->io_luck = sim_random_stream(seed, 3);
 }
 
 static struct sim_world *world_make(struct sim_disk *disk, uint64_t seed)
@@ -264,6 +266,7 @@ struct urn_os *sim_restart(struct sim_world *world)
     }
     world->crash = (struct armed){0};
     world->failure = (struct armed){0};
+    world->syncs_until_lie = 0;
     world->event = (struct sim_event){0};
     world->present = process_make(world);
     return world->present;
@@ -302,6 +305,12 @@ void sim_short_at(struct sim_world *world, uint64_t nth)
     world_check(world);
     CHECK(nth > 0);
     world->failure = (struct armed){.calls_left = nth, .call = SIM_ANY_CALL, .is_short = true};
+}
+
+void sim_lie_at(struct sim_world *world, uint64_t nth)
+{
+    world_check(world);
+    world->syncs_until_lie = nth;
 }
 
 void sim_set_fault_rates(struct sim_world *world, uint64_t fail_one_in, uint64_t short_one_in)
@@ -344,10 +353,15 @@ struct verdict {
     int error;
 };
 
+static bool can_be_short(enum sim_call call)
+{
+    return call == SIM_FILE_READ || call == SIM_FILE_WRITE || call == SIM_IO_END;
+}
+
 static bool armed_strikes(struct armed *armed, enum sim_call call)
 {
     bool wanted = armed->call == SIM_ANY_CALL || armed->call == call;
-    if (armed->is_short && call != SIM_FILE_READ && call != SIM_FILE_WRITE)
+    if (armed->is_short && !can_be_short(call))
         wanted = false;
     return wanted && armed->calls_left > 0 && --armed->calls_left == 0;
 }
@@ -370,6 +384,7 @@ static int error_of_stopped(enum sim_call call)
     case SIM_FILE_WRITE:
     case SIM_MAP_OPEN:
         return EROFS;
+    case SIM_IO_END:
     case SIM_DIR_SYNC:
     case SIM_FILE_SYNC:
     case SIM_MAP_SYNC_END:
@@ -387,7 +402,7 @@ static struct verdict judge(struct urn_os *process, enum sim_call call)
         return (struct verdict){FATE_DEAD, EIO};
     if (process == world->present && armed_strikes(&world->crash, call)) {
         bool amid = world->crash.moment == SIM_CRASH_AMID &&
-                    (call == SIM_FILE_WRITE || call == SIM_MAP_WRITE);
+                    (call == SIM_FILE_WRITE || call == SIM_MAP_WRITE || call == SIM_IO_END);
         crash(process, world->crash.crash);
         return (struct verdict){amid ? FATE_AMID : FATE_DEAD, EIO};
     }
@@ -401,8 +416,7 @@ static struct verdict judge(struct urn_os *process, enum sim_call call)
     }
     if (world->fail_one_in != 0 && sim_random_one_in(&world->fault_luck, world->fail_one_in))
         return (struct verdict){FATE_FAIL, fitting_error(world, call)};
-    bool can_be_short = call == SIM_FILE_READ || call == SIM_FILE_WRITE;
-    if (can_be_short && world->short_one_in != 0 &&
+    if (can_be_short(call) && world->short_one_in != 0 &&
         sim_random_one_in(&world->fault_luck, world->short_one_in))
         return (struct verdict){FATE_SHORT, 0};
     return (struct verdict){FATE_DONE, 0};
@@ -629,22 +643,23 @@ int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file)
 {
     struct urn_os *process = dir->process;
-    enum sim_call call = mode == OS_CREATE ? SIM_FILE_CREATE : SIM_FILE_OPEN;
+    bool create = mode != OS_READ;
+    enum sim_call call = create ? SIM_FILE_CREATE : SIM_FILE_OPEN;
     struct verdict verdict = call_begins(process, call, name, 0, 0);
     if (is_over(verdict))
         return call_ends(process, verdict.error);
     if (strlen(name) >= SIM_NAME_BYTES)
         return call_ends(process, ENAMETOOLONG);
     struct sim_node *node = sim_dir_lookup(dir->node, name);
-    if (node == NULL && mode != OS_CREATE)
+    if (node == NULL && !create)
         return call_ends(process, ENOENT);
-    if (node != NULL && mode == OS_CREATE)
+    if (node != NULL && create)
         return call_ends(process, EEXIST);
     if (node != NULL && sim_node_is_directory(node))
         return call_ends(process, EISDIR);
     if (node == NULL)
         node = sim_dir_create(process->world->disk, dir->node, name, false);
-    *file = file_opened(process, node, name, mode == OS_CREATE);
+    *file = file_opened(process, node, name, create);
     return call_ends(process, 0);
 }
 
@@ -752,8 +767,13 @@ int os_file_write(struct os_file *file, const void *from, size_t length_bytes, u
 int os_file_sync(struct os_file *file)
 {
     struct verdict verdict = call_begins(file->process, SIM_FILE_SYNC, file->name, 0, 0);
+    struct sim_world *world = file->process->world;
+    bool lies =
+        verdict.fate == FATE_DONE && world->syncs_until_lie > 0 && --world->syncs_until_lie == 0;
     if (verdict.fate != FATE_DEAD)
-        sim_file_sync(file->node, verdict.fate == FATE_FAIL);
+        sim_file_sync(file->node, verdict.fate == FATE_FAIL ? SIM_SYNC_FAILS
+                                  : lies                    ? SIM_SYNC_LIES
+                                                            : SIM_SYNC_DONE);
     return call_ends(file->process, verdict.error);
 }
 
@@ -778,6 +798,155 @@ void os_file_close(struct os_file *file)
     world->handles--;
     CHECK(pthread_mutex_unlock(&world->mutex) == 0);
     free(file);
+}
+
+/* ---- several reads and writes under way ------------------------------------------------------ */
+
+#define IO_BUFFERS_MAX 64u
+
+struct operation {
+    struct os_file *file; /* NULL: none is under way in this buffer */
+    enum os_io_what what;
+    uint32_t skip_bytes;
+    uint32_t length_bytes;
+    uint64_t offset;
+    bool doomed; /* something armed fell on its begin */
+};
+
+struct os_io {
+    struct urn_os *process;
+    enum os_io_kind kind;
+    uint8_t *memory;
+    uint32_t buffer_bytes;
+    uint32_t buffer_count;
+    uint32_t under_way;
+    struct operation operations[IO_BUFFERS_MAX];
+};
+
+int os_io_make(struct urn_os *os, enum os_io_kind wanted, void *memory, uint32_t buffer_bytes,
+               uint32_t buffer_count, struct os_io **io)
+{
+    CHECK(buffer_count > 0 && buffer_count <= IO_BUFFERS_MAX);
+    struct os_io *made = calloc(1, sizeof *made);
+    CHECK(made != NULL);
+    made->process = os;
+    made->kind = wanted == OS_IO_PLAIN ? OS_IO_PLAIN : OS_IO_URING;
+    made->memory = memory;
+    made->buffer_bytes = buffer_bytes;
+    made->buffer_count = buffer_count;
+    os->world->handles++;
+    *io = made;
+    return 0;
+}
+
+enum os_io_kind os_io_kind(const struct os_io *io)
+{
+    return io->kind;
+}
+
+static uint8_t *operation_bytes(const struct os_io *io, uint32_t buffer)
+{
+    return io->memory + (size_t)buffer * io->buffer_bytes + io->operations[buffer].skip_bytes;
+}
+
+/* 0, or why the disk cannot take it. */
+static int write_fault(struct sim_world *world, const struct operation *operation,
+                       uint64_t length_bytes)
+{
+    const struct sim_node *node = operation->file->node;
+    if (!has_space(world, growth_bytes(node, operation->offset + length_bytes)))
+        return ENOSPC;
+    return sim_file_page_is_unreadable(node, operation->offset, length_bytes, false) ? EIO : 0;
+}
+
+void os_io_begin(struct os_io *io, struct os_file *file, enum os_io_what what, uint32_t buffer,
+                 uint32_t skip_bytes, uint32_t length_bytes, uint64_t offset)
+{
+    CHECK(buffer < io->buffer_count && length_bytes > 0);
+    CHECK(skip_bytes < io->buffer_bytes && length_bytes <= io->buffer_bytes - skip_bytes);
+    struct operation *operation = &io->operations[buffer];
+    CHECK(operation->file == NULL);
+    struct verdict verdict =
+        call_begins(io->process, SIM_IO_BEGIN, file->name, offset, length_bytes);
+    *operation = (struct operation){.file = file,
+                                    .what = what,
+                                    .skip_bytes = skip_bytes,
+                                    .length_bytes = length_bytes,
+                                    .offset = offset,
+                                    .doomed = verdict.fate == FATE_FAIL};
+    io->under_way++;
+    struct sim_world *world = io->process->world;
+    if (verdict.fate != FATE_DEAD && what == OS_IO_WRITE && sim_random_one_in(&world->io_luck, 2) &&
+        write_fault(world, operation, length_bytes) == 0)
+        write_in_part(world, file->node, operation_bytes(io, buffer), length_bytes, offset);
+    call_ends(io->process, 0);
+}
+
+/* What a read or write that is neither dead nor failed does. */
+static void operate(struct os_io *io, uint32_t buffer, struct verdict verdict,
+                    struct os_io_done *done)
+{
+    struct sim_world *world = io->process->world;
+    struct operation *operation = &io->operations[buffer];
+    struct sim_node *node = operation->file->node;
+    uint64_t length = operation->length_bytes;
+    if (operation->what == OS_IO_READ) {
+        uint64_t size = sim_file_size_bytes(node);
+        uint64_t there = operation->offset >= size ? 0 : size - operation->offset;
+        length = there < length ? there : length;
+    }
+    if (verdict.fate == FATE_SHORT && length > OS_PAGE_BYTES) {
+        uint64_t less = round_up_u64(less_than(world, length), OS_PAGE_BYTES);
+        length = less < length ? less : length;
+    }
+    uint8_t *bytes = operation_bytes(io, buffer);
+    if (operation->what == OS_IO_READ) {
+        done->done_bytes =
+            length == 0 ? 0 : (uint32_t)sim_file_read(node, bytes, length, operation->offset);
+        done->error = done->done_bytes == 0 && length > 0 ? EIO : 0;
+        return;
+    }
+    done->error = write_fault(world, operation, length);
+    if (done->error != 0)
+        return;
+    if (verdict.fate == FATE_AMID) {
+        write_in_part(world, node, bytes, length, operation->offset);
+        done->error = verdict.error;
+        return;
+    }
+    sim_file_write(node, bytes, length, operation->offset, NULL);
+    done->done_bytes = (uint32_t)length;
+}
+
+bool os_io_end(struct os_io *io, bool wait, struct os_io_done *done)
+{
+    struct sim_world *world = io->process->world;
+    if (io->under_way == 0 || (!wait && sim_random_one_in(&world->io_luck, 2)))
+        return false;
+    uint64_t which = sim_random_below(&world->io_luck, io->under_way);
+    uint32_t buffer = 0;
+    while (io->operations[buffer].file == NULL || which-- > 0)
+        buffer++;
+    struct operation *operation = &io->operations[buffer];
+    struct verdict verdict = call_begins(io->process, SIM_IO_END, operation->file->name,
+                                         operation->offset, operation->length_bytes);
+    *done = (struct os_io_done){.buffer = buffer, .error = verdict.error};
+    if (operation->doomed && verdict.fate != FATE_DEAD)
+        *done = (struct os_io_done){.buffer = buffer, .error = EIO};
+    else if (!is_over(verdict))
+        operate(io, buffer, verdict, done);
+    operation->file = NULL;
+    io->under_way--;
+    call_ends(io->process, 0);
+    return true;
+}
+
+void os_io_free(struct os_io *io)
+{
+    if (io == NULL)
+        return;
+    io->process->world->handles--;
+    free(io);
 }
 
 /* ---- the log's mapping ----------------------------------------------------------------------- */

@@ -42,9 +42,13 @@
  * 14. A copy into a mapping may fault (EIO stands for SIGBUS) with any part copied. It does so
  *     where the file was cut short or the page cannot be read.
  * 15. The disk has a capacity; allocation and growth beyond it fail (ENOSPC).
+ * 16. Reads and writes begun together end in any order, and late. Of a write that has begun and not
+ *     ended any part may have arrived. They are short by whole pages. The calls that begin never fail; the ends then do.
+ * 17. A disk lies: a file's sync succeeds, and each sector is one of its versions all the same, which
+ *     is seen when the cache is dropped (sim_lie_at).
  *
  * Decay
- * 16. Synced bits flip; sectors become unreadable (EIO) until they are written anew; files are
+ * 18. Synced bits flip; sectors become unreadable (EIO) until they are written anew; files are
  *     lost or cut short.
  *
  * Calls may be made by any thread; everything below by one thread while no other makes calls.
@@ -127,6 +131,8 @@ struct urn_os *sim_restart(struct sim_world *world);
     ROW(FILE_WRITE, "file_write", ENOSPC, EIO, EIO)                                                \
     ROW(FILE_SYNC, "file_sync", EIO, ENOSPC, EIO)                                                  \
     ROW(FILE_DROP_CACHE, "file_drop_cache", EIO, EIO, EIO)                                         \
+    ROW(IO_BEGIN, "io_begin", EIO, EIO, EIO)                                                       \
+    ROW(IO_END, "io_end", ENOSPC, EIO, EIO)                                                        \
     ROW(MAP_OPEN, "map_open", EMFILE, ENOMEM, EACCES)                                              \
     ROW(MAP_WRITE, "map_write", EIO, EIO, EIO)                                                     \
     ROW(MAP_SYNC_BEGIN, "map_sync_begin", EIO, EIO, EIO)                                           \
@@ -152,6 +158,10 @@ void sim_fail_at(struct sim_world *world, enum sim_call call, uint64_t nth, int 
 
 /* The nth read or write from now on does less than asked. */
 void sim_short_at(struct sim_world *world, uint64_t nth);
+
+/* The nth sync of a file from now on says that it succeeded and did not. Replaces what was armed. 0:
+ * none. */
+void sim_lie_at(struct sim_world *world, uint64_t nth);
 
 /* At random: one call in so many fails; one read or write in so many is short. 0: never. */
 void sim_set_fault_rates(struct sim_world *world, uint64_t fail_one_in, uint64_t short_one_in);

@@ -440,13 +440,13 @@ void sim_flight_free(struct sim_flight *flight)
     *flight = (struct sim_flight){0};
 }
 
-void sim_file_sync(struct sim_node *file, bool fails)
+void sim_file_sync(struct sim_node *file, enum sim_sync_fate fate)
 {
     struct sim_flight flight = {0};
     sim_file_sync_begin(file, 0, file->size_bytes, &flight);
-    sim_file_sync_end(file, &flight, fails);
+    sim_file_sync_end(file, &flight, fate != SIM_SYNC_DONE);
     sim_flight_free(&flight);
-    if (file->size_dirty && !fails) {
+    if (file->size_dirty && fate != SIM_SYNC_FAILS) {
         file->disk_size_bytes = file->size_bytes;
         file->size_count = 0;
     }

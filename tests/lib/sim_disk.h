@@ -117,7 +117,12 @@ void sim_file_sync_end(struct sim_node *file, struct sim_flight *flight, bool fa
 void sim_flight_free(struct sim_flight *flight);
 
 /* Size and everything, begin and end in one. */
-void sim_file_sync(struct sim_node *file, bool fails);
+enum sim_sync_fate {
+    SIM_SYNC_DONE,
+    SIM_SYNC_FAILS,
+    SIM_SYNC_LIES, /* the size is on the disk, of the bytes nobody knows which */
+};
+void sim_file_sync(struct sim_node *file, enum sim_sync_fate fate);
 
 /* Forgets clean pages; sectors whose sync failed become what the disk made of them. */
 void sim_file_drop_cache(struct sim_node *file, struct sim_random *random);

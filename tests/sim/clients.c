@@ -84,6 +84,8 @@ struct client_request *clients_make_random(struct clients *clients, struct sim_r
     uint32_t pool = (uint32_t)sim_random_below(luck, clients->scenario->config.pool_count);
     if (sim_random_one_in(luck, 24))
         pool = CLIENT_NO_POOL;
+    if (sim_random_one_in(luck, 24))
+        return append(clients, URN_SNAPSHOT, 0);
     if (!sim_random_one_in(luck, 5))
         return clients_make_draw(clients, pool, random_count(clients, luck),
                                  sim_random_one_in(luck, 3));

@@ -55,6 +55,7 @@ bool coverage_print(const struct coverage *coverage)
         printf(" D%u %" PRIu64 "%s", i, coverage->cases[i],
                coverage->cases[i] > 0 ? "" : " <-- NOT VISITED");
     }
-    printf("\n");
+    printf("\n%" PRIu64 " snapshots counted, %" PRIu64 " failed, %" PRIu64 " laps\n",
+           coverage->snapshots, coverage->snapshots_failed, coverage->laps);
     return whole;
 }

@@ -35,6 +35,17 @@
     ROW(SEGMENT_COPY, "segment change: copying pad or header")                                     \
     ROW(SEGMENT_COPIED, "segment change: header copied, a sync not begun")                         \
     ROW(SEGMENT_SYNCING, "segment change: between begin and end of a sync")                        \
+    ROW(SNAPSHOT_CREATE, "snapshot N1: making the temporary file")                                 \
+    ROW(SNAPSHOT_WRITE, "snapshot N2: writing blocks")                                             \
+    ROW(SNAPSHOT_SYNC, "snapshot N3: syncing the file")                                            \
+    ROW(SNAPSHOT_READ, "snapshot N4: reading it back")                                             \
+    ROW(SNAPSHOT_DURABLE, "snapshot N5: verified, not renamed")                                    \
+    ROW(SNAPSHOT_RENAME, "snapshot N6: renaming")                                                  \
+    ROW(SNAPSHOT_DIR_SYNC, "snapshot N7: syncing the directory")                                   \
+    ROW(SNAPSHOT_REMOVE, "snapshot N8: counted, removing older ones")                              \
+    ROW(SNAPSHOT_REMOVED, "snapshot N9: older ones removed, the directory not synced")             \
+    ROW(SNAPSHOT_ABORT, "snapshot: cleaning up behind a failure")                                  \
+    ROW(SNAPSHOT_ENDED, "snapshot: over, the writer has not taken the result")                     \
     ROW(STOPPING, "a clean stop asked for and not finished")                                       \
     ROW(IDLE, "nothing under way")
 
@@ -51,6 +62,9 @@ struct coverage {
     uint64_t starts_after_crash; /* every start that followed a crash, finished or not */
     uint64_t starts;
     uint64_t draws;
+    uint64_t snapshots;
+    uint64_t snapshots_failed;
+    uint64_t laps;
     uint64_t faults;
     uint64_t damages;
     uint64_t refusals;

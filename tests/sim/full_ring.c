@@ -14,8 +14,10 @@
 #define STARTS_A_REFILL  12u
 #define DRAWS_MAX        100000u /* more without BUSY: the ring has no end */
 
+/* With the disk full no snapshot makes room. */
 static void fill(struct host *host)
 {
+    sim_set_capacity(host->world, sim_used_bytes(host->world));
     static const uint32_t counts[] = {SCENARIO_LARGE_DRAW, 1000, 40, 1};
     for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         uint32_t draws = 0;
@@ -28,6 +30,16 @@ static void fill(struct host *host)
         } while (code == URN_OK);
     }
     PROMISE(!host->failed, "a full ring is not a failure");
+    sim_set_capacity(host->world, UINT64_MAX);
+}
+
+/* The disk is freed: the engine goes on by itself. */
+static void go_on(struct host *host)
+{
+    sim_advance(host->world, SNAPSHOT_RETRY_NS);
+    host_drain(host);
+    PROMISE(host_draw(host, SCENARIO_ENDLESS, SCENARIO_LARGE_DRAW, false) == URN_OK,
+            "a freed disk does not end a shortage");
 }
 
 /* What the next start does: how many calls, and whether it makes room. */
@@ -133,7 +145,9 @@ void full_ring_run(uint64_t seed, struct coverage *coverage)
     reach_room(&host);
     for (unsigned refill = 0; refill < REFILLS; refill++) {
         fill(&host);
-        host_idle(&host);
+        if (refill % 2 == 0)
+            go_on(&host);
+        fill(&host);
         for (unsigned number = 0; number < STARTS_A_REFILL; number++)
             kill_and_start(&host, number);
     }

@@ -56,8 +56,27 @@ static enum window start_window(const struct host *host, const struct sim_event 
     return writes_snapshot ? WINDOW_ROOM_SNAPSHOT : WINDOW_START_READING;
 }
 
+static enum window snapshot_window(enum snapshot_step step)
+{
+    static const enum window windows[] = {
+        [SNAPSHOT_STEP_CREATE] = WINDOW_SNAPSHOT_CREATE,
+        [SNAPSHOT_STEP_WRITE] = WINDOW_SNAPSHOT_WRITE,
+        [SNAPSHOT_STEP_SYNC] = WINDOW_SNAPSHOT_SYNC,
+        [SNAPSHOT_STEP_READ] = WINDOW_SNAPSHOT_READ,
+        [SNAPSHOT_STEP_DURABLE] = WINDOW_SNAPSHOT_DURABLE,
+        [SNAPSHOT_STEP_RENAME] = WINDOW_SNAPSHOT_RENAME,
+        [SNAPSHOT_STEP_DIR_SYNC] = WINDOW_SNAPSHOT_DIR_SYNC,
+        [SNAPSHOT_STEP_REMOVE] = WINDOW_SNAPSHOT_REMOVE,
+        [SNAPSHOT_STEP_REMOVED] = WINDOW_SNAPSHOT_REMOVED,
+        [SNAPSHOT_STEP_ABORT] = WINDOW_SNAPSHOT_ABORT,
+    };
+    return windows[step];
+}
+
 static enum window run_window(const struct host *host, const struct sim_event *call)
 {
+    if (host->step_is_snapshot)
+        return host->step;
     if (!is_log_call(call->call))
         return WINDOW_IDLE;
     uint64_t segment_size = host->scenario->config.segment_size_bytes;
@@ -112,6 +131,10 @@ static enum window window_between_calls(const struct host *host)
         return WINDOW_CLOSED;
     if (atomic_load(&host->engine->finished) != NULL)
         return WINDOW_FINISHED;
+    if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_WORKS)
+        return snapshot_window(host->engine->snapshot.step);
+    if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_ENDED)
+        return WINDOW_SNAPSHOT_ENDED;
     return host->engine->writer.groups[host->engine->writer.open].newest != NULL ? WINDOW_STAGED
                                                                                  : WINDOW_IDLE;
 }
@@ -149,8 +172,13 @@ void host_make(struct host *host, const struct scenario *scenario, struct covera
 
 static void close_engine(struct host *host)
 {
-    if (host->engine != NULL)
+    if (host->engine != NULL) {
+        struct urn_engine_info info;
+        urn_engine_info(host->engine, &info);
+        host->coverage->snapshots += info.snapshots;
+        host->coverage->snapshots_failed += info.snapshots_failed;
         engine_abandon(host->engine);
+    }
     host->engine = NULL;
     host->syncing = false;
     host->stopping = false;
@@ -276,12 +304,12 @@ void host_submit(struct host *host, struct client_request *request)
                 "READONLY although nothing failed");
 }
 
-void host_writer_step(struct host *host)
+bool host_writer_step(struct host *host)
 {
     struct urn_engine_info before;
     struct urn_engine_info after;
     urn_engine_info(host->engine, &before);
-    (void)writer_step(host->engine);
+    bool did = writer_step(host->engine);
     urn_engine_info(host->engine, &after);
     oracle_absorb(host->oracle, &host->clients, before.room_bytes);
     if (after.staged_lsn > before.staged_lsn) {
@@ -292,6 +320,19 @@ void host_writer_step(struct host *host)
             host->data_end_lsn = group->placement.end_lsn;
     }
     note_failure(host);
+    return did;
+}
+
+enum snapshot_want host_snapshot_step(struct host *host)
+{
+    struct snapshot_task *task = &host->engine->snapshot;
+    host->step_is_snapshot = true;
+    host->step = snapshot_window(task->step);
+    enum snapshot_want want = snapshot_task_step(task);
+    note_crash(host);
+    host->step_is_snapshot = false;
+    note_failure(host);
+    return want;
 }
 
 bool host_can_begin(const struct host *host)
@@ -365,17 +406,38 @@ static bool any_step(struct host *host)
         host_commit_begin(host);
         return true;
     }
-    uint64_t staged = host->engine->writer.end_lsn;
-    host_writer_step(host);
-    return host->engine->writer.end_lsn != staged || host_can_begin(host) ||
-           writer_has_waiting(host->engine);
+    enum snapshot_want want = host_snapshot_step(host);
+    if (host_crashed(host) || want == SNAPSHOT_WANTS_STEP)
+        return true;
+    bool did = host_writer_step(host);
+    if (want != SNAPSHOT_WANTS_TIME)
+        return did;
+    uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
+    if (host->engine->snapshot.wake_ns > now_ns)
+        sim_advance(host->world, host->engine->snapshot.wake_ns - now_ns);
+    return true;
+}
+
+/* Nothing goes on by itself: until the time at which the writer has something to do. */
+static void pass_time(struct host *host)
+{
+    uint64_t deadline_ns = writer_deadline_ns(host->engine);
+    uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
+    if (deadline_ns != UINT64_MAX && deadline_ns > now_ns)
+        sim_advance(host->world, deadline_ns - now_ns);
 }
 
 void host_drain(struct host *host)
 {
-    for (uint32_t steps = 0; !host_crashed(host) && any_step(host); steps++)
+    for (uint32_t steps = 0; !host_crashed(host); steps++) {
         PROMISE(steps < STEPS_MAX, "the engine does not come to rest");
-    host_collect(host);
+        if (any_step(host))
+            continue;
+        host_collect(host);
+        if (host->clients.in_flight == 0)
+            break;
+        pass_time(host); /* requests wait for room in the log */
+    }
     PROMISE(host_crashed(host) || host->clients.in_flight == 0, "%u requests never came back",
             host->clients.in_flight);
 }
@@ -410,7 +472,8 @@ enum urn_code host_stop(struct host *host)
     host_ask_stop(host);
     for (uint32_t steps = 0; !host_crashed(host) && !host->engine->writer.done; steps++) {
         PROMISE(steps < STEPS_MAX, "the engine does not stop");
-        (void)any_step(host);
+        if (!any_step(host))
+            pass_time(host);
     }
     if (host_crashed(host))
         return URN_IO;

@@ -28,6 +28,7 @@ struct host {
     enum window step;      /* which crash window a call of the present step belongs to */
     bool step_new_segment;
     bool step_is_start;
+    bool step_is_snapshot;
     struct sim_event last_call; /* while starting: the call before */
     bool writes_tail;
 };
@@ -61,7 +62,8 @@ enum urn_code host_stop(struct host *host);
 /* ---- steps: each may be the one that crashes or fails ---------------------------------------- */
 
 void host_submit(struct host *host, struct client_request *request);
-void host_writer_step(struct host *host);
+bool host_writer_step(struct host *host); /* whether anything was done */
+enum snapshot_want host_snapshot_step(struct host *host);
 bool host_can_begin(const struct host *host);
 void host_commit_begin(struct host *host);
 void host_commit_end(struct host *host);

@@ -363,6 +363,10 @@ void oracle_absorb(struct oracle *oracle, const struct clients *clients, uint64_
         bool answered = at->request.lsn != 0 || at->request.code != URN_OK;
         if (at->absorbed || at->request.op == URN_DRAW || !answered)
             continue;
+        if (at->request.op == URN_SNAPSHOT) {
+            at->absorbed = true; /* it may speak of an earlier end than the present one */
+            continue;
+        }
         absorb_read(oracle, at);
         note_absorbed(oracle, at);
     }

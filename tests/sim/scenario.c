@@ -142,6 +142,15 @@ void scenario_make(struct scenario *scenario, enum scenario_kind kind, struct si
     case SCENARIO_WIDE:
         make_wide(scenario);
         break;
+    case SCENARIO_LAPS:
+        make_random(scenario, luck);
+        scenario->items[0].quantity = URN_UNLIMITED;
+        scenario->items[0].probability = 1000;
+        scenario->config.segments = SEGMENTS_MIN;
+        scenario->config.segment_size_bytes = SEGMENT_SIZE_BYTES_MIN;
+        scenario->config.max_batch = 6000;
+        scenario->config.queue_draws = 1000000;
+        break;
     }
     struct urn_error error = {0};
     CHECK(urn_engine_config_check(&scenario->config, &error) == URN_OK);

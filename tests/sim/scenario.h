@@ -27,6 +27,7 @@ struct scenario {
 enum scenario_kind {
     SCENARIO_FIXED,  /* a pool that runs dry, one without end, and the smallest ring */
     SCENARIO_RANDOM, /* outcomes of one byte, at times two; rings of several sizes */
+    SCENARIO_LAPS,   /* random, and the smallest ring, which the first pool never stops filling */
     SCENARIO_WIDE,   /* a pool of so many items that an outcome takes four bytes */
 };
 

@@ -13,11 +13,15 @@
 #define START_TRIES_MAX   40u
 #define START_CALLS_GUESS 60u
 #define LOOK_ONE_IN       16u
+#define LAPS_ONE_IN       10u
+#define LAPS              3u
+#define LAP_STEPS_MAX     200000u
 
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
 struct appetite {
-    uint64_t submit, write, begin, end, collect, pass_time, go_idle, jump_clock, stop, crash;
+    uint64_t submit, write, begin, end, snapshot, collect, pass_time, go_idle, jump_clock, stop,
+        crash;
 };
 
 static struct appetite some_appetite(struct sim_random *luck)
@@ -27,6 +31,7 @@ static struct appetite some_appetite(struct sim_random *luck)
         .write = 1 + sim_random_below(luck, 8),
         .begin = 1 + sim_random_below(luck, 8),
         .end = 1 + sim_random_below(luck, 8),
+        .snapshot = 1 + sim_random_below(luck, 12),
         .collect = 1 + sim_random_below(luck, 6),
         .pass_time = sim_random_below(luck, 3),
         .go_idle = sim_random_one_in(luck, 3),
@@ -118,10 +123,10 @@ static void step_submit(struct host *host)
 /* Chooses one step by appetite and does it. Returns whether the life goes on. */
 static bool live_on(struct host *host, const struct appetite *appetite)
 {
-    const uint64_t weights[] = {appetite->submit,  appetite->write,      appetite->begin,
-                                appetite->end,     appetite->collect,    appetite->pass_time,
-                                appetite->go_idle, appetite->jump_clock, appetite->stop,
-                                appetite->crash};
+    const uint64_t weights[] = {appetite->submit,   appetite->write,      appetite->begin,
+                                appetite->end,      appetite->collect,    appetite->pass_time,
+                                appetite->go_idle,  appetite->jump_clock, appetite->stop,
+                                appetite->snapshot, appetite->crash};
     uint64_t sum = 0;
     for (unsigned i = 0; i < sizeof weights / sizeof weights[0]; i++)
         sum += weights[i];
@@ -161,6 +166,9 @@ static bool live_on(struct host *host, const struct appetite *appetite)
         return true;
     case 8:
         return sim_random_one_in(&host->luck, 4) ? false : true;
+    case 9:
+        (void)host_snapshot_step(host);
+        return true;
     default:
         return !sim_random_one_in(&host->luck, 3);
     }
@@ -176,6 +184,12 @@ static void arm_for_life(struct host *host)
         break;
     case 3:
         sim_fail_at(host->world, SIM_ANY_CALL, sim_random_below(&host->luck, 40) + 1, 0);
+        break;
+    case 4:
+        sim_lie_at(host->world, 1 + sim_random_below(&host->luck, 3));
+        break;
+    case 5: /* the disk is full for a while: snapshots fail */
+        sim_set_capacity(host->world, sim_used_bytes(host->world));
         break;
     default:
         break;
@@ -214,8 +228,36 @@ static void live(struct host *host)
             stop = appetite.stop > 0;
             break;
         }
+    sim_set_capacity(host->world, UINT64_MAX);
     if (!host_crashed(host) && stop)
         (void)host_stop(host);
+}
+
+/* Draws without pause until the log has gone around a few times, or something has ended it. */
+static void run_laps(struct host *host)
+{
+    const struct urn_engine_config *config = &host->scenario->config;
+    uint64_t ring_bytes = config->segments * config->segment_size_bytes;
+    uint64_t begin_lsn = host->engine->writer.end_lsn;
+    uint64_t end_lsn = begin_lsn + LAPS * ring_bytes;
+    struct appetite appetite = some_appetite(&host->luck);
+    appetite.stop = 0;
+    appetite.go_idle = 0;
+    for (uint64_t i = 0; !host_crashed(host) && !host->failed; i++) {
+        PROMISE(i < LAP_STEPS_MAX, "the log does not go around");
+        if (host->engine->writer.end_lsn >= end_lsn)
+            break;
+        if (host->clients.in_flight == 0)
+            clients_forget(&host->clients);
+        if (host->clients.in_flight < 8)
+            host_submit(host, clients_make_draw(&host->clients, 0, config->max_batch, false));
+        appetite.crash = 0;
+        (void)live_on(host, &appetite);
+        if (sim_random_one_in(&host->luck, 40))
+            host_drain(host);
+    }
+    if (host->engine != NULL && !host_crashed(host))
+        host->coverage->laps += (host->engine->writer.end_lsn - begin_lsn) / ring_bytes;
 }
 
 /* Ends the process (and perhaps the machine), if nothing has ended it yet. */
@@ -237,7 +279,8 @@ void scheduler_run_history(uint64_t seed, struct coverage *coverage)
     uint64_t short_one_in = 0; /* of reads and writes */
     struct scenario scenario;
     struct host host;
-    scenario_make(&scenario, SCENARIO_RANDOM, &luck);
+    bool laps = seed % LAPS_ONE_IN == 0;
+    scenario_make(&scenario, laps ? SCENARIO_LAPS : SCENARIO_RANDOM, &luck);
     host_make(&host, &scenario, coverage, seed);
     host.look_one_in = LOOK_ONE_IN;
     if (sim_random_one_in(&luck, 3))
@@ -249,7 +292,10 @@ void scheduler_run_history(uint64_t seed, struct coverage *coverage)
     for (uint64_t life = 0; life < lives; life++) {
         trace("life %" PRIu64, life);
         start(&host, short_one_in);
-        live(&host);
+        if (laps && life == 0)
+            run_laps(&host);
+        if (!host_crashed(&host) && !host.failed)
+            live(&host);
         end_life(&host);
         if (sim_random_one_in(&luck, 3))
             damage_try(&host);

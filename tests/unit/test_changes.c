@@ -511,7 +511,8 @@ static void test_a_create_that_meets_a_failing_disk_is_in_doubt(void **unused)
     done(driver);
 }
 
-/* The ring is too small for the whole: BUSY, and what is there is sound. */
+/* The ring is too small for the whole, and the disk is full, so that no snapshot makes room: BUSY, and what
+ * is there is sound. */
 static void test_a_create_without_room_ends_with_busy(void **unused)
 {
     (void)unused;
@@ -521,7 +522,9 @@ static void test_a_create_without_room_ends_with_busy(void **unused)
     driver->config.max_items = 20000;
     driver_must_open(driver);
     struct catalog catalog = make_catalog("large", 10000);
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
     assert_not_done(driver, URN_BUSY, CREATE(catalog));
+    sim_set_capacity(driver->world, UINT64_MAX);
     assert_int_equal(driver_state(driver, "large"), URN_OK);
     uint32_t there = driver->request.total;
     assert_in_range(there, 1000, 9999);
@@ -531,6 +534,24 @@ static void test_a_create_without_room_ends_with_busy(void **unused)
         assert_int_equal(driver->request.code, URN_BUSY);
         crash_and_open(driver);
     }
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_int_equal(driver->request.total, 10000);
+    assert_true(driver->request.open);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+/* The same with room on the disk: the log goes round under it. */
+static void test_a_create_larger_than_the_ring_goes_round(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    driver_init(driver, 24);
+    driver->config.max_items = 20000;
+    driver_must_open(driver);
+    struct catalog catalog = make_catalog("large", 10000);
+    assert_int_equal(driver_ask(driver, (struct urn_request){CREATE(catalog)}), URN_OK);
     assert_int_equal(driver_state(driver, "large"), URN_OK);
     assert_int_equal(driver->request.total, 10000);
     assert_true(driver->request.open);
@@ -719,6 +740,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_finishes_a_create),
         cmocka_unit_test(test_a_create_that_meets_a_failing_disk_is_in_doubt),
         cmocka_unit_test(test_a_create_without_room_ends_with_busy),
+        cmocka_unit_test(test_a_create_larger_than_the_ring_goes_round),
         cmocka_unit_test(test_reload_applies_what_the_file_changed),
         cmocka_unit_test(test_reload_against_updates),
         cmocka_unit_test(test_reload_keeps_the_sum_of_weights_in_bounds),

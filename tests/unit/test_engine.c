@@ -280,8 +280,138 @@ static void test_a_clean_stop_answers_everything_and_marks(void **unused)
     assert_int_equal(driver_stop(driver), URN_OK);
     driver_must_open(driver);
     assert_int_equal(driver->report.next_request_id, 4);
-    /* All but the mark, and the padding before it, is known to be durable. */
-    assert_in_range(driver->report.rewritten_bytes, WAL_GROUP_HEADER_BYTES, 2 * OS_PAGE_BYTES);
+    /* The last snapshot covers all of it. */
+    assert_int_equal(driver->report.snapshot_lsn, driver->report.end_lsn);
+    assert_int_equal(driver->report.replayed_groups, 0);
+    assert_int_equal(driver->report.rewritten_bytes, 0);
+    done(driver);
+}
+
+/* ---- snapshots and laps -------------------------------------------------------------------- */
+
+static void count_snapshot(void *context, const char *name)
+{
+    uint64_t lsn;
+    uint32_t serial;
+    *(uint32_t *)context += data_dir_parse_snapshot_name(name, &lsn, &serial);
+}
+
+static void test_the_ring_goes_round_without_an_end(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint64_t draws = 0;
+    uint64_t end_lsn = 10 * wal_ring_bytes(&driver->engine->ring.geometry);
+    for (; driver->engine->writer.end_lsn < end_lsn; draws += DRIVER_BATCH_MAX)
+        assert_int_equal(driver_draw(driver, "main", DRIVER_BATCH_MAX, false), URN_OK);
+    assert_int_equal(info_of(driver).busy, 0);
+    assert_true(info_of(driver).snapshots >= 20);
+    uint32_t snapshots = 0;
+    (void)sim_list(driver->world, "data", count_snapshot, &snapshots);
+    assert_int_equal(snapshots, 2);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.next_request_id, draws + 1);
+    done(driver);
+}
+
+static void test_a_snapshot_is_taken_on_request(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 5, false), URN_OK);
+    assert_int_equal(driver_snapshot(driver), URN_OK);
+    uint64_t lsn = driver->request.lsn;
+    assert_int_equal(lsn, driver->engine->writer.end_lsn);
+    assert_int_equal(info_of(driver).snapshots, 1);
+    assert_int_equal(driver_snapshot(driver), URN_OK); /* nothing has changed: no new one */
+    assert_int_equal(driver->request.lsn, lsn);
+    assert_int_equal(info_of(driver).snapshots, 1);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshot_lsn, lsn);
+    assert_int_equal(driver->report.replayed_groups, 0);
+    assert_int_equal(driver->report.next_request_id, 6);
+    done(driver);
+}
+
+static void test_a_snapshot_that_fails_says_so_and_the_next_succeeds(void **unused)
+{
+    (void)unused;
+    static const enum sim_call calls[] = {SIM_FILE_CREATE,     SIM_FILE_ALLOCATE, SIM_IO_BEGIN,
+                                          SIM_IO_END,          SIM_FILE_SYNC,     SIM_FILE_SIZE,
+                                          SIM_FILE_DROP_CACHE, SIM_RENAME};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct driver *driver = a_driver();
+        struct urn_error why;
+        assert_int_equal(driver_draw(driver, "main", 5, false), URN_OK);
+        sim_fail_at(driver->world, calls[i], 1, 0);
+        assert_int_equal(driver_snapshot(driver), URN_IO);
+        urn_engine_snapshot_failure(driver->engine, &why);
+        assert_int_equal(why.code, URN_IO);
+        assert_non_null(strstr(why.text, "snapshot-"));
+        assert_int_equal(info_of(driver).snapshots_failed, 1);
+        assert_int_equal(driver_draw(driver, "main", 5, false), URN_OK);
+        assert_int_equal(driver_snapshot(driver), URN_OK);
+        done(driver);
+    }
+}
+
+/* A sync that says it succeeded and did not: what is read back past the cache tells. */
+static void test_a_snapshot_that_the_disk_does_not_have_does_not_count(void **unused)
+{
+    (void)unused;
+    uint32_t found = 0;
+    for (int i = 0; i < 20; i++) {
+        struct driver *driver = a_driver();
+        assert_int_equal(driver_draw(driver, "main", 5, false), URN_OK);
+        sim_lie_at(driver->world, 1);
+        enum urn_code code = driver_snapshot(driver);
+        assert_true(code == URN_OK || code == URN_DAMAGED);
+        found += code == URN_DAMAGED;
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.snapshots_refused, 0);
+        done(driver);
+    }
+    assert_true(found > 0);
+}
+
+static void test_requests_wait_for_room_then_get_busy_then_go_on(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
+    enum urn_code code;
+    uint64_t began_ns;
+    do {
+        began_ns = os_monotonic_ns(driver->config.os);
+        code = driver_draw(driver, "main", DRIVER_BATCH_MAX, false);
+    } while (code == URN_OK);
+    assert_int_equal(code, URN_BUSY);
+    assert_true(os_monotonic_ns(driver->config.os) - began_ns >= ROOM_WAIT_NS);
+    assert_int_equal(driver_draw(driver, "main", DRIVER_BATCH_MAX, false), URN_BUSY);
+    sim_set_capacity(driver->world, UINT64_MAX);
+    sim_advance(driver->world, SNAPSHOT_RETRY_NS);
+    driver_run(driver); /* nobody asks for anything */
+    assert_int_equal(driver_draw(driver, "main", DRIVER_BATCH_MAX, false), URN_OK);
+    done(driver);
+}
+
+static void test_snapshot_every_has_to_fit_the_ring(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_engine_config config = driver->config;
+    struct urn_error error = {0};
+    config.segments = 8;
+    config.snapshot_every_bytes = 2 * 65536;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_OK);
+    config.snapshot_every_bytes++;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
+    assert_non_null(strstr(error.text, "snapshot.every"));
+    assert_non_null(strstr(error.text, "131072"));
+    assert_non_null(strstr(error.text, "wal.segments to at least 9"));
     done(driver);
 }
 
@@ -477,6 +607,12 @@ int main(void)
         cmocka_unit_test(test_a_group_closes_before_a_request_that_would_break_its_limit),
         cmocka_unit_test(test_the_last_group_gets_exactly_one_mark),
         cmocka_unit_test(test_a_clean_stop_answers_everything_and_marks),
+        cmocka_unit_test(test_the_ring_goes_round_without_an_end),
+        cmocka_unit_test(test_a_snapshot_is_taken_on_request),
+        cmocka_unit_test(test_a_snapshot_that_fails_says_so_and_the_next_succeeds),
+        cmocka_unit_test(test_a_snapshot_that_the_disk_does_not_have_does_not_count),
+        cmocka_unit_test(test_requests_wait_for_room_then_get_busy_then_go_on),
+        cmocka_unit_test(test_snapshot_every_has_to_fit_the_ring),
         cmocka_unit_test(test_a_failed_sync_is_final),
         cmocka_unit_test(test_a_failed_store_is_final),
         cmocka_unit_test(test_reads_come_back_in_order),

@@ -1,0 +1,259 @@
+/* writer_snapshot.c: the writer's part of snapshots: when one begins, what goes into it, and what it frees.
+ *
+ * A snapshot begins at a group's end. Its state is frozen when the group closes; the chain is known once
+ * the group has been sealed, that is when the commit side is free again; then blocks are encoded, one a
+ * step of the writer, whenever the task has a buffer free:
+ *
+ *     NONE --close or idle--> SEAL --commit side free--> ENCODE --last block--> GIVEN --task ends--> NONE
+ *
+ * One begins when
+ *     somebody asks for it;
+ *     the log has grown by snapshot.every since the newest one that counts;
+ *     room is short, and two snapshots here would make more of it: with a full ring one follows the other,
+ *     both at the head of the log;
+ *     the engine stops cleanly and something was logged since the newest.
+ * After a failure the next attempt waits for SNAPSHOT_RETRY_NS.
+ */
+#include "engine/check.h"
+#include "engine/engine.h"
+#include "engine/threads.h"
+
+#include <stdlib.h>
+
+static bool task_rests(const struct urn_engine *engine)
+{
+    return atomic_load_explicit(&engine->snapshot.phase, memory_order_acquire) == SNAPSHOT_RESTS;
+}
+
+static uint64_t room_limit_lsn(const struct urn_engine *engine)
+{
+    return atomic_load_explicit(&engine->room_limit_lsn, memory_order_relaxed);
+}
+
+static void finish_requests(struct urn_engine *engine, struct urn_request **list,
+                            enum urn_code code, uint64_t lsn)
+{
+    while (*list != NULL) {
+        struct urn_request *request = *list;
+        *list = request->next;
+        request->next = NULL;
+        request->code = code;
+        request->lsn = lsn;
+        engine_finish(engine, request, request, 1, 0);
+    }
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+static bool room_is_short(const struct urn_engine *engine, uint64_t lsn)
+{
+    const struct wal_geometry *geometry = &engine->ring.geometry;
+    uint64_t limit_lsn = room_limit_lsn(engine);
+    if (snapshot_limit_behind_lsn(geometry, lsn) <= limit_lsn)
+        return false; /* nothing would be gained */
+    return engine->writer.shortage_ns != 0 || limit_lsn - lsn < geometry->segment_size_bytes / 2;
+}
+
+/* Whether one is wanted at this end of the log, the pause behind a failure apart. */
+static bool is_wanted(const struct urn_engine *engine, uint64_t lsn)
+{
+    const struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    return snapshots->asked != NULL || snapshots->final_is_due ||
+           lsn - snapshots->ledger.newest.lsn >= snapshots->every_bytes ||
+           room_is_short(engine, lsn);
+}
+
+static void note_failure(struct urn_engine *engine, const struct urn_error *error)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    snapshots->retry_ns = os_monotonic_ns(engine->os) + SNAPSHOT_RETRY_NS;
+    snapshots->final_is_due = false;
+    atomic_fetch_add_explicit(&engine->counters.snapshots_failed, 1, memory_order_relaxed);
+    CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
+    engine->snapshot_failure = *error;
+    CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
+    finish_requests(engine, &snapshots->serving, error->code, 0);
+}
+
+static void begin(struct urn_engine *engine, uint64_t lsn)
+{
+    struct writer *writer = &engine->writer;
+    struct writer_snapshots *snapshots = &writer->snapshots;
+    struct snapshot_task *task = &engine->snapshot;
+    uint64_t began_ns = os_monotonic_ns(engine->os);
+    struct urn_error error;
+    CHECK(snapshots->stage == SNAPSHOTS_NONE && snapshots->serving == NULL);
+    snapshots->serving = snapshots->asked;
+    snapshots->asked = NULL;
+    snapshots->final_is_due = false;
+    task->name = snapshot_ledger_next(&snapshots->ledger, lsn);
+    if (task->name.serial > DATA_DIR_SERIAL_MAX) {
+        error_set(&error, URN_TOOBIG, 0, "there is no name left for a snapshot at this place");
+        note_failure(engine, &error);
+        return;
+    }
+    if (state_freeze(&writer->state, &error) != URN_OK) {
+        note_failure(engine, &error);
+        return;
+    }
+    snapshot_encoder_begin(&snapshots->encoder, &writer->state, &engine->ring.geometry);
+    task->ledger = snapshots->ledger;
+    task->file_bytes_min = snapshot_bytes_min(&writer->state);
+    snapshots->stage = SNAPSHOTS_SEAL;
+    snapshots->lsn = lsn;
+    snapshots->room_bytes = room_limit_lsn(engine) - lsn;
+    snapshot_task_begin(task);
+    threads_wake_snapshot(engine);
+    snapshots_note_pause(engine, began_ns);
+}
+
+void snapshots_at_group_end(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    struct writer_snapshots *snapshots = &writer->snapshots;
+    if (snapshots->asked != NULL && writer->end_lsn == snapshots->ledger.newest.lsn)
+        finish_requests(engine, &snapshots->asked, URN_OK, writer->end_lsn);
+    if (snapshots->stage != SNAPSHOTS_NONE || !is_wanted(engine, writer->end_lsn) ||
+        !task_rests(engine) ||
+        (snapshots->retry_ns != 0 && os_monotonic_ns(engine->os) < snapshots->retry_ns))
+        return;
+    begin(engine, writer->end_lsn);
+}
+
+/* ---- going on -------------------------------------------------------------------------------- */
+
+void snapshots_note_pause(struct urn_engine *engine, uint64_t began_ns)
+{
+    uint64_t took_ns = os_monotonic_ns(engine->os) - began_ns;
+    _Atomic uint64_t *most = &engine->counters.snapshot_pause_ns_max;
+    if (took_ns > atomic_load_explicit(most, memory_order_relaxed))
+        atomic_store_explicit(most, took_ns, memory_order_relaxed);
+}
+
+void snapshots_seal(struct urn_engine *engine)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    if (snapshots->stage != SNAPSHOTS_SEAL)
+        return;
+    CHECK(engine->commit.tail.lsn == snapshots->lsn);
+    snapshot_encoder_set_tail(&snapshots->encoder, &engine->commit.tail);
+    snapshots->stage = SNAPSHOTS_ENCODE;
+}
+
+/* Nothing more is to be encoded. The copies are some MiB: the task frees them. */
+static void thaw(struct urn_engine *engine)
+{
+    void *none = NULL;
+    void *copies = state_thaw(&engine->writer.state);
+    if (!atomic_compare_exchange_strong(&engine->snapshot.garbage, &none, copies))
+        free(copies);
+}
+
+bool snapshots_encode(struct urn_engine *engine)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    struct snapshot_task *task = &engine->snapshot;
+    if (snapshots->stage != SNAPSHOTS_ENCODE ||
+        atomic_load_explicit(&task->phase, memory_order_acquire) != SNAPSHOT_WORKS)
+        return false;
+    uint64_t used_bytes = engine->writer.end_lsn - snapshots->lsn;
+    bool hurry = engine->writer.shortage_ns != 0 || used_bytes > snapshots->room_bytes / 4 ||
+                 atomic_load_explicit(&engine->stopping, memory_order_relaxed);
+    atomic_store_explicit(&task->hurry, hurry, memory_order_relaxed);
+    uint8_t *buffer = snapshot_task_buffer(task);
+    if (buffer == NULL)
+        return false;
+    uint64_t began_ns = os_monotonic_ns(engine->os);
+    CHECK(snapshot_encoder_fill(&snapshots->encoder, buffer) > 0);
+    bool is_last = snapshots->encoder.next == SNAPSHOT_ENCODE_DONE;
+    if (is_last) {
+        thaw(engine);
+        snapshots->stage = SNAPSHOTS_GIVEN;
+    }
+    snapshot_task_give(task, is_last);
+    threads_wake_snapshot(engine);
+    snapshots->encoded_ns = os_monotonic_ns(engine->os);
+    snapshots_note_pause(engine, began_ns);
+    return true;
+}
+
+/* The rule of reuse, while the engine runs. */
+static void raise_limit(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    uint64_t limit_lsn =
+        snapshot_ledger_limit_lsn(&writer->snapshots.ledger, &engine->ring.geometry);
+    if (limit_lsn <= room_limit_lsn(engine))
+        return;
+    atomic_store_explicit(&engine->room_limit_lsn, limit_lsn, memory_order_release);
+    writer->shortage_ns = 0;
+}
+
+bool snapshots_take_result(struct urn_engine *engine)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    struct snapshot_task *task = &engine->snapshot;
+    if (atomic_load_explicit(&task->phase, memory_order_acquire) != SNAPSHOT_ENDED)
+        return false;
+    if (snapshots->stage == SNAPSHOTS_SEAL || snapshots->stage == SNAPSHOTS_ENCODE)
+        thaw(engine);
+    free(atomic_exchange(&task->garbage, NULL));
+    snapshots->stage = SNAPSHOTS_NONE;
+    if (task->counts) {
+        snapshots->ledger = task->ledger;
+        snapshots->retry_ns = 0;
+        atomic_store_explicit(&engine->counters.snapshot_lsn, snapshots->ledger.newest.lsn,
+                              memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->counters.snapshots, 1, memory_order_relaxed);
+        raise_limit(engine);
+        finish_requests(engine, &snapshots->serving, URN_OK, task->name.lsn);
+    } else {
+        note_failure(engine, &task->error);
+    }
+    atomic_store(&task->phase, SNAPSHOT_RESTS);
+    return true;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+bool snapshots_finish(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    struct writer_snapshots *snapshots = &writer->snapshots;
+    if (!snapshots->final_was_tried && task_rests(engine)) {
+        snapshots->final_was_tried = true;
+        snapshots->retry_ns = 0;
+        snapshots->final_is_due = writer->end_lsn > snapshots->ledger.newest.lsn;
+        snapshots_at_group_end(engine);
+    }
+    return snapshots->final_was_tried && task_rests(engine) && snapshots->asked == NULL;
+}
+
+bool snapshots_give_up(struct urn_engine *engine)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    bool did = snapshots->asked != NULL || snapshots->serving != NULL;
+    finish_requests(engine, &snapshots->asked, URN_READONLY, 0);
+    finish_requests(engine, &snapshots->serving, URN_READONLY, 0);
+    threads_wake_snapshot(engine);
+    return snapshots_take_result(engine) || did;
+}
+
+/* ---- for whoever sleeps ---------------------------------------------------------------------- */
+
+bool snapshots_have_work(const struct urn_engine *engine)
+{
+    enum snapshot_phase phase = atomic_load(&engine->snapshot.phase);
+    if (phase == SNAPSHOT_ENDED)
+        return true;
+    return engine->writer.snapshots.stage == SNAPSHOTS_ENCODE && phase == SNAPSHOT_WORKS &&
+           snapshot_task_has_buffer(&engine->snapshot);
+}
+
+uint64_t snapshots_deadline_ns(const struct urn_engine *engine)
+{
+    const struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    bool waits = snapshots->stage == SNAPSHOTS_NONE && snapshots->retry_ns != 0 &&
+                 task_rests(engine) && is_wanted(engine, engine->writer.end_lsn);
+    return waits ? snapshots->retry_ns : UINT64_MAX;
+}
