@@ -1,6 +1,7 @@
 /* test_threads.c: the engine with its threads on the real system: many submitters at once, a stop
  * under load, a log file cut short under the engine. Built with ThreadSanitizer as well. */
 #include <errno.h>
+#include <liburing.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -227,6 +228,83 @@ static void test_the_lock_keeps_a_second_engine_out(void **state)
     urn_engine_free(fixture->engine);
 }
 
+/* Whether this system lets a process have an io_uring at all. */
+static bool uring_works(void)
+{
+    struct io_uring ring;
+    if (io_uring_queue_init(8, &ring, 0) != 0)
+        return false;
+    io_uring_queue_exit(&ring);
+    return true;
+}
+
+/* Several laps at full load, the snapshots written in this way. */
+static void laps(struct fixture *fixture, enum urn_snapshot_io kind)
+{
+    enum { IN_FLIGHT = 8, COUNT = 1000, LAPS = 4 };
+    static struct urn_request requests[IN_FLIGHT];
+    static uint32_t outcomes[IN_FLIGHT][COUNT];
+    fixture->config.segment_size_bytes = 256u << 10;
+    fixture->config.snapshot_io = kind;
+    open_engine(fixture);
+    struct urn_engine_info info;
+    urn_engine_info(fixture->engine, &info);
+    assert_int_equal(info.snapshot_io_uring, kind != URN_SNAPSHOT_IO_PLAIN && uring_works());
+    uint64_t draws = 0;
+    uint32_t in_flight = 0;
+    for (uint32_t i = 0; i < IN_FLIGHT; i++, in_flight++) {
+        fill(&requests[i], COUNT, outcomes[i]);
+        urn_submit(fixture->engine, &requests[i]);
+    }
+    while (in_flight > 0) {
+        wait_for_notice(fixture);
+        urn_engine_info(fixture->engine, &info);
+        bool more = info.durable_lsn < LAPS * info.ring_bytes;
+        struct urn_request *next;
+        for (struct urn_request *done = urn_collect(fixture->engine); done != NULL; done = next) {
+            next = done->next;
+            assert_int_equal(done->code, URN_OK);
+            draws += done->count;
+            in_flight -= !more;
+            done->next = NULL;
+            if (more)
+                urn_submit(fixture->engine, done);
+        }
+    }
+    struct urn_request snapshot = {.op = URN_SNAPSHOT};
+    urn_submit(fixture->engine, &snapshot);
+    assert_int_equal(collect(fixture, 1, URN_OK), 1);
+    urn_engine_info(fixture->engine, &info);
+    assert_int_equal(snapshot.lsn, info.snapshot_lsn);
+    assert_int_equal(info.busy, 0);
+    assert_int_equal(info.snapshots_failed, 0);
+    assert_true(info.snapshots >= LAPS);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+    open_engine(fixture);
+    assert_int_equal(fixture->report.next_request_id, draws + 1);
+    assert_int_equal(fixture->report.replayed_groups, 0);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+static void test_laps_with_snapshots_in_the_best_way(void **state)
+{
+    laps(*state, URN_SNAPSHOT_IO_BEST);
+}
+
+static void test_laps_with_plain_snapshots(void **state)
+{
+    laps(*state, URN_SNAPSHOT_IO_PLAIN);
+}
+
+static void test_laps_with_io_uring(void **state)
+{
+    if (!uring_works())
+        skip();
+    laps(*state, URN_SNAPSHOT_IO_URING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +314,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_segment_cut_short_is_a_fail_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_lock_keeps_a_second_engine_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_laps_with_snapshots_in_the_best_way, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_laps_with_plain_snapshots, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_laps_with_io_uring, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
