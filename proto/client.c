@@ -387,12 +387,13 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
                           const struct urnclient_call *call)
 {
     static const enum rpc_method methods[] = {
-        [URNCLIENT_PING] = RPC_PING,     [URNCLIENT_DRAW] = RPC_DRAW,
-        [URNCLIENT_STATE] = RPC_STATE,   [URNCLIENT_CATALOG] = RPC_CATALOG,
-        [URNCLIENT_POOLS] = RPC_POOLS,   [URNCLIENT_INFO] = RPC_INFO,
-        [URNCLIENT_UPDATE] = RPC_UPDATE, [URNCLIENT_ADD] = RPC_ADD,
-        [URNCLIENT_CREATE] = RPC_CREATE, [URNCLIENT_CLOSE] = RPC_CLOSE,
-        [URNCLIENT_OPEN] = RPC_OPEN,     [URNCLIENT_RELOAD] = RPC_RELOAD,
+        [URNCLIENT_PING] = RPC_PING,         [URNCLIENT_DRAW] = RPC_DRAW,
+        [URNCLIENT_STATE] = RPC_STATE,       [URNCLIENT_CATALOG] = RPC_CATALOG,
+        [URNCLIENT_POOLS] = RPC_POOLS,       [URNCLIENT_INFO] = RPC_INFO,
+        [URNCLIENT_UPDATE] = RPC_UPDATE,     [URNCLIENT_ADD] = RPC_ADD,
+        [URNCLIENT_CREATE] = RPC_CREATE,     [URNCLIENT_CLOSE] = RPC_CLOSE,
+        [URNCLIENT_OPEN] = RPC_OPEN,         [URNCLIENT_RELOAD] = RPC_RELOAD,
+        [URNCLIENT_SNAPSHOT] = RPC_SNAPSHOT,
     };
     bool plain_draw = call->method == URNCLIENT_DRAW && call->as == URNCLIENT_NAMES && !call->all;
     rpc_write_array(writer, 4);
@@ -402,6 +403,7 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
     switch (call->method) {
     case URNCLIENT_PING:
     case URNCLIENT_POOLS:
+    case URNCLIENT_SNAPSHOT:
     case URNCLIENT_INFO:
         rpc_write_array(writer, 0);
         break;
@@ -667,6 +669,16 @@ enum urnclient_status urnclient_pools(struct urnclient *client, struct urnclient
     enum urnclient_status status =
         call_and_wait(client, &(struct urnclient_call){.method = URNCLIENT_POOLS}, &reply, error);
     *names = reply.names;
+    return status;
+}
+
+enum urnclient_status urnclient_snapshot(struct urnclient *client, uint64_t *lsn,
+                                         struct urnclient_error *error)
+{
+    struct urnclient_reply reply;
+    enum urnclient_status status = call_and_wait(
+        client, &(struct urnclient_call){.method = URNCLIENT_SNAPSHOT}, &reply, error);
+    *lsn = reply.lsn;
     return status;
 }
 

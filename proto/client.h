@@ -254,6 +254,10 @@ URNCLIENT_API enum urnclient_status urnclient_catalog(struct urnclient *client, 
 URNCLIENT_API enum urnclient_status urnclient_pools(struct urnclient *client,
                                                     struct urnclient_names *names,
                                                     struct urnclient_error *error);
+/* Has the server write a snapshot; *lsn is what it covers, once it counts: some seconds for a large
+ * catalog. */
+URNCLIENT_API enum urnclient_status urnclient_snapshot(struct urnclient *client, uint64_t *lsn,
+                                                       struct urnclient_error *error);
 
 URNCLIENT_API enum urnclient_status urnclient_info(struct urnclient *client,
                                                    struct urnclient_info *info,
@@ -301,6 +305,7 @@ enum urnclient_method {
     URNCLIENT_STATE,
     URNCLIENT_CATALOG,
     URNCLIENT_POOLS,
+    URNCLIENT_SNAPSHOT,
     URNCLIENT_INFO,
     URNCLIENT_UPDATE,
     URNCLIENT_ADD,
@@ -335,6 +340,7 @@ struct urnclient_reply {
         struct urnclient_names names; /* catalog, pools */
         struct urnclient_info info;   /* info, reload */
         uint64_t odds_version;        /* update, add, create, close, open */
+        uint64_t lsn;                 /* snapshot */
     };
 };
 

@@ -470,6 +470,10 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
         return decode_catalog(answer, result, &reply->names, error);
     case URNCLIENT_POOLS:
         return decode_pools(answer, result, &reply->names, error);
+    case URNCLIENT_SNAPSHOT:
+        return take_u64(result, &reply->lsn)
+                   ? URNCLIENT_OK
+                   : unexpected("snapshot's result is not a log position", error);
     case URNCLIENT_INFO:
     case URNCLIENT_RELOAD:
         reply->info.owned = answer;
@@ -557,6 +561,7 @@ void urnclient_reply_free(struct urnclient_reply *reply)
 {
     switch (reply->method) {
     case URNCLIENT_PING:
+    case URNCLIENT_SNAPSHOT:
         break;
     case URNCLIENT_DRAW:
         urnclient_draw_free(&reply->draw);

@@ -81,6 +81,8 @@ static uint64_t result_bytes_max(const struct message_call *call,
                (uint64_t)call->limit * NAME_BYTES_MAX;
     case RPC_POOLS:
         return CONTAINER_BYTES_MAX + (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_SNAPSHOT:
+        return UINT_BYTES_MAX;
     case RPC_RELOAD:
         return RELOAD_HEAD_BYTES_MAX + (uint64_t)call->limit * reload_change_bytes_max;
     case RPC_UPDATE:
@@ -396,10 +398,10 @@ enum urn_code message_read_call(struct rpc_request *request, const struct messag
 void message_fill_request(const struct message_call *call, struct urn_request *request)
 {
     static const enum urn_op ops[RPC_METHOD_COUNT] = {
-        [RPC_DRAW] = URN_DRAW,     [RPC_STATE] = URN_STATE,   [RPC_CATALOG] = URN_CATALOG,
-        [RPC_POOLS] = URN_POOLS,   [RPC_UPDATE] = URN_UPDATE, [RPC_ADD] = URN_ADD,
-        [RPC_CREATE] = URN_CREATE, [RPC_CLOSE] = URN_CLOSE,   [RPC_OPEN] = URN_OPEN,
-        [RPC_RELOAD] = URN_RELOAD,
+        [RPC_DRAW] = URN_DRAW,     [RPC_STATE] = URN_STATE,       [RPC_CATALOG] = URN_CATALOG,
+        [RPC_POOLS] = URN_POOLS,   [RPC_UPDATE] = URN_UPDATE,     [RPC_ADD] = URN_ADD,
+        [RPC_CREATE] = URN_CREATE, [RPC_CLOSE] = URN_CLOSE,       [RPC_OPEN] = URN_OPEN,
+        [RPC_RELOAD] = URN_RELOAD, [RPC_SNAPSHOT] = URN_SNAPSHOT,
     };
     CHECK(call->method != RPC_PING && call->method != RPC_INFO);
     request->op = ops[call->method];

@@ -33,6 +33,7 @@
 enum section {
     SECTION_ROOT,
     SECTION_WAL,
+    SECTION_SNAPSHOT,
     SECTION_LIMITS,
     SECTION_POOL,
     SECTION_ITEM,
@@ -40,8 +41,11 @@ enum section {
 };
 
 static const char *const section_names[SECTIONS] = {
-    [SECTION_ROOT] = "the configuration", [SECTION_WAL] = "`wal`",
-    [SECTION_LIMITS] = "`limits`",        [SECTION_POOL] = "a pool",
+    [SECTION_ROOT] = "the configuration",
+    [SECTION_WAL] = "`wal`",
+    [SECTION_SNAPSHOT] = "`snapshot`",
+    [SECTION_LIMITS] = "`limits`",
+    [SECTION_POOL] = "a pool",
     [SECTION_ITEM] = "an item",
 };
 
@@ -51,6 +55,7 @@ enum kind {
     KIND_SIZE,
     KIND_COUNT,
     KIND_WAL,
+    KIND_SNAPSHOT,
     KIND_LIMITS,
     KIND_LISTEN,
     KIND_POOLS,
@@ -70,9 +75,10 @@ struct key {
     const char *preset, *least, *most; /* as they would be written; NULL or "": none */
 };
 
-#define PATH_ROOT   ""
-#define PATH_WAL    "wal."
-#define PATH_LIMITS "limits."
+#define PATH_ROOT     ""
+#define PATH_WAL      "wal."
+#define PATH_SNAPSHOT "snapshot."
+#define PATH_LIMITS   "limits."
 
 static const struct key keys[] = {
 #define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
@@ -89,6 +95,7 @@ static const struct key keys[] = {
     {SECTION_ROOT, KIND_LISTEN, "listen", "listen", 0, NULL, NULL, NULL},
     {SECTION_ROOT, KIND_POOLS, "pools", "pools", 0, NULL, NULL, NULL},
     {SECTION_ROOT, KIND_WAL, "wal", "wal", 0, NULL, NULL, NULL},
+    {SECTION_ROOT, KIND_SNAPSHOT, "snapshot", "snapshot", 0, NULL, NULL, NULL},
     {SECTION_ROOT, KIND_LIMITS, "limits", "limits", 0, NULL, NULL, NULL},
     {SECTION_POOL, KIND_NAME, "name", "name", offsetof(struct urn_pool_spec, name), NULL, NULL,
      NULL},
@@ -418,6 +425,13 @@ static enum urn_code read_wal(struct loader *loader, const struct key *key,
     return read_mapping(loader, SECTION_WAL, value, target, loader->places);
 }
 
+static enum urn_code read_snapshot(struct loader *loader, const struct key *key,
+                                   const struct yaml_value *value, void *target)
+{
+    (void)key;
+    return read_mapping(loader, SECTION_SNAPSHOT, value, target, loader->places);
+}
+
 static enum urn_code read_limits(struct loader *loader, const struct key *key,
                                  const struct yaml_value *value, void *target)
 {
@@ -673,12 +687,19 @@ static enum urn_code read_pools(struct loader *loader, const struct key *key,
 }
 
 static const value_reader value_readers[KINDS] = {
-    [KIND_PATH] = read_path,         [KIND_MODE] = read_mode,
-    [KIND_SIZE] = read_size,         [KIND_COUNT] = read_count,
-    [KIND_WAL] = read_wal,           [KIND_LIMITS] = read_limits,
-    [KIND_LISTEN] = read_listen,     [KIND_POOLS] = read_pools,
-    [KIND_NAME] = read_name,         [KIND_CATALOG] = read_catalog,
-    [KIND_QUANTITY] = read_quantity, [KIND_PROBABILITY] = read_probability,
+    [KIND_PATH] = read_path,
+    [KIND_MODE] = read_mode,
+    [KIND_SIZE] = read_size,
+    [KIND_COUNT] = read_count,
+    [KIND_WAL] = read_wal,
+    [KIND_SNAPSHOT] = read_snapshot,
+    [KIND_LIMITS] = read_limits,
+    [KIND_LISTEN] = read_listen,
+    [KIND_POOLS] = read_pools,
+    [KIND_NAME] = read_name,
+    [KIND_CATALOG] = read_catalog,
+    [KIND_QUANTITY] = read_quantity,
+    [KIND_PROBABILITY] = read_probability,
 };
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -824,6 +845,7 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
         .pool_count = config->pool_count,
         .segment_size_bytes = config->wal.segment_size_bytes,
         .segments = config->wal.segments,
+        .snapshot_every_bytes = config->snapshot.every_bytes,
         .flush_after_n_draw = config->wal.flush_after_n_draw,
         .max_batch = config->limits.max_batch,
         .max_pools = config->limits.max_pools,
@@ -853,9 +875,10 @@ static bool listens_alike(const struct config *one, const struct config *other)
     return true;
 }
 
-#define NAME_ROOT(key)   key
-#define NAME_WAL(key)    "wal." key
-#define NAME_LIMITS(key) "limits." key
+#define NAME_ROOT(key)     key
+#define NAME_WAL(key)      "wal." key
+#define NAME_SNAPSHOT(key) "snapshot." key
+#define NAME_LIMITS(key)   "limits." key
 
 #define DIFFER_PATH(one, other)  (strcmp(one, other) != 0)
 #define DIFFER_MODE(one, other)  ((one) != (other))

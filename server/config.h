@@ -40,6 +40,9 @@ struct config {
         enum config_wal_mode mode;
     } wal;
     struct {
+        uint64_t every_bytes; /* 0: as many as the ring allows */
+    } snapshot;
+    struct {
         uint64_t max_request_bytes;
         uint64_t max_reply_bytes;
         uint64_t request_buffers_bytes; /* at least max_request_bytes */

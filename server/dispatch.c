@@ -64,6 +64,7 @@ static uint64_t result_bytes(const struct message_call *asked)
         return sizeof(struct call_change);
     case RPC_PING:
     case RPC_INFO:
+    case RPC_SNAPSHOT:
     case RPC_METHOD_COUNT:
         break;
     }

@@ -81,6 +81,8 @@ static void write_counters(struct rpc_writer *writer, const struct server *serve
         {"marks", engine->marks},
         {"log_bytes", engine->log_bytes},
         {"syncs", engine->syncs},
+        {"snapshots", engine->snapshots},
+        {"snapshots_failed", engine->snapshots_failed},
     };
     write_group(writer, "counters", counters, COUNT_OF(counters));
 }
@@ -96,6 +98,9 @@ static void write_latencies(struct rpc_writer *writer, const struct server *serv
         {"p999_us", histogram_permille(draws, 999) / 1000},
         {"max_us", draws->max / 1000},
     };
+    const struct figure snapshot[] = {
+        {"pause_max_us", engine->snapshot_pause_ns_max / 1000},
+    };
     const struct figure sync[] = {
         {"count", engine->syncs},
         {"total_us", engine->sync_ns / 1000},
@@ -103,9 +108,10 @@ static void write_latencies(struct rpc_writer *writer, const struct server *serv
         {"max_us", engine->sync_ns_max / 1000},
     };
     rpc_write_cstr(writer, "latencies");
-    rpc_write_map(writer, 2);
+    rpc_write_map(writer, 3);
     write_group(writer, "draw", draw, COUNT_OF(draw));
     write_group(writer, "sync", sync, COUNT_OF(sync));
+    write_group(writer, "snapshot", snapshot, COUNT_OF(snapshot));
 }
 
 static void write_memory(struct rpc_writer *writer, const struct server *server)
@@ -191,6 +197,7 @@ void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct se
         {"durable_lsn", engine.durable_lsn},
         {"staged_lsn", engine.staged_lsn},
         {"next_request_id", engine.next_request_id},
+        {"snapshot_lsn", engine.snapshot_lsn},
     };
     rpc_write_result_header(writer, msgid);
     rpc_write_map(writer, COUNT_OF(figures) + WRITTEN_IN_PLACE + WRITTEN_GROUPS);
@@ -200,9 +207,8 @@ void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct se
     rpc_write_cstr(writer, config_wal_mode_text(server->config->wal.mode));
     write_figures(writer, figures, COUNT_OF(figures));
     write_failure(writer, server);
-    /* Snapshot 0, written when the data directory is created, is the only one yet. */
     rpc_write_cstr(writer, "snapshot_io");
-    rpc_write_cstr(writer, server->report.created ? "plain" : "none");
+    rpc_write_cstr(writer, engine.snapshot_io_uring ? "io_uring" : "plain");
     write_load(writer, server, &engine);
     write_counters(writer, server, &engine);
     write_latencies(writer, server, &engine);

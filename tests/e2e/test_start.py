@@ -158,7 +158,10 @@ class BadInput(TestCase):
         self.nothing_lost(state)
 
     def test_damage_below_the_end(self):
-        self.create()
+        server = self.serve()
+        for _ in range(3):
+            server.call("draw", "main", 3)
+        server.kill()  # a stop would leave a snapshot that needs none of this
         segment = self.folder / "data" / "segment-0000"
         data = bytearray(segment.read_bytes())
         data[4096 + 60] ^= 1  # in the first group, which later ones prove to have been durable

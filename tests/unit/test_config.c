@@ -286,8 +286,10 @@ static void texts_that_are_no_configuration(void **state)
     } cases[] = {
         {"", ":1:1: the file holds no configuration"},
         {"# nothing but a comment\n", ":1:1: the file holds no configuration"},
-        {"- a\n", ":1:1: expected a mapping with the keys data_dir, listen, pools, wal, limits"},
-        {"hello\n", ":1:1: expected a mapping with the keys data_dir, listen, pools, wal, limits"},
+        {"- a\n",
+         ":1:1: expected a mapping with the keys data_dir, listen, pools, wal, snapshot, limits"},
+        {"hello\n",
+         ":1:1: expected a mapping with the keys data_dir, listen, pools, wal, snapshot, limits"},
         {"wal: {\n",
          ":2:1: not YAML: did not find expected node content, while parsing a flow node"},
         {"wal:\n\tsegments: 3\n",
@@ -327,10 +329,11 @@ static void unknown_and_repeated_keys(void **state)
         {"wal: {max_batch: 4}\n", ":1:7: unknown key `max_batch` in `wal`: it belongs in `limits`"},
         {"wal: {interval: 10ms}\n", ":1:7: unknown key `interval` in `wal`: expected one of "
                                     "segment_size, segments, mode, flush_after_n_draw"},
-        {"snapshot: {every: 128MiB}\n", ":1:1: unknown key `snapshot` in the configuration: "
-                                        "expected one of data_dir, listen, pools, wal, limits"},
+        {"archive: {every: 128MiB}\n",
+         ":1:1: unknown key `archive` in the configuration: "
+         "expected one of data_dir, listen, pools, wal, snapshot, limits"},
         {"<<: {a: b}\n", ":1:1: unknown key `<<` in the configuration: expected one of data_dir, "
-                         "listen, pools, wal, limits"},
+                         "listen, pools, wal, snapshot, limits"},
         {"a\x1f: b\n", ": byte 1: not UTF-8 text: control characters are not allowed"},
         {POOL_OF("{item: mud, quantity: 1, probability: 1}"),
          ":1:33: unknown key `item` in an item: expected one of item_id, quantity, probability"},

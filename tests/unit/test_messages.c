@@ -121,7 +121,7 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
         CASE("drow", "\x90", URN_NOMETHOD,
              "no method is called \"drow\"; there are \"ping\", \"draw\", \"state\", \"catalog\", "
              "\"pools\", \"update\", \"add\", \"create\", \"close\", "
-             "\"open\", \"reload\" and \"info\""),
+             "\"open\", \"reload\", \"snapshot\" and \"info\""),
         CASE("ping", "\x91\x01", URN_BADARG, "ping takes no parameters, got 1"),
         CASE("draw", "\x90", URN_BADARG, "parameter 1 (pool) is missing"),
         CASE("draw", "\x91\xa4main", URN_BADARG, "parameter 2 (count) is missing"),

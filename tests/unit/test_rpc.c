@@ -643,7 +643,7 @@ static void every_method_is_found_by_its_name_only(void **state)
         error.text,
         "no method is called \"drew\"; there are \"ping\", \"draw\", "
         "\"state\", \"catalog\", \"pools\", \"update\", \"add\", \"create\", \"close\", "
-        "\"open\", \"reload\" and \"info\"");
+        "\"open\", \"reload\", \"snapshot\" and \"info\"");
 }
 
 static void quoting_makes_any_bytes_fit_to_print(void **state)

@@ -79,6 +79,7 @@ static const struct {
     [COMMAND_OPEN] = {"open", "open POOL", "take draws from a pool again", 1, 1},
     [COMMAND_RELOAD] = {"reload", "reload [--dry-run] [--force]",
                         "apply what the server's file changed of the pools", 0, 0},
+    [COMMAND_SNAPSHOT] = {"snapshot", "snapshot", "have the state written to a file", 0, 0},
     [COMMAND_INFO] = {"info", "info [--format text|json|prometheus]",
                       "show figures about the server", 0, 0},
     [COMMAND_HELP] = {"help", "help [COMMAND]", "explain a command, with examples", 0, 1},

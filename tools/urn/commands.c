@@ -360,6 +360,20 @@ static enum urnclient_status run_catalog(const struct arguments *arguments,
     return URNCLIENT_OK;
 }
 
+static enum urnclient_status run_snapshot(const struct arguments *arguments,
+                                          struct urnclient *client, const struct terminal *terminal,
+                                          struct urnclient_error *error)
+{
+    uint64_t lsn;
+    if (urnclient_snapshot(client, &lsn, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json)
+        fprintf(terminal->out, "%" PRIu64 "\n", lsn);
+    else
+        fprintf(terminal->out, "snapshot up to log position %" PRIu64 "\n", lsn);
+    return URNCLIENT_OK;
+}
+
 static enum urnclient_status run_pools(const struct arguments *arguments, struct urnclient *client,
                                        const struct terminal *terminal,
                                        struct urnclient_error *error)
@@ -537,10 +551,13 @@ enum exit_status command_run(const struct arguments *arguments, struct urnclient
     typedef enum urnclient_status run(const struct arguments *, struct urnclient *,
                                       const struct terminal *, struct urnclient_error *);
     static run *const runs[COMMAND_COUNT] = {
-        [COMMAND_PING] = run_ping,       [COMMAND_DRAW] = run_draw,   [COMMAND_STATE] = run_state,
-        [COMMAND_UPDATE] = run_change,   [COMMAND_ADD] = run_change,  [COMMAND_CREATE] = run_create,
-        [COMMAND_CLOSE] = run_change,    [COMMAND_OPEN] = run_change, [COMMAND_RELOAD] = run_reload,
-        [COMMAND_CATALOG] = run_catalog, [COMMAND_POOLS] = run_pools, [COMMAND_INFO] = run_info,
+        [COMMAND_PING] = run_ping,         [COMMAND_DRAW] = run_draw,
+        [COMMAND_STATE] = run_state,       [COMMAND_UPDATE] = run_change,
+        [COMMAND_ADD] = run_change,        [COMMAND_CREATE] = run_create,
+        [COMMAND_CLOSE] = run_change,      [COMMAND_OPEN] = run_change,
+        [COMMAND_RELOAD] = run_reload,     [COMMAND_CATALOG] = run_catalog,
+        [COMMAND_POOLS] = run_pools,       [COMMAND_INFO] = run_info,
+        [COMMAND_SNAPSHOT] = run_snapshot,
     };
     struct urnclient_error error = {.status = URNCLIENT_OK};
     if (runs[arguments->command](arguments, client, terminal, &error) != URNCLIENT_OK)

@@ -114,6 +114,14 @@ static const char *const command_texts[COMMAND_COUNT] = {
         "Examples\n"
         "  urn reload --dry-run\n"
         "  urn reload\n",
+    [COMMAND_SNAPSHOT] =
+        "Has the server write its whole state to a file in its data directory, and prints the log\n"
+        "position that it covers once the file has been read back and counts. The server takes\n"
+        "snapshots by itself; ask for one before a copy of the data directory, say.\n"
+        "\n"
+        "Examples\n"
+        "  urn snapshot\n"
+        "  urn --timeout 1m snapshot\n",
     [COMMAND_INFO] =
         "Shows the server's version, log, queues, counters, latencies, memory bound and what its\n"
         "last start found. The names carry their units.\n"
