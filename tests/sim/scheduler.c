@@ -9,13 +9,14 @@
 #include "tests/sim/host.h"
 #include "tests/sim/verdict.h"
 
-#define LIVES_MAX         12u
-#define START_TRIES_MAX   40u
-#define START_CALLS_GUESS 60u
-#define LOOK_ONE_IN       16u
-#define LAPS_ONE_IN       10u
-#define LAPS              3u
-#define LAP_STEPS_MAX     200000u
+#define LIVES_MAX           12u
+#define START_TRIES_MAX     40u
+#define START_CALLS_GUESS   60u
+#define LOOK_ONE_IN         16u
+#define LAPS_ONE_IN         10u
+#define LAPS                3u
+#define DAMAGES_BEHIND_LAPS 4u
+#define LAP_STEPS_MAX       200000u
 
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
@@ -299,6 +300,9 @@ void scheduler_run_history(uint64_t seed, struct coverage *coverage)
         end_life(&host);
         if (sim_random_one_in(&luck, 3))
             damage_try(&host);
+        for (uint32_t i = 0; laps && i < DAMAGES_BEHIND_LAPS; i++)
+            damage_try_kind(&host,
+                            DAMAGE_SNAPSHOT); /* the one before, and its log, must be there */
     }
     host_must_open(&host);
     PROMISE(host_stop(&host) == URN_OK, "the last stop failed: %s", host.error.text);
