@@ -56,12 +56,19 @@ static int compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* The sample below which so many of a thousand lie, in us. */
+static double permille_us(const uint64_t *latencies_ns, uint64_t count, uint64_t permille)
+{
+    uint64_t rank = count * permille / 1000;
+    return (double)latencies_ns[rank < count ? rank : count - 1] / 1e3;
+}
+
 static void print_latencies(const char *what, uint64_t *latencies, uint64_t count)
 {
     qsort(latencies, count, sizeof *latencies, compare);
     printf("%-28s %8" PRIu64 " draws, us: p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n", what, count,
-           (double)latencies[count / 2] / 1e3, (double)latencies[count * 99 / 100] / 1e3,
-           (double)latencies[count * 999 / 1000] / 1e3, (double)latencies[count - 1] / 1e3);
+           permille_us(latencies, count, 500), permille_us(latencies, count, 990),
+           permille_us(latencies, count, 999), permille_us(latencies, count, 1000));
 }
 
 /* Lone draws for so long; with_snapshots: one snapshot is always under way. */
