@@ -430,6 +430,156 @@ static void test_a_server_that_writes_meanwhile(void **context)
     verify_report_free(&report);
 }
 
+/* A server whose next calls come between those of the tool, when a file of this name is opened for the
+ * nth time: then, or from then on each time. */
+struct rival {
+    struct scene *scene;
+    const char *name;
+    uint32_t nth;
+    bool again;
+    void (*act)(struct rival *rival);
+    uint32_t opened;
+    uint32_t acted;
+    bool busy; /* its own calls are observed too */
+};
+
+static void observe(void *context, const struct sim_event *call)
+{
+    struct rival *rival = context;
+    if (rival->busy || call->call != SIM_FILE_OPEN ||
+        strncmp(call->name, rival->name, strlen(rival->name)) != 0)
+        return;
+    rival->opened++;
+    if (rival->opened != rival->nth && !(rival->again && rival->opened > rival->nth))
+        return;
+    rival->busy = true;
+    rival->acted++;
+    rival->act(rival);
+    rival->busy = false;
+}
+
+static void keep_two_snapshots(struct scene *scene)
+{
+    struct snapshot_name *names = NULL;
+    uint32_t count = 0;
+    struct urn_error error;
+    assert_int_equal(snapshot_file_list(scene->maker.data_dir.dir, &names, &count, &error), URN_OK);
+    for (uint32_t which = 2; which < count; which++) {
+        char name[DATA_DIR_NAME_MAX];
+        char path[2 * DATA_DIR_NAME_MAX];
+        data_dir_snapshot_name(name, names[which].lsn, names[which].serial);
+        (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
+        assert_true(sim_lose_file(scene->maker.world, path));
+    }
+    free(names);
+}
+
+/* A lap around the whole ring, with snapshots on the way. */
+static void lap(struct scene *scene)
+{
+    struct log_maker *maker = &scene->maker;
+    const uint64_t end = maker->tail.lsn + 3 * SEGMENT;
+    while (maker->tail.lsn < end) {
+        (void)log_maker_draws(maker, 12000);
+        maker->durable_lsn = maker->tail.lsn;
+        follow(scene);
+        if (end - maker->tail.lsn < 2 * SEGMENT) {
+            write_snapshot(scene, 0);
+            keep_two_snapshots(scene);
+        }
+    }
+    (void)log_maker_draws(maker, 10);
+    follow(scene);
+}
+
+static void act_lap(struct rival *rival)
+{
+    lap(rival->scene);
+}
+
+static void act_flip_header(struct rival *rival)
+{
+    assert_true(sim_flip_bit(rival->scene->maker.world, "log/segment-0001", 40, 2));
+}
+
+/* Verifies beside the rival. */
+static void verify_beside(struct scene *scene, struct rival *rival, struct verify_report *report)
+{
+    sim_set_observer(scene->maker.world, observe, rival);
+    verify_with(scene, used_by_server, NULL, report);
+    sim_set_observer(scene->maker.world, NULL, NULL);
+    assert_true(rival->acted > 0);
+}
+
+/* The segments are opened once for their size, then by the walk. */
+static void test_a_server_that_overtakes_the_walk(void **context)
+{
+    struct scene *scene = *context;
+    lap(scene);
+    for (uint32_t nth = 1; nth <= 3; nth++) {
+        struct rival rival = {
+            .scene = scene, .name = "segment-000", .nth = 3 + nth, .act = act_lap};
+        struct verify_report report;
+        verify_beside(scene, &rival, &report);
+        assert_int_equal(verify_exit_status(&report), EXIT_SOUND);
+        assert_false(report.overtaken);
+        assert_true(report.end.lsn >= scene->maker.durable_lsn);
+        verify_report_free(&report);
+    }
+}
+
+static void test_a_server_that_replaces_the_snapshots(void **context)
+{
+    struct scene *scene = *context;
+    lap(scene);
+    for (uint32_t nth = 1; nth <= 3; nth++) {
+        struct rival rival = {.scene = scene, .name = "snapshot-", .nth = nth, .act = act_lap};
+        struct verify_report report;
+        verify_beside(scene, &rival, &report);
+        assert_int_equal(verify_exit_status(&report), EXIT_SOUND);
+        assert_false(report.overtaken);
+        assert_true(report.walked);
+        verify_report_free(&report);
+    }
+}
+
+/* It says so, and has no verdict of damage. */
+static void test_a_server_that_is_always_faster(void **context)
+{
+    struct scene *scene = *context;
+    lap(scene);
+    struct rival rival = {
+        .scene = scene, .name = "segment-000", .nth = 4, .again = true, .act = act_lap};
+    struct verify_report report;
+    verify_beside(scene, &rival, &report);
+    assert_int_equal(verify_exit_status(&report), EXIT_SOUND);
+    assert_true(report.overtaken);
+    assert_int_equal(report.finding_count[FINDING_NOTE], 1);
+    verify_report_free(&report);
+}
+
+/* A header page that is being written as it is read: whole at the second look. If it is not, it is
+ * damaged. */
+static void test_a_segment_header_that_is_half_written(void **context)
+{
+    struct scene *scene = *context;
+    (void)log_maker_epoch(&scene->maker);
+    while (scene->maker.tail.lsn < 2 * SEGMENT)
+        (void)log_maker_draws(&scene->maker, 12000);
+    scene->maker.durable_lsn = scene->maker.tail.lsn;
+    (void)log_maker_mark(&scene->maker);
+    struct verify_report report;
+    act_flip_header(&(struct rival){.scene = scene});
+    struct rival rival = {.scene = scene, .name = "segment-0001", .nth = 6, .act = act_flip_header};
+    verify_beside(scene, &rival, &report);
+    assert_int_equal(verify_exit_status(&report), EXIT_SOUND);
+    assert_true(report.end.lsn >= scene->maker.durable_lsn);
+    verify_report_free(&report);
+
+    act_flip_header(&(struct rival){.scene = scene});
+    assert_verdict(scene, used_by_server, EXIT_DAMAGE, NULL);
+}
+
 /* ---- verify: failing ------------------------------------------------------------------------- */
 
 /* Any call may fail: an error, or a finding, or no harm where it is tried again; never "sound" of a
@@ -614,6 +764,10 @@ int main(void)
         TEST(test_a_tail_in_flight_is_nothing),
         TEST(test_damage_is_damage_beside_a_server_too),
         TEST(test_a_server_that_writes_meanwhile),
+        TEST(test_a_server_that_overtakes_the_walk),
+        TEST(test_a_server_that_replaces_the_snapshots),
+        TEST(test_a_server_that_is_always_faster),
+        TEST(test_a_segment_header_that_is_half_written),
         TEST(test_failing_calls),
         TEST(test_cat_draws),
         TEST(test_cat_groups_and_unknown_entries),

@@ -113,18 +113,85 @@ static enum urn_code state_digest(const struct verify_report *report, const stru
     return code;
 }
 
-/* A snapshot that does not load is a finding where the file is to blame, else an error. */
-static enum urn_code check_snapshot(const struct log_view *view, uint32_t which,
-                                    struct verify_report *report, struct urn_error *error)
-{
-    struct snapshot_report *snapshot = &report->snapshots[which];
-    snapshot->name = view->snapshots[which];
+struct inspection {
+    struct log_view *view;
+    struct verify_report *report;
     struct state state;
-    enum urn_code code = log_view_load(view, which, &state, error);
-    if (code == URN_IO && error->system_errno == ENOENT && log_view_in_use(view)) {
-        find(report, FINDING_NOTE, "%s", error->text); /* the server has replaced it meanwhile */
-        return URN_OK;
+    struct wal_reader *reader;
+    uint32_t snapshot; /* where the present walk began; all with smaller numbers are newer */
+    bool applying;     /* the meaning has held so far */
+    uint64_t stop_lsn; /* beside a server: where the walk may stop */
+    bool live;         /* a server has been seen beside this look */
+    bool overtaken;    /* it has written over what was being read: all is to be looked at anew */
+    uint64_t doubtful_lsn; /* whose segment header an earlier look found half written; or NOWHERE */
+};
+
+/* ---- overtaken by a server ------------------------------------------------------------------- */
+
+#define NOWHERE UINT64_MAX
+
+static bool is_live(struct inspection *inspection)
+{
+    inspection->live = inspection->live || log_view_in_use(inspection->view);
+    return inspection->live;
+}
+
+static enum urn_code read_header_page(const struct inspection *inspection, uint64_t segment_lsn,
+                                      struct wal_segment_header *header, enum wal_read_result *why,
+                                      struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &inspection->report->geometry;
+    uint8_t page[WAL_SEGMENT_HEADER_BYTES];
+    const enum urn_code code =
+        wal_read_bytes(&inspection->view->data_dir, segment_lsn, page, sizeof page, error);
+    if (code != URN_OK)
+        return code;
+    *why = wal_segment_header_read(page, header);
+    if (*why == WAL_READ_OK && memcmp(header->ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0)
+        *why = WAL_READ_FOREIGN;
+    if (*why == WAL_READ_OK && header->sequence != segment_lsn / geometry->segment_size_bytes)
+        *why = WAL_READ_PLACE;
+    return URN_OK;
+}
+
+/* Nothing valid was found at lsn, where something has to be. A server that begins a new lap of a
+ * segment writes the header page before anything else: so when that is of a later lap now, it says
+ * nothing of the log that the bytes were not what was looked for. A header page that is of no lap at
+ * all is either being written just now or damaged; a second look tells. */
+static bool overtaken_at(struct inspection *inspection, uint64_t lsn)
+{
+    const uint64_t segment_size = inspection->report->geometry.segment_size_bytes;
+    const uint64_t segment_lsn = lsn - lsn % segment_size;
+    struct wal_segment_header header;
+    enum wal_read_result why = WAL_READ_OK;
+    struct urn_error error;
+    if (!is_live(inspection) ||
+        read_header_page(inspection, segment_lsn, &header, &why, &error) != URN_OK)
+        return false;
+    if (why == WAL_READ_PLACE && header.sequence > segment_lsn / segment_size) {
+        inspection->overtaken = true;
+    } else if (why != WAL_READ_OK && inspection->doubtful_lsn != segment_lsn) {
+        inspection->doubtful_lsn = segment_lsn;
+        inspection->overtaken = true;
     }
+    return inspection->overtaken;
+}
+
+/* ---- snapshots, one by one ------------------------------------------------------------------- */
+
+/* A snapshot that does not load is a finding where the file is to blame, else an error. *gone: it was
+ * listed, but a server has removed it since. */
+static enum urn_code check_snapshot(struct inspection *inspection, uint32_t which, bool *gone,
+                                    struct urn_error *error)
+{
+    struct verify_report *report = inspection->report;
+    struct snapshot_report *snapshot = &report->snapshots[which];
+    snapshot->name = inspection->view->snapshots[which];
+    struct state state;
+    enum urn_code code = log_view_load(inspection->view, which, &state, error);
+    *gone = code == URN_IO && error->system_errno == ENOENT && is_live(inspection);
+    if (*gone)
+        return URN_OK;
     const bool unreadable = code == URN_IO && error->system_errno == EIO;
     if (code == URN_DAMAGED || code == URN_FORMAT || unreadable) {
         find(report, FINDING_DAMAGE, "%s", error->text);
@@ -142,17 +209,32 @@ static enum urn_code check_snapshot(const struct log_view *view, uint32_t which,
     return code;
 }
 
-/* ---- the walk -------------------------------------------------------------------------------- */
+static enum urn_code check_snapshots(struct inspection *inspection, struct urn_error *error)
+{
+    struct log_view *view = inspection->view;
+    struct verify_report *report = inspection->report;
+    if (view->snapshot_count == 0)
+        find(report, FINDING_MISSING, "there is no snapshot");
+    const bool listed_some = view->snapshot_count > 0;
+    for (uint32_t which = 0; which < view->snapshot_count;) {
+        bool gone = false;
+        const enum urn_code code = check_snapshot(inspection, which, &gone, error);
+        if (code != URN_OK)
+            return code;
+        if (!gone) {
+            which++;
+            continue;
+        }
+        view->snapshot_count--;
+        memmove(&view->snapshots[which], &view->snapshots[which + 1],
+                (view->snapshot_count - which) * sizeof view->snapshots[0]);
+    }
+    report->snapshot_count = view->snapshot_count;
+    inspection->overtaken = listed_some && view->snapshot_count == 0;
+    return URN_OK;
+}
 
-struct inspection {
-    const struct log_view *view;
-    struct verify_report *report;
-    struct state state;
-    struct wal_reader *reader;
-    uint32_t snapshot; /* where the present walk began; all with smaller numbers are newer */
-    bool applying;     /* the meaning has held so far */
-    uint64_t stop_lsn; /* beside a server: where the walk may stop */
-};
+/* ---- the walk, group by group ----------------------------------------------------------------- */
 
 /* The log has come to the LSN of this snapshot: state and snapshot are to be the same. */
 static enum urn_code compare_with_snapshot(struct inspection *inspection, uint32_t which,
@@ -284,10 +366,9 @@ static enum urn_code check_first_header(struct inspection *inspection, struct ur
     const uint64_t segment_lsn = lsn - lsn % geometry->segment_size_bytes;
     if (lsn == segment_lsn)
         return URN_OK;
-    uint8_t page[WAL_SEGMENT_HEADER_BYTES];
     struct wal_segment_header header;
-    const enum urn_code code =
-        wal_read_bytes(&inspection->view->data_dir, segment_lsn, page, sizeof page, error);
+    enum wal_read_result why = WAL_READ_OK;
+    const enum urn_code code = read_header_page(inspection, segment_lsn, &header, &why, error);
     if (code == URN_IO && error->system_errno == EIO) {
         find_at(inspection->report, FINDING_DAMAGE, segment_lsn, "%s", error->text);
         return URN_OK;
@@ -296,12 +377,7 @@ static enum urn_code check_first_header(struct inspection *inspection, struct ur
         return URN_OK;
     if (code != URN_OK)
         return code;
-    enum wal_read_result why = wal_segment_header_read(page, &header);
-    if (why == WAL_READ_OK && header.sequence != segment_lsn / geometry->segment_size_bytes)
-        why = WAL_READ_PLACE;
-    if (why == WAL_READ_OK && memcmp(header.ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0)
-        why = WAL_READ_FOREIGN;
-    if (why != WAL_READ_OK)
+    if (why != WAL_READ_OK && !overtaken_at(inspection, segment_lsn))
         find_at(inspection->report, FINDING_DAMAGE, segment_lsn,
                 "segment header: %s (the log begins behind it, so that a start does without)",
                 wal_read_result_text(why));
@@ -313,6 +389,10 @@ static enum urn_code begin_at(struct inspection *inspection, uint32_t which,
                               struct urn_error *error)
 {
     enum urn_code code = log_view_load(inspection->view, which, &inspection->state, error);
+    if (code == URN_IO && error->system_errno == ENOENT && is_live(inspection)) {
+        inspection->overtaken = true; /* two newer ones are there by now */
+        return URN_OK;
+    }
     if (code != URN_OK)
         return code;
     inspection->snapshot = which;
@@ -369,7 +449,7 @@ static void judge_tail(struct inspection *inspection, const struct wal_evidence 
         evidence->groups_beyond > 0 && evidence->groups_beyond_epoch_max >= report->end.epoch;
     if (is_another_version(report))
         find_at(report, FINDING_DAMAGE, x, "%s", wal_read_result_text(report->end_why));
-    else if (log_view_in_use(inspection->view))
+    else if (is_live(inspection))
         return; /* the server is writing there */
     else if (evidence->torn_at_x || whole_beyond)
         find_at(report, FINDING_TORN, x,
@@ -419,7 +499,7 @@ static enum urn_code search_and_judge(struct inspection *inspection, struct urn_
         if (code != URN_OK)
             return code;
         if (evidence.durable_lsn_max <= x || inspection->reader == NULL || report->end_unreadable ||
-            !log_view_in_use(inspection->view))
+            !is_live(inspection))
             break;
         inspection->stop_lsn = evidence.durable_lsn_max;
         code = walk_to_end(inspection, error);
@@ -427,6 +507,8 @@ static enum urn_code search_and_judge(struct inspection *inspection, struct urn_
             return code;
         if (report->end.lsn >= inspection->stop_lsn)
             return URN_OK; /* the newest that was durable when we looked */
+        if (overtaken_at(inspection, report->end.lsn))
+            return URN_OK;
         if (report->end.lsn == x)
             break;
     }
@@ -458,13 +540,15 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
     report->walked = true;
     for (;;) {
         enum urn_code code = begin_at(inspection, from, error);
-        if (code == URN_OK)
+        if (code == URN_OK && !inspection->overtaken)
             code = walk_to_end(inspection, error);
-        if (code != URN_OK)
+        if (code != URN_OK || inspection->overtaken)
             return code;
         from = snapshot_above(report, report->end.lsn, true);
         if (from == report->snapshot_count)
             break;
+        if (overtaken_at(inspection, report->end.lsn))
+            return URN_OK;
         if (!report->end_unreadable)
             find_at(report, FINDING_DAMAGE, report->end.lsn,
                     "%s; the log goes on behind the snapshot of position %" PRIu64
@@ -482,12 +566,61 @@ static enum urn_code inspect(struct inspection *inspection, struct urn_error *er
     enum urn_code code = URN_OK;
     for (uint32_t slot = 0; slot < report->geometry.segments && code == URN_OK; slot++)
         code = check_segment_file(view, slot, report, error);
-    if (view->snapshot_count == 0)
-        find(report, FINDING_MISSING, "there is no snapshot");
-    for (uint32_t which = 0; which < view->snapshot_count && code == URN_OK; which++)
-        code = check_snapshot(view, which, report, error);
     if (code == URN_OK)
+        code = check_snapshots(inspection, error);
+    if (code == URN_OK && !inspection->overtaken)
         code = walk_everything(inspection, error);
+    return code;
+}
+
+/* An empty report on what the view shows. */
+static enum urn_code report_begin(const struct log_view *view, struct verify_report *report,
+                                  struct urn_error *error)
+{
+    *report = (struct verify_report){.geometry = view->data_dir.geometry,
+                                     .snapshot_count = view->snapshot_count};
+    memcpy(report->path, view->data_dir.path, sizeof report->path);
+    report->snapshots = calloc(view->snapshot_count + 1, sizeof *report->snapshots);
+    report->segments = calloc(report->geometry.segments, sizeof *report->segments);
+    if (report->snapshots == NULL || report->segments == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot verify %.200s", report->path);
+    for (uint32_t slot = 0; slot < report->geometry.segments; slot++)
+        report->segments[slot].sound = true;
+    return URN_OK;
+}
+
+/* What is to be looked at. */
+struct subject {
+    struct urn_os *os;
+    const char *path;
+    in_use_probe in_use;
+    void *in_use_context;
+};
+
+/* One look at everything, from the list of snapshots on. What an earlier look has learnt of a server is
+ * kept in *inspection. */
+static enum urn_code look(const struct subject *subject, struct inspection *inspection,
+                          struct urn_error *error)
+{
+    struct verify_report *report = inspection->report;
+    struct log_view view;
+    enum urn_code code = log_view_open(&view, subject->os, subject->path, subject->in_use,
+                                       subject->in_use_context, error);
+    if (code != URN_OK)
+        return code;
+    *inspection = (struct inspection){.view = &view,
+                                      .report = report,
+                                      .stop_lsn = UINT64_MAX,
+                                      .live = inspection->live,
+                                      .doubtful_lsn = inspection->doubtful_lsn};
+    code = report_begin(&view, report, error);
+    if (code == URN_OK)
+        code = inspect(inspection, error);
+    end_walk(inspection);
+    report->in_use = log_view_in_use(&view);
+    log_view_close(&view);
+    if (code != URN_OK)
+        verify_report_free(report);
     return code;
 }
 
@@ -495,32 +628,27 @@ enum urn_code verify_directory(struct urn_os *os, const char *path, in_use_probe
                                void *in_use_context, struct verify_report *report,
                                struct urn_error *error)
 {
-    *report = (struct verify_report){0};
-    struct log_view view;
-    enum urn_code code = log_view_open(&view, os, path, in_use, in_use_context, error);
-    if (code != URN_OK)
-        return code;
+    enum { LOOKS_MAX = 8 }; /* beside a server that laps faster than its log can be read */
+    const struct subject subject = {os, path, in_use, in_use_context};
+    struct inspection inspection = {.report = report, .doubtful_lsn = NOWHERE};
     const uint64_t began_ns = os_monotonic_ns(os);
-    memcpy(report->path, view.data_dir.path, sizeof report->path);
-    report->geometry = view.data_dir.geometry;
-    report->snapshot_count = view.snapshot_count;
-    report->snapshots = calloc(view.snapshot_count + 1, sizeof *report->snapshots);
-    report->segments = calloc(report->geometry.segments, sizeof *report->segments);
-    if (report->snapshots == NULL || report->segments == NULL) {
-        code = error_set(error, URN_NOMEMORY, ENOMEM, "cannot verify %.200s", path);
-    } else {
-        for (uint32_t slot = 0; slot < report->geometry.segments; slot++)
-            report->segments[slot].sound = true;
-        struct inspection inspection = {.view = &view, .report = report, .stop_lsn = UINT64_MAX};
-        code = inspect(&inspection, error);
-        end_walk(&inspection);
-    }
-    report->in_use = log_view_in_use(&view);
-    report->duration_s = (double)(os_monotonic_ns(os) - began_ns) / 1e9;
-    log_view_close(&view);
-    if (code != URN_OK)
+    *report = (struct verify_report){0};
+    for (uint32_t looks = 1;; looks++) {
+        const enum urn_code code = look(&subject, &inspection, error);
+        if (code != URN_OK)
+            return code;
+        if (!inspection.overtaken || looks == LOOKS_MAX)
+            break;
         verify_report_free(report);
-    return code;
+    }
+    report->overtaken = inspection.overtaken;
+    if (report->overtaken)
+        find(report, FINDING_NOTE,
+             "the server has overwritten the log while it was being read, %d times in a row: what "
+             "could be read was sound, and not all could be read",
+             LOOKS_MAX);
+    report->duration_s = (double)(os_monotonic_ns(os) - began_ns) / 1e9;
+    return URN_OK;
 }
 
 void verify_report_free(struct verify_report *report)

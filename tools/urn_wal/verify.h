@@ -6,7 +6,9 @@
  * and where the log comes to a later snapshot, log and snapshot must agree to the byte.
  *
  * Beside a running server the groups of the moment may be half there: a tail that nothing carries
- * as durable is then never called torn.
+ * as durable is then never called torn. And the server may write its next lap over what is being
+ * read: where nothing valid stands although something should, the segment's header page is read again,
+ * and when it is of a later lap by then, the look begins anew with the newer snapshots.
  */
 #ifndef URN_TOOLS_URN_WAL_VERIFY_H
 #define URN_TOOLS_URN_WAL_VERIFY_H
@@ -61,7 +63,8 @@ struct snapshot_report {
 struct verify_report {
     char path[DATA_DIR_PATH_BYTES_MAX];
     struct wal_geometry geometry;
-    bool in_use;                       /* by a server, at the end of the look */
+    bool in_use;    /* by a server, at the end of the look */
+    bool overtaken; /* by that server: not all could be read before it was overwritten */
     struct snapshot_report *snapshots; /* newest first */
     uint32_t snapshot_count;
     struct segment_report *segments; /* by slot */

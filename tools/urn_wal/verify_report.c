@@ -88,6 +88,8 @@ static void place_of(const struct verify_report *report, uint64_t lsn, char plac
 
 static const char *end_text(const struct verify_report *report)
 {
+    if (report->overtaken)
+        return "the server has overwritten what stood there";
     if (report->end_unreadable)
         return "it cannot be read";
     const bool found_wrong = verify_exit_status(report) != EXIT_SOUND;
@@ -270,9 +272,11 @@ void verify_print_json(const struct verify_report *report, FILE *out)
     json_string(report->path, out);
     char ring[UUID_TEXT_BYTES];
     uuid_text(report->geometry.ring_uuid, ring);
-    (void)fprintf(
-        out, ",\"ring\":\"%s\",\"segment_size\":%" PRIu64 ",\"in_use\":%s,\"verdict\":\"%s\"", ring,
-        report->geometry.segment_size_bytes, json_bool(report->in_use), verify_verdict(report));
+    (void)fprintf(out,
+                  ",\"ring\":\"%s\",\"segment_size\":%" PRIu64
+                  ",\"in_use\":%s,\"overtaken\":%s,\"verdict\":\"%s\"",
+                  ring, report->geometry.segment_size_bytes, json_bool(report->in_use),
+                  json_bool(report->overtaken), verify_verdict(report));
     (void)fprintf(out, ",\"exit_status\":%d", (int)verify_exit_status(report));
     if (report->walked) {
         (void)fprintf(out, ",\"end_lsn\":%" PRIu64 ",\"end\":\"%s\",\"durable_lsn\":%" PRIu64,
