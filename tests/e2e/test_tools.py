@@ -78,6 +78,32 @@ class Urn(SharedServerTestCase):
             self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
             self.assertIn(code, done.stderr)
 
+    def test_snapshot(self):
+        self.call("draw", "main", 5)
+        covered = json.loads(self.answered("--json", "snapshot"))
+        self.assertEqual(self.call("info")["snapshot_lsn"], covered)
+        self.assertRegex(self.answered("snapshot"), r"^snapshot up to log position \d+\n$")
+
+    def test_a_catalog_file_with_a_mistake(self):
+        path = self.shared_folder / "wrong.tsv"
+        for content, words in [(b"leaf\t1\t1\nmud\t1\n", "wrong.tsv:2: expected item id"),
+                               (b"leaf\t1\t1\t1\n", "wrong.tsv:1: expected item id"),
+                               (b"leaf\t-2\t1\n", "wrong.tsv:1: expected item id"),
+                               (b"leaf\t1\t9007199254740992\n", "wrong.tsv:1: expected item id"),
+                               (b"leaf\t1\t1\n\0\nmud\t1\t1\n", "wrong.tsv: a zero byte in line 2")]:
+            path.write_bytes(content)
+            done = self.urn("create", "wrong", str(path))
+            self.assertEqual((done.returncode, done.stdout), (64, ""), done.stderr)
+            self.assertIn(words, done.stderr)
+        self.assertNotIn("wrong", self.call("pools"))
+
+    def test_a_catalog_larger_than_a_request(self):
+        path = self.shared_folder / "large.tsv"
+        path.write_text("".join(f"{n:064}\t1\t1\n" for n in range(20000)), encoding="utf-8")
+        done = self.urn("create", "large", str(path))
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn("limits.max_request_bytes", done.stderr)
+
     def test_over_a_unix_socket(self):
         done = run("urn", "--address", f"unix:{self.server.unix_address}", "ping")
         self.assertEqual(done.returncode, 0, done.stderr)

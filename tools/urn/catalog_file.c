@@ -41,8 +41,8 @@ static bool read_line(char *line, struct urnclient_item_spec *item)
     return true;
 }
 
-/* The whole of a file, terminated; NULL on an error. */
-static char *read_whole(FILE *file)
+/* The whole of a file, terminated, and its length; NULL on an error. */
+static char *read_whole(FILE *file, size_t *length)
 {
     size_t room = 65536, used = 0;
     char *text = malloc(room);
@@ -61,16 +61,21 @@ static char *read_whole(FILE *file)
     }
     if (text != NULL)
         text[used] = '\0';
+    *length = used;
     return text;
 }
 
-static bool read_lines(struct catalog_file *catalog, const char *path, char *text,
+static bool read_lines(struct catalog_file *catalog, size_t length, const char *path, char *text,
                        size_t text_bytes)
 {
     char *rest = catalog->text;
     size_t lines = 1;
     for (const char *at = rest; *at != '\0'; at++)
         lines += *at == '\n';
+    if (strlen(rest) < length) { /* what follows would be lost without a word */
+        snprintf(text, text_bytes, "%s: a zero byte in line %zu", path, lines);
+        return false;
+    }
     catalog->items = calloc(lines, sizeof *catalog->items);
     if (catalog->items == NULL) {
         snprintf(text, text_bytes, "%s: no memory for %zu lines", path, lines);
@@ -98,9 +103,10 @@ bool catalog_file_read(const char *path, struct catalog_file *catalog, char *tex
     if (path == NULL)
         return true;
     bool is_standard_input = strcmp(path, "-") == 0;
+    size_t length = 0;
     FILE *file = is_standard_input ? stdin : fopen(path, "re");
     if (file != NULL)
-        catalog->text = read_whole(file);
+        catalog->text = read_whole(file, &length);
     int why = errno;
     if (file != NULL && !is_standard_input)
         (void)fclose(file);
@@ -108,7 +114,7 @@ bool catalog_file_read(const char *path, struct catalog_file *catalog, char *tex
         snprintf(text, text_bytes, "cannot read %s: %s", path, strerror(why));
         return false;
     }
-    if (read_lines(catalog, path, text, text_bytes))
+    if (read_lines(catalog, length, path, text, text_bytes))
         return true;
     catalog_file_free(catalog);
     return false;
