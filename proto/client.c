@@ -194,6 +194,9 @@ static enum urnclient_status take_message(struct urnclient *client)
         (slot->state != SLOT_SENT && slot->state != SLOT_ABANDONED))
         return break_connection(client, URNCLIENT_PROTOCOL, 0,
                                 "the server answered a request that was not made");
+    if (client->scan.values > slot->asked.values_max)
+        return break_connection(client, URNCLIENT_PROTOCOL, 0,
+                                "the server answered with more values than were asked for");
     if (slot->state == SLOT_ABANDONED) {
         *slot = (struct slot){.state = SLOT_FREE};
         return URNCLIENT_OK;
@@ -452,14 +455,62 @@ static bool is_name(const char *text)
     return text != NULL && *text != '\0' && strlen(text) <= URN_NAME_BYTES_MAX;
 }
 
+static bool names_pool(enum urnclient_method method)
+{
+    switch (method) {
+    case URNCLIENT_PING:
+    case URNCLIENT_POOLS:
+    case URNCLIENT_SNAPSHOT:
+    case URNCLIENT_INFO:
+    case URNCLIENT_RELOAD:
+        return false;
+    case URNCLIENT_DRAW:
+    case URNCLIENT_STATE:
+    case URNCLIENT_CATALOG:
+    case URNCLIENT_UPDATE:
+    case URNCLIENT_ADD:
+    case URNCLIENT_CREATE:
+    case URNCLIENT_CLOSE:
+    case URNCLIENT_OPEN:
+        break;
+    }
+    return true;
+}
+
+/* The most values that an answer can have which a server of urn gives, a newer one included. Each
+ * costs some 60 bytes once it is decoded, though it may be one byte on the wire. */
+static uint64_t values_max_of(const struct urnclient_call *call)
+{
+    switch (call->method) {
+    case URNCLIENT_DRAW:
+        return CLIENT_VALUES_SPARE + (call->as == URNCLIENT_TALLY ? 2ull : 1ull) * call->count;
+    case URNCLIENT_STATE:
+        return CLIENT_VALUES_SPARE + (uint64_t)CLIENT_ITEM_VALUES_MAX * call->limit;
+    case URNCLIENT_CATALOG:
+        return CLIENT_VALUES_SPARE + (uint64_t)call->limit;
+    case URNCLIENT_POOLS:
+        return CLIENT_POOLS_VALUES_MAX;
+    case URNCLIENT_INFO:
+    case URNCLIENT_RELOAD:
+        return CLIENT_REPORT_VALUES_MAX;
+    case URNCLIENT_PING:
+    case URNCLIENT_SNAPSHOT:
+    case URNCLIENT_UPDATE:
+    case URNCLIENT_ADD:
+    case URNCLIENT_CREATE:
+    case URNCLIENT_CLOSE:
+    case URNCLIENT_OPEN:
+        break;
+    }
+    return CLIENT_VALUES_SPARE;
+}
+
 static enum urnclient_status check_call(const struct urnclient_call *call,
                                         struct urnclient_error *error)
 {
-    bool has_pool = call->method != URNCLIENT_PING && call->method != URNCLIENT_POOLS &&
-                    call->method != URNCLIENT_INFO && call->method != URNCLIENT_RELOAD;
     if ((unsigned)call->method > URNCLIENT_RELOAD || (unsigned)call->as > URNCLIENT_TALLY)
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "no such method or form of outcomes");
-    if (has_pool && (call->pool == NULL || strlen(call->pool) > URN_NAME_BYTES_MAX))
+    if (names_pool(call->method) && (call->pool == NULL || strlen(call->pool) > URN_NAME_BYTES_MAX))
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "a pool's name has 1 to %u bytes",
                            URN_NAME_BYTES_MAX);
     if (call->method == URNCLIENT_UPDATE && !is_name(call->item_id))
@@ -536,7 +587,10 @@ enum urnclient_status urnclient_send(struct urnclient *client, const struct urnc
     *slot = (struct slot){
         .state = SLOT_SENT,
         .msgid = client->next_msgid,
-        .asked = {.method = call->method, .as = call->as, .count = call->count},
+        .asked = {.method = call->method,
+                  .as = call->as,
+                  .count = call->count,
+                  .values_max = values_max_of(call)},
     };
     *msgid = client->next_msgid++;
     client->in_flight++;

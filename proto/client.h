@@ -87,8 +87,10 @@ struct urnclient_options {
     const char *address; /* host:port, [IPv6]:port or unix:PATH; NULL: the default address */
     uint32_t connect_timeout_ms; /* default 5000; name resolution not counted */
     uint32_t call_timeout_ms;    /* default 30000; how long a receive waits */
-    uint32_t max_reply_bytes;    /* default 64 MiB; a longer reply is URNCLIENT_PROTOCOL */
-    uint32_t max_in_flight;      /* default 1024, rounded up to a power of two, at most 65536 */
+    uint32_t
+        max_reply_bytes; /* default 64 MiB; a longer reply is URNCLIENT_PROTOCOL, and so is one of
+                                 more values than were asked for: each takes some 60 bytes */
+    uint32_t max_in_flight; /* default 1024, rounded up to a power of two, at most 65536 */
 };
 
 /* Connects. On success *client is the caller's, to be closed. Errors: ARGUMENT (an address that

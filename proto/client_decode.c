@@ -511,9 +511,7 @@ enum urnclient_status client_decode(struct answer *answer, const struct asked *a
         status = refused(&fields[2], error);
     else
         status = decode_result(answer, &fields[3], asked, reply, error);
-    bool owned = status == URNCLIENT_OK && asked->method != URNCLIENT_PING &&
-                 !client_is_change(asked->method);
-    if (!owned)
+    if (status != URNCLIENT_OK || !client_owns_answer(asked->method))
         client_answer_free(answer);
     if (status != URNCLIENT_OK)
         memset(reply, 0, sizeof *reply);

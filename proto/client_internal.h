@@ -31,6 +31,13 @@
 #define CLIENT_REQUEST_BYTES_MAX 288u
 #define CLIENT_ITEM_BYTES_MAX    128u /* one of them: {"item_id": 64 bytes, ...} */
 
+/* Values of an answer: what a message has besides what was asked for, with room for what a newer server
+ * may say; those of an item of state (11 today); names of pools; info, and 1000 changes of a reload. */
+#define CLIENT_VALUES_SPARE      64u
+#define CLIENT_ITEM_VALUES_MAX   32u
+#define CLIENT_POOLS_VALUES_MAX  (1u << 20)
+#define CLIENT_REPORT_VALUES_MAX (1u << 16)
+
 /* One answer: its bytes, and once decoded the zone where its objects and arrays lie. What a result
  * calls `owned`. */
 struct answer {
@@ -50,7 +57,8 @@ enum slot_state {
 struct asked {
     enum urnclient_method method;
     enum urnclient_as as;
-    uint32_t count; /* draws */
+    uint32_t count;      /* draws */
+    uint64_t values_max; /* of the whole message */
 };
 
 /* A request in flight: the slot of msgid is msgid modulo the number of slots. */
@@ -99,6 +107,12 @@ struct urnclient {
 static inline bool client_is_change(enum urnclient_method method)
 {
     return method >= URNCLIENT_UPDATE && method <= URNCLIENT_OPEN; /* not reload */
+}
+
+/* Whose result points into its answer, and therefore owns it. */
+static inline bool client_owns_answer(enum urnclient_method method)
+{
+    return method != URNCLIENT_PING && method != URNCLIENT_SNAPSHOT && !client_is_change(method);
 }
 
 /* Opens a connected, non-blocking socket. */

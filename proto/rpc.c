@@ -186,6 +186,7 @@ void rpc_scan_begin(struct rpc_scan *scan)
 {
     scan->offset = 0;
     scan->pending = 1;
+    scan->values = 0;
     scan->depth = 0;
     scan->fields = 0;
     scan->msgid = 0;
@@ -256,6 +257,7 @@ static enum rpc_scan_result scan_account(struct rpc_scan *scan, const struct rpc
     uint64_t elements = value_elements(value);
     scan->offset += value->header_bytes + (uint64_t)value_body_bytes(value);
     scan->pending = scan->pending - 1 + elements;
+    scan->values++;
     if (scan->offset + scan->pending > bounds->max_message_bytes)
         return scan_end(scan, RPC_TOOBIG, "the message is longer than the limit");
     scan->remaining[scan->depth]--;

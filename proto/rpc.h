@@ -98,6 +98,7 @@ enum rpc_scan_result {
 struct rpc_scan {
     uint64_t offset;  /* of the next header; may lie beyond what has arrived (inside a string) */
     uint64_t pending; /* values still to come, of all open arrays and maps together */
+    uint64_t values;  /* seen so far, arrays and maps and all that is in them */
     uint32_t depth;   /* open arrays and maps */
     uint32_t fields;  /* of the message's own array: 3 or 4; 0 until it was seen */
     uint32_t msgid;   /* valid when has_msgid: of a request or response, also of a refused one */

@@ -522,6 +522,8 @@ static void results_of_another_shape_are_refused(void **state)
         {URNCLIENT_CATALOG, URNCLIENT_NAMES, BYTES("\x93\x01\x01\x91\xc0")},
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x91\x01")},
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x81\x01\x01")},
+        {URNCLIENT_SNAPSHOT, URNCLIENT_NAMES, BYTES("\xff")},
+        {URNCLIENT_CLOSE, URNCLIENT_NAMES, BYTES("\xa1x")},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct server server;
@@ -537,7 +539,8 @@ static void results_of_another_shape_are_refused(void **state)
         peer_send(&server.peer);
         if (urnclient_receive(server.client, msgid, &reply, &error) != URNCLIENT_PROTOCOL)
             fail_msg("case %zu was taken", i);
-        assert_int_equal(error.may_have_taken_effect, cases[i].method == URNCLIENT_DRAW);
+        assert_int_equal(error.may_have_taken_effect,
+                         cases[i].method == URNCLIENT_DRAW || cases[i].method == URNCLIENT_CLOSE);
         assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_PROTOCOL);
         server_stop(&server);
     }
@@ -720,7 +723,38 @@ struct slow_server {
     int connection;
     uint32_t count;
     uint32_t text_bytes;
+    uint64_t read_bytes; /* set by its thread */
+    const char *bytes;   /* of send_array: so many elements */
+    uint32_t elements;
 };
+
+static void send_whole(int connection, const char *bytes, size_t length)
+{
+    for (size_t sent = 0; sent < length;) {
+        ssize_t wrote = send(connection, bytes + sent, length - sent, MSG_NOSIGNAL);
+        if (wrote <= 0)
+            break;
+        sent += (size_t)wrote;
+    }
+}
+
+/* Answers request 0 with an array. */
+static void *send_array(void *context)
+{
+    const struct slow_server *slow = context;
+    const char header[] = {'\x94',
+                           1,
+                           0,
+                           '\xc0',
+                           '\xdd',
+                           (char)(slow->elements >> 24),
+                           (char)(slow->elements >> 16),
+                           (char)(slow->elements >> 8),
+                           (char)slow->elements};
+    send_whole(slow->connection, header, sizeof header);
+    send_whole(slow->connection, slow->bytes, slow->elements);
+    return NULL;
+}
 
 static void *answer_pings(void *context)
 {
@@ -741,6 +775,7 @@ static void *answer_pings(void *context)
             if (got <= 0)
                 break;
             msgpack_unpacker_buffer_consumed(&unpacker, (size_t)got);
+            slow->read_bytes += (uint64_t)got;
             continue;
         }
         msgpack_sbuffer_clear(&buffer);
@@ -749,13 +784,7 @@ static void *answer_pings(void *context)
         msgpack_pack_uint64(&pack, unpacked.data.via.array.ptr[1].via.u64);
         msgpack_pack_nil(&pack);
         msgpack_pack_str_with_body(&pack, text, slow->text_bytes);
-        for (size_t sent = 0; sent < buffer.size;) {
-            ssize_t wrote =
-                send(slow->connection, buffer.data + sent, buffer.size - sent, MSG_NOSIGNAL);
-            if (wrote <= 0)
-                break;
-            sent += (size_t)wrote;
-        }
+        send_whole(slow->connection, buffer.data, buffer.size);
         answered++;
     }
     msgpack_sbuffer_destroy(&buffer);
@@ -776,7 +805,8 @@ static void both_sides_may_be_full(void **state)
     uint32_t msgid;
     pthread_t thread;
     server_start_with(&server, (struct urnclient_options){.max_in_flight = 65536});
-    struct slow_server slow = {server.peer.connection, REQUESTS, 100};
+    struct slow_server slow = {
+        .connection = server.peer.connection, .count = REQUESTS, .text_bytes = 100};
     assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
     for (uint32_t i = 0; i < REQUESTS; i++)
         assert_int_equal(urnclient_send(server.client, &ping, &msgid, &error), URNCLIENT_OK);
@@ -797,10 +827,303 @@ static void large_answers_fit_up_to_the_bound(void **state)
         pthread_t thread;
         server_start_with(&server, (struct urnclient_options){.max_reply_bytes = 1000000});
         /* [1, 0, nil, str 32]: 9 bytes before the text */
-        struct slow_server slow = {server.peer.connection, 1, 1000000 - 9 + (uint32_t)beyond};
+        struct slow_server slow = {.connection = server.peer.connection,
+                                   .count = 1,
+                                   .text_bytes = 1000000 - 9 + (uint32_t)beyond};
         assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
         assert_int_equal(urnclient_ping(server.client, &error),
                          beyond ? URNCLIENT_PROTOCOL : URNCLIENT_OK);
+        shutdown(urnclient_descriptor(server.client), SHUT_RDWR);
+        pthread_join(thread, NULL);
+        server_stop(&server);
+    }
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static void pack_number(struct server *server, uint32_t msgid, uint64_t number)
+{
+    peer_pack_answer(&server->peer, msgid);
+    msgpack_pack_uint64(&server->peer.pack, number);
+    peer_send(&server->peer);
+}
+
+static void update_sends_what_is_given(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    uint64_t odds_version = 0;
+    server_start(&server);
+    pack_number(&server, 0, 7);
+    struct urnclient_update update = {.has_quantity = true, .quantity = URNCLIENT_UNLIMITED};
+    assert_int_equal(
+        urnclient_update(server.client, "main", "gold", &update, &odds_version, &error),
+        URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"update\", [\"main\", \"gold\", {\"quantity\"=>-1}]]");
+    assert_int_equal(odds_version, 7);
+
+    pack_number(&server, 1, 9007199254740991u);
+    update = (struct urnclient_update){.has_quantity = true,
+                                       .has_probability = true,
+                                       .has_if_quantity = true,
+                                       .quantity = 9007199254740991,
+                                       .probability = 9007199254740990,
+                                       .if_quantity = 3};
+    assert_int_equal(
+        urnclient_update(server.client, "main", "gold", &update, &odds_version, &error),
+        URNCLIENT_OK);
+    expect_request(&server,
+                   "[0, 1, \"update\", [\"main\", \"gold\", {\"quantity\"=>9007199254740991, "
+                   "\"probability\"=>9007199254740990, \"if_quantity\"=>3}]]");
+    assert_int_equal(odds_version, 9007199254740991u);
+
+    pack_number(&server, 2, 8);
+    update = (struct urnclient_update){.has_probability = true, .probability = 0};
+    assert_int_equal(urnclient_update(server.client, "main", "gold", &update, NULL, &error),
+                     URNCLIENT_OK); /* the odds version is not wanted */
+    expect_request(&server, "[0, 2, \"update\", [\"main\", \"gold\", {\"probability\"=>0}]]");
+    server_stop(&server);
+}
+
+static void add_and_create_send_items(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    uint64_t odds_version = 0;
+    const struct urnclient_item_spec items[] = {{"x", 1, 2}, {"y", URNCLIENT_UNLIMITED, 0}};
+    server_start(&server);
+    pack_number(&server, 0, 2);
+    assert_int_equal(urnclient_add(server.client, "main", &items[1], &odds_version, &error),
+                     URNCLIENT_OK);
+    expect_request(&server,
+                   "[0, 0, \"add\", [\"main\", \"y\", {\"quantity\"=>-1, \"probability\"=>0}]]");
+    assert_int_equal(odds_version, 2);
+
+    pack_number(&server, 1, 1);
+    assert_int_equal(urnclient_create(server.client, "new", items, 2, &odds_version, &error),
+                     URNCLIENT_OK);
+    expect_request(&server, "[0, 1, \"create\", [\"new\", [{\"item_id\"=>\"x\", \"quantity\"=>1, "
+                            "\"probability\"=>2}, {\"item_id\"=>\"y\", \"quantity\"=>-1, "
+                            "\"probability\"=>0}]]]");
+    assert_int_equal(odds_version, 1);
+
+    pack_number(&server, 2, 1);
+    assert_int_equal(urnclient_create(server.client, "empty", NULL, 0, NULL, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 2, \"create\", [\"empty\", []]]");
+    server_stop(&server);
+}
+
+/* One that is longer than everything else that is ever queued, and whose ids are as long as may be. */
+static void a_large_catalog_is_sent_whole(void **state)
+{
+    (void)state;
+    enum { ITEMS = 5000 };
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_reply reply;
+    static char ids[ITEMS][65];
+    static struct urnclient_item_spec items[ITEMS];
+    for (int i = 0; i < ITEMS; i++) {
+        snprintf(ids[i], sizeof ids[i], "%064d", i);
+        items[i] = (struct urnclient_item_spec){ids[i], 9007199254740991, 9007199254740991u};
+    }
+    pthread_t thread;
+    uint32_t msgid;
+    server_start(&server);
+    struct slow_server slow = {.connection = server.peer.connection, .count = 2, .text_bytes = 1};
+    assert_int_equal(pthread_create(&thread, NULL, answer_pings, &slow), 0);
+    struct urnclient_call create = {
+        .method = URNCLIENT_CREATE, .pool = "large", .items = items, .item_count = ITEMS};
+    assert_int_equal(urnclient_send(server.client, &create, &msgid, &error), URNCLIENT_OK);
+    assert_int_equal(urnclient_ping(server.client, &error), URNCLIENT_OK);
+    assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), URNCLIENT_PROTOCOL);
+    pthread_join(thread, NULL); /* which has read both requests, and knows a create by its bytes */
+    assert_true(slow.read_bytes > ITEMS * 114u && slow.read_bytes < ITEMS * 114u + 100u);
+    server_stop(&server);
+}
+
+static void pools_are_closed_and_opened(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    uint64_t odds_version = 0;
+    server_start(&server);
+    pack_number(&server, 0, 4);
+    assert_int_equal(urnclient_close_pool(server.client, "main", &odds_version, &error),
+                     URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"close\", [\"main\"]]");
+    assert_int_equal(odds_version, 4);
+    pack_number(&server, 1, 5);
+    assert_int_equal(urnclient_open_pool(server.client, "main", &odds_version, &error),
+                     URNCLIENT_OK);
+    expect_request(&server, "[0, 1, \"open\", [\"main\"]]");
+    assert_int_equal(odds_version, 5);
+    server_stop(&server);
+}
+
+static void a_snapshot_tells_what_it_covers(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    uint64_t lsn = 0;
+    server_start(&server);
+    pack_number(&server, 0, 123456789012u);
+    assert_int_equal(urnclient_snapshot(server.client, &lsn, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"snapshot\", []]");
+    assert_int_equal(lsn, 123456789012u);
+
+    peer_pack_error(&server.peer, 1, "BUSY the disk is full");
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_snapshot(server.client, &lsn, &error), URNCLIENT_REFUSED);
+    assert_string_equal(error.code, "BUSY");
+    server_stop(&server);
+}
+
+static void reload_gives_the_report(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_info report;
+    server_start(&server);
+    peer_pack_answer(&server.peer, 0);
+    msgpack_pack_map(&server.peer.pack, 2);
+    peer_pack_text(&server.peer, "new_pools");
+    msgpack_pack_int(&server.peer.pack, 3);
+    peer_pack_text(&server.peer, "changes");
+    msgpack_pack_array(&server.peer.pack, 0);
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_reload(server.client, true, false, &report, &error), URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"reload\", [{\"dry_run\"=>true, \"force\"=>false}]]");
+    assert_int_equal(urnclient_find(&report.value, "new_pools")->number, 3);
+    assert_int_equal(urnclient_find(&report.value, "changes")->count, 0);
+    urnclient_info_free(&report);
+
+    peer_pack_error(&server.peer, 1, "BADARG urn.yaml:3:1: unknown key");
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_reload(server.client, false, true, &report, &error),
+                     URNCLIENT_REFUSED);
+    expect_request(&server, "[0, 1, \"reload\", [{\"dry_run\"=>false, \"force\"=>true}]]");
+    assert_null(report.owned);
+    server_stop(&server);
+}
+
+/* What a change came to is unknown when its answer does not come; a snapshot may be asked for again. */
+static void a_lost_connection_leaves_a_change_in_doubt(void **state)
+{
+    (void)state;
+    static const struct {
+        enum urnclient_method method;
+        bool may_have_taken_effect;
+    } cases[] = {
+        {URNCLIENT_UPDATE, true}, {URNCLIENT_ADD, true},       {URNCLIENT_CREATE, true},
+        {URNCLIENT_CLOSE, true},  {URNCLIENT_OPEN, true},      {URNCLIENT_RELOAD, true},
+        {URNCLIENT_STATE, false}, {URNCLIENT_SNAPSHOT, false}, {URNCLIENT_INFO, false},
+    };
+    const struct urnclient_item_spec item = {"x", 1, 1};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct server server;
+        struct urnclient_error error;
+        struct urnclient_reply reply;
+        uint32_t msgid;
+        struct urnclient_call call = {.method = cases[i].method,
+                                      .pool = "p",
+                                      .item_id = "x",
+                                      .items = &item,
+                                      .item_count = 1};
+        server_start(&server);
+        assert_int_equal(urnclient_send(server.client, &call, &msgid, &error), URNCLIENT_OK);
+        shutdown(server.peer.connection, SHUT_WR);
+        assert_int_equal(urnclient_receive(server.client, msgid, &reply, &error), URNCLIENT_LOST);
+        assert_int_equal(error.may_have_taken_effect, cases[i].may_have_taken_effect);
+        assert_int_equal(error.retry, cases[i].may_have_taken_effect ? URNCLIENT_RETRY_AFTER_A_LOOK
+                                                                     : URNCLIENT_RETRY_YES);
+        server_stop(&server);
+    }
+}
+
+static void changes_of_names_that_cannot_be_send_nothing(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    char byte;
+    char long_name[66];
+    memset(long_name, 'x', sizeof long_name);
+    long_name[65] = '\0';
+    const struct urnclient_update update = {.has_quantity = true};
+    const struct urnclient_item_spec items[] = {{"x", 1, 1}, {long_name, 1, 1}};
+    const struct urnclient_item_spec nameless = {NULL, 1, 1};
+    server_start(&server);
+    assert_int_equal(urnclient_update(server.client, "p", "", &update, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_update(server.client, "p", NULL, &update, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_update(server.client, NULL, "x", &update, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_add(server.client, "p", &nameless, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_create(server.client, "p", items, 2, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_non_null(strstr(error.text, "item 1:"));
+    assert_int_equal(urnclient_create(server.client, "p", items, UINT32_MAX, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_close_pool(server.client, long_name, NULL, &error),
+                     URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_open_pool(server.client, NULL, NULL, &error), URNCLIENT_ARGUMENT);
+    assert_int_equal(urnclient_in_flight(server.client), 0);
+    assert_int_equal(urnclient_flush(server.client, &error), URNCLIENT_OK);
+    assert_int_equal(recv(server.peer.connection, &byte, 1, MSG_DONTWAIT), -1);
+    server_stop(&server);
+}
+
+/* One byte on the wire is a value of many bytes in memory. */
+static void answers_have_no_more_values_than_were_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        struct urnclient_call call;
+        uint32_t values_max; /* of an array of nil beside the 4 + 1 of the message and the array */
+    } cases[] = {
+        {{.method = URNCLIENT_PING}, 64},
+        {{.method = URNCLIENT_DRAW, .pool = "x", .count = 1000}, 1064},
+        {{.method = URNCLIENT_DRAW, .pool = "x", .count = 1000, .as = URNCLIENT_TALLY}, 2064},
+        {{.method = URNCLIENT_STATE, .pool = "x", .limit = 1000}, 32064},
+        {{.method = URNCLIENT_CATALOG, .pool = "x", .limit = 1000}, 1064},
+        {{.method = URNCLIENT_POOLS}, 1 << 20},
+        {{.method = URNCLIENT_SNAPSHOT}, 64},
+        {{.method = URNCLIENT_INFO}, 1 << 16},
+        {{.method = URNCLIENT_RELOAD}, 1 << 16},
+        {{.method = URNCLIENT_CLOSE, .pool = "x"}, 64},
+    };
+    static char nothing[1 << 20];
+    memset(nothing, '\xc0', sizeof nothing);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        bool beyond = i % 2 == 1;
+        struct server server;
+        struct urnclient_error error;
+        struct urnclient_reply reply;
+        struct slow_server slow;
+        uint32_t msgid;
+        pthread_t thread;
+        /* [1, msgid, nil, [...]] */
+        uint32_t elements = cases[i / 2].values_max - 5 + (uint32_t)beyond;
+        server_start(&server);
+        slow = (struct slow_server){
+            .connection = server.peer.connection, .bytes = nothing, .elements = elements};
+        assert_int_equal(pthread_create(&thread, NULL, send_array, &slow), 0);
+        assert_int_equal(urnclient_send(server.client, &cases[i / 2].call, &msgid, &error),
+                         URNCLIENT_OK);
+        enum urnclient_status status = urnclient_receive(server.client, msgid, &reply, &error);
+        if (status == URNCLIENT_OK) /* info is any value */
+            urnclient_reply_free(&reply);
+        else
+            assert_int_equal(status, URNCLIENT_PROTOCOL);
+        assert_int_equal(strstr(error.text, "more values than were asked for") != NULL, beyond);
         shutdown(urnclient_descriptor(server.client), SHUT_RDWR);
         pthread_join(thread, NULL);
         server_stop(&server);
@@ -831,6 +1154,15 @@ int main(void)
         cmocka_unit_test(requests_in_flight_are_bounded),
         cmocka_unit_test(both_sides_may_be_full),
         cmocka_unit_test(large_answers_fit_up_to_the_bound),
+        cmocka_unit_test(answers_have_no_more_values_than_were_asked_for),
+        cmocka_unit_test(update_sends_what_is_given),
+        cmocka_unit_test(add_and_create_send_items),
+        cmocka_unit_test(a_large_catalog_is_sent_whole),
+        cmocka_unit_test(pools_are_closed_and_opened),
+        cmocka_unit_test(a_snapshot_tells_what_it_covers),
+        cmocka_unit_test(reload_gives_the_report),
+        cmocka_unit_test(a_lost_connection_leaves_a_change_in_doubt),
+        cmocka_unit_test(changes_of_names_that_cannot_be_send_nothing),
     };
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
 }
