@@ -28,10 +28,10 @@
 
 #include <stdatomic.h>
 
+#include "engine/histogram.h"
 #include "proto/messages.h"
 #include "server/budget.h"
 #include "server/config.h"
-#include "server/histogram.h"
 #include "server/list.h"
 #include "server/log.h"
 #include "server/reload.h"

@@ -1,4 +1,4 @@
-/* Latencies in bounded memory: server/histogram.h. */
+/* Latencies in bounded memory: engine/histogram.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "server/histogram.h"
+#include "engine/histogram.h"
 
 static void small_values_are_exact(void **state)
 {
@@ -22,8 +22,8 @@ static void small_values_are_exact(void **state)
     assert_int_equal(histogram_permille(&histogram, 1000), 10);
 }
 
-/* Whatever its size, a value is known to one part in 32, and never reported too low. */
-static void every_value_is_known_to_about_three_per_cent(void **state)
+/* Whatever its size, a value is known to one part in 128, and never reported too low. */
+static void every_value_is_known_to_one_part_in_128(void **state)
 {
     (void)state;
     for (uint32_t bit = 0; bit < 64; bit++) {
@@ -66,13 +66,34 @@ static void the_tail_is_found_among_many(void **state)
     assert_int_equal(histogram_permille(&histogram, 1000), 30);
 }
 
+/* A merged histogram says what one that had seen everything itself would say. */
+static void merging_is_as_good_as_seeing(void **state)
+{
+    (void)state;
+    struct histogram whole = {0};
+    struct histogram parts[2] = {{0}};
+    for (uint64_t i = 1; i <= 1000; i++) {
+        uint64_t value = i * i * i;
+        histogram_add(&whole, value);
+        histogram_add(&parts[i % 3 == 0], value);
+    }
+    histogram_merge(&parts[0], &parts[1]);
+    assert_memory_equal(&parts[0], &whole, sizeof whole);
+    struct histogram empty = {0};
+    histogram_merge(&parts[0], &empty);
+    assert_memory_equal(&parts[0], &whole, sizeof whole);
+    histogram_merge(&empty, &whole);
+    assert_memory_equal(&empty, &whole, sizeof whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_values_are_exact),
-        cmocka_unit_test(every_value_is_known_to_about_three_per_cent),
+        cmocka_unit_test(every_value_is_known_to_one_part_in_128),
         cmocka_unit_test(no_permille_exceeds_the_largest_value),
         cmocka_unit_test(the_tail_is_found_among_many),
+        cmocka_unit_test(merging_is_as_good_as_seeing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

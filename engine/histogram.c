@@ -1,5 +1,5 @@
 /* histogram.c: see histogram.h. */
-#include "server/histogram.h"
+#include "engine/histogram.h"
 
 #include "engine/check.h"
 
@@ -31,6 +31,15 @@ void histogram_add(struct histogram *histogram, uint64_t value)
     histogram->count++;
     if (value > histogram->max)
         histogram->max = value;
+}
+
+void histogram_merge(struct histogram *histogram, const struct histogram *other)
+{
+    for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++)
+        histogram->buckets[bucket] += other->buckets[bucket];
+    histogram->count += other->count;
+    if (other->max > histogram->max)
+        histogram->max = other->max;
 }
 
 uint64_t histogram_permille(const struct histogram *histogram, uint32_t permille)
