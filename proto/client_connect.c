@@ -1,4 +1,4 @@
-/* client_connect.c: from "host:port" or "unix:PATH" to a connected socket. See client_internal.h.
+/* client_connect.c: from "host:port" or "unix:PATH" to a connected socket. See client_connect.h.
  *
  * A name may stand for several addresses (localhost for ::1 and 127.0.0.1): they are tried in the
  * order in which the resolver gives them, each for the whole timeout.

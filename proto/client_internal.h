@@ -13,6 +13,7 @@
 #include <msgpack.h>
 
 #include "proto/client.h"
+#include "proto/client_connect.h"
 #include "proto/rpc.h"
 #include "proto/rpc_writer.h"
 
@@ -114,10 +115,6 @@ static inline bool client_owns_answer(enum urnclient_method method)
 {
     return method != URNCLIENT_PING && method != URNCLIENT_SNAPSHOT && !client_is_change(method);
 }
-
-/* Opens a connected, non-blocking socket. */
-enum urnclient_status client_open_socket(const char *address, uint32_t timeout_ms, int *opened,
-                                         struct urnclient_error *error);
 
 /* Milliseconds of the monotonic clock, and how many are left until a deadline (for poll). */
 int64_t client_now_ms(void);
