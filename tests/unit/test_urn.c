@@ -15,9 +15,10 @@
 #include <locale.h>
 
 #include "tests/lib/peer.h"
+#include "tools/common/json.h"
+#include "tools/common/words.h"
 #include "tools/urn/commands.h"
 #include "tools/urn/info_view.h"
-#include "tools/urn/json.h"
 
 /* ---- the command line -------------------------------------------------------------------- */
 

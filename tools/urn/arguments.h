@@ -72,11 +72,4 @@ const char *command_usage(enum command command);
 /* help.c: the whole help of one command, or of urn (COMMAND_COUNT). */
 void help_print(enum command about, FILE *out);
 
-/* Reads 5s, 250ms, 1m, 1h; a number alone is seconds. False when it is none or not within 1 ms to
- * 24 hours. */
-bool duration_read(const char *text, uint32_t *milliseconds);
-
-/* The candidate most like word, if one is like it enough to be worth a question; else NULL. */
-const char *nearest_word(const char *word, const char *const *candidates, size_t count);
-
 #endif

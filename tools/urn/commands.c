@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/common/json.h"
 #include "tools/urn/catalog_file.h"
 #include "tools/urn/info_view.h"
-#include "tools/urn/json.h"
 #include "tools/urn/pages.h"
 #include "tools/urn/prometheus.h"
 

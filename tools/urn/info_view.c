@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/urn/json.h"
+#include "tools/common/json.h"
 
 static bool ends_with(const char *text, const char *end)
 {

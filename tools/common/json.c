@@ -1,5 +1,5 @@
 /* json.c: see json.h. */
-#include "tools/urn/json.h"
+#include "tools/common/json.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,8 +4,8 @@
  * number becomes null; bytes that are not UTF-8 become U+FFFD; a map's key that is not text becomes
  * the text of its JSON.
  */
-#ifndef URN_TOOLS_URN_JSON_H
-#define URN_TOOLS_URN_JSON_H
+#ifndef URN_TOOLS_COMMON_JSON_H
+#define URN_TOOLS_COMMON_JSON_H
 
 #include <stdio.h>
 
