@@ -63,8 +63,7 @@ enum {
     CHANGE_NAME = 42,
 };
 
-#define GROUP_DIGEST_BYTES 32u
-#define FAILED_RUN_BYTES   4u /* the count behind an escape */
+#define FAILED_RUN_BYTES 4u /* the count behind an escape */
 
 _Static_assert(SEGMENT_ZERO < WAL_SEGMENT_HEADER_BYTES, "the page has room for its fields");
 _Static_assert(WAL_SEGMENT_HEADER_BYTES == OS_PAGE_BYTES,
@@ -152,6 +151,22 @@ enum wal_read_result wal_segment_header_read(const uint8_t *page, struct wal_seg
     return WAL_READ_OK;
 }
 
+enum wal_read_result wal_segment_header_follows(const struct wal_segment_header *header,
+                                                const struct wal_geometry *geometry,
+                                                const struct wal_tail *tail)
+{
+    if (memcmp(header->ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0)
+        return WAL_READ_FOREIGN;
+    if (header->segment_size_bytes != geometry->segment_size_bytes ||
+        header->segments != geometry->segments)
+        return WAL_READ_SHAPE;
+    if (header->sequence != tail->lsn / geometry->segment_size_bytes)
+        return WAL_READ_PLACE;
+    if (header->epoch < tail->epoch)
+        return WAL_READ_EPOCH;
+    return WAL_READ_OK;
+}
+
 bool wal_segment_header_begins(const uint8_t *page, uint64_t available_bytes, uint64_t sequence)
 {
     return available_bytes >= SEGMENT_SIZE && memcmp(page, SEGMENT_MAGIC, SEGMENT_CRC) == 0 &&
@@ -190,20 +205,22 @@ static uint32_t group_crc(const uint8_t *bytes, uint32_t length_bytes)
     return crc32c_extend(crc, bytes + GROUP_KIND, length_bytes - GROUP_KIND);
 }
 
-/* The chain after a group: everything but the checksum and the chain's own fields is digested, so
- * that digests can be computed in parallel and joined afterwards. */
-static void group_chain(const uint8_t *chain_before, const uint8_t *bytes, uint32_t length_bytes,
-                        uint8_t *chain_after)
+void wal_group_digest(const uint8_t *bytes, uint32_t length_bytes, uint8_t digest[WAL_DIGEST_BYTES])
 {
-    uint8_t joined[WAL_CHAIN_BYTES + GROUP_DIGEST_BYTES];
-    crypto_generichash_state digest;
-    (void)crypto_generichash_init(&digest, NULL, 0, GROUP_DIGEST_BYTES);
-    (void)crypto_generichash_update(&digest, bytes, GROUP_CRC);
-    (void)crypto_generichash_update(&digest, bytes + GROUP_KIND, GROUP_CHAIN_BEFORE - GROUP_KIND);
-    (void)crypto_generichash_update(&digest, bytes + WAL_GROUP_HEADER_BYTES,
+    crypto_generichash_state state;
+    (void)crypto_generichash_init(&state, NULL, 0, WAL_DIGEST_BYTES);
+    (void)crypto_generichash_update(&state, bytes, GROUP_CRC);
+    (void)crypto_generichash_update(&state, bytes + GROUP_KIND, GROUP_CHAIN_BEFORE - GROUP_KIND);
+    (void)crypto_generichash_update(&state, bytes + WAL_GROUP_HEADER_BYTES,
                                     length_bytes - WAL_GROUP_HEADER_BYTES);
-    (void)crypto_generichash_final(&digest, joined + WAL_CHAIN_BYTES, GROUP_DIGEST_BYTES);
+    (void)crypto_generichash_final(&state, digest, WAL_DIGEST_BYTES);
+}
+
+static void chain_join(const uint8_t *chain_before, const uint8_t *digest, uint8_t *chain_after)
+{
+    uint8_t joined[WAL_CHAIN_BYTES + WAL_DIGEST_BYTES];
     memcpy(joined, chain_before, WAL_CHAIN_BYTES);
+    memcpy(joined + WAL_CHAIN_BYTES, digest, WAL_DIGEST_BYTES);
     (void)crypto_generichash(chain_after, WAL_CHAIN_BYTES, joined, sizeof joined, NULL, 0);
 }
 
@@ -232,7 +249,9 @@ void wal_group_seal(struct wal_group_header *header, uint8_t *bytes)
     put_u64(bytes + GROUP_ENGINE_TIME, header->engine_time_us);
     put_u64(bytes + GROUP_WALL_TIME, header->wall_time_us);
     put_u64(bytes + GROUP_FIRST_ID, header->first_request_id);
-    group_chain(header->chain_before, bytes, header->length_bytes, header->chain_after);
+    uint8_t digest[WAL_DIGEST_BYTES];
+    wal_group_digest(bytes, header->length_bytes, digest);
+    chain_join(header->chain_before, digest, header->chain_after);
     memcpy(bytes + GROUP_CHAIN_BEFORE, header->chain_before, WAL_CHAIN_BYTES);
     memcpy(bytes + GROUP_CHAIN_AFTER, header->chain_after, WAL_CHAIN_BYTES);
     put_u32(bytes + GROUP_CRC, group_crc(bytes, header->length_bytes));
@@ -304,6 +323,23 @@ enum wal_read_result wal_group_follows(const struct wal_group_header *header,
     return WAL_READ_OK;
 }
 
+enum wal_read_result wal_group_join(const struct wal_group_header *header,
+                                    const uint8_t digest[WAL_DIGEST_BYTES], struct wal_tail *tail)
+{
+    const enum wal_read_result result = wal_group_follows(header, tail);
+    if (result != WAL_READ_OK)
+        return result;
+    /* V5, its second half */
+    uint8_t chain[WAL_CHAIN_BYTES];
+    chain_join(tail->chain, digest, chain);
+    if (memcmp(header->chain_after, chain, WAL_CHAIN_BYTES) != 0)
+        return WAL_READ_CHAIN;
+    tail->lsn += header->length_bytes;
+    tail->epoch = header->epoch;
+    memcpy(tail->chain, chain, WAL_CHAIN_BYTES);
+    return WAL_READ_OK;
+}
+
 enum wal_read_result wal_group_read_next(const uint8_t *bytes, uint64_t available_bytes,
                                          uint64_t ring_short, struct wal_tail *tail,
                                          struct wal_group_header *header)
@@ -311,19 +347,12 @@ enum wal_read_result wal_group_read_next(const uint8_t *bytes, uint64_t availabl
     enum wal_read_result result = wal_group_read(bytes, available_bytes, ring_short, header);
     if (result != WAL_READ_OK)
         return result;
-    result = wal_group_follows(header, tail);
+    result = wal_group_follows(header, tail); /* the digest last: it alone costs a hash of all */
     if (result != WAL_READ_OK)
         return result;
-    /* V5, its second half: last, because it alone costs a hash of the whole group */
-    uint8_t chain[WAL_CHAIN_BYTES];
-    group_chain(tail->chain, bytes, header->length_bytes, chain);
-    if (memcmp(header->chain_after, chain, WAL_CHAIN_BYTES) != 0)
-        return WAL_READ_CHAIN;
-
-    tail->lsn += header->length_bytes;
-    tail->epoch = header->epoch;
-    memcpy(tail->chain, chain, WAL_CHAIN_BYTES);
-    return WAL_READ_OK;
+    uint8_t digest[WAL_DIGEST_BYTES];
+    wal_group_digest(bytes, header->length_bytes, digest);
+    return wal_group_join(header, digest, tail);
 }
 
 /* ---- entries: writing ------------------------------------------------------------------------ */

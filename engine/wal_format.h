@@ -113,6 +113,7 @@
 #define WAL_EPOCH_GROUP_BYTES    (WAL_GROUP_HEADER_BYTES + WAL_EPOCH_ENTRY_BYTES)
 #define WAL_ALIGN_BYTES          8u
 #define WAL_CHAIN_BYTES          16u
+#define WAL_DIGEST_BYTES         32u
 #define WAL_UUID_BYTES           16u
 #define WAL_NONCE_BYTES          16u
 #define WAL_GROUP_MAGIC          0x474e5255u /* "URNG" */
@@ -183,6 +184,13 @@ static inline uint64_t wal_group_bytes_max(uint64_t segment_size_bytes)
     return segment_size_bytes - WAL_SEGMENT_HEADER_BYTES;
 }
 
+/* Where a walk along the log stands: what the next group must continue. */
+struct wal_tail {
+    uint64_t lsn;
+    uint32_t epoch;
+    uint8_t chain[WAL_CHAIN_BYTES];
+};
+
 /* ---- segment headers ------------------------------------------------------------------------- */
 
 struct wal_segment_header {
@@ -219,6 +227,13 @@ const char *wal_read_result_text(enum wal_read_result result);
 /* Checks everything the page states by itself: magic, CRC, version, zero fill. */
 enum wal_read_result wal_segment_header_read(const uint8_t *page,
                                              struct wal_segment_header *header);
+
+/* A header that stands where tail's segment begins belongs to this ring and to this stretch of the log:
+ * WAL_READ_FOREIGN, WAL_READ_SHAPE (another geometry), WAL_READ_PLACE (another sequence) or
+ * WAL_READ_EPOCH (lower than tail's) where it does not. */
+enum wal_read_result wal_segment_header_follows(const struct wal_segment_header *header,
+                                                const struct wal_geometry *geometry,
+                                                const struct wal_tail *tail);
 
 /* The header of this sequence stands at page, or its beginnings: for telling a torn one. */
 bool wal_segment_header_begins(const uint8_t *page, uint64_t available_bytes, uint64_t sequence);
@@ -263,16 +278,26 @@ enum wal_read_result wal_group_read(const uint8_t *bytes, uint64_t available_byt
 /* A group that says it belongs at lsn stands at bytes, or its beginnings: to tell a torn one. */
 bool wal_group_begins(const uint8_t *bytes, uint64_t available_bytes, uint64_t lsn);
 
-/* What a group must continue. */
-struct wal_tail {
-    uint64_t lsn;
-    uint32_t epoch;
-    uint8_t chain[WAL_CHAIN_BYTES];
-};
-
 /* V4 to V7 as far as the header alone tells them: everything but that chain_after follows. */
 enum wal_read_result wal_group_follows(const struct wal_group_header *header,
                                        const struct wal_tail *tail);
+
+/* The two halves of V5. A group's own bytes, all but its checksum and chain, have a digest, which can be
+ * taken of many groups in any order and by several threads; wal_group_join makes the chain of them:
+ * V4 to V7 for a group that wal_group_read found whole. On WAL_READ_OK *tail is moved behind it. */
+void wal_group_digest(const uint8_t *bytes, uint32_t length_bytes,
+                      uint8_t digest[WAL_DIGEST_BYTES]);
+enum wal_read_result wal_group_join(const struct wal_group_header *header,
+                                    const uint8_t digest[WAL_DIGEST_BYTES], struct wal_tail *tail);
+
+/* How a group of length_bytes lies in the rest_bytes that its segment has from its begin on: one that
+ * would leave less than a header's room is filled up to the end (wal_place, rule 5), so that one which
+ * does leave it is none that urn writes: WAL_READ_SHAPE. */
+static inline enum wal_read_result wal_group_fits(uint32_t length_bytes, uint64_t rest_bytes)
+{
+    const uint64_t left = rest_bytes - length_bytes;
+    return left > 0 && left < WAL_GROUP_HEADER_BYTES ? WAL_READ_SHAPE : WAL_READ_OK;
+}
 
 /* V1 to V7 for the group at tail->lsn; available_bytes must not reach beyond the segment's end.
  * On WAL_READ_OK *header is filled and *tail moved behind the group. */

@@ -258,23 +258,6 @@ static enum wal_step walk_unreadable(struct wal_reader *reader, struct urn_error
     return WAL_STEP_UNREADABLE;
 }
 
-/* The header page belongs to this ring and to this stretch of the log. */
-static enum wal_read_result segment_header_fits(const struct wal_reader *reader,
-                                                const struct wal_segment_header *header)
-{
-    const struct wal_geometry *geometry = &reader->data_dir->geometry;
-    if (memcmp(header->ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0)
-        return WAL_READ_FOREIGN;
-    if (header->segment_size_bytes != geometry->segment_size_bytes ||
-        header->segments != geometry->segments)
-        return WAL_READ_SHAPE;
-    if (header->sequence != reader->tail.lsn / geometry->segment_size_bytes)
-        return WAL_READ_PLACE;
-    if (header->epoch < reader->tail.epoch)
-        return WAL_READ_EPOCH;
-    return WAL_READ_OK;
-}
-
 /* At a segment's start: steps over its header page. WAL_STEP_GROUP stands for success here. */
 static enum wal_step walk_segment_header(struct wal_reader *reader, struct urn_error *error)
 {
@@ -286,7 +269,7 @@ static enum wal_step walk_segment_header(struct wal_reader *reader, struct urn_e
     struct wal_segment_header header;
     enum wal_read_result why = wal_segment_header_read(view.bytes, &header);
     if (why == WAL_READ_OK)
-        why = segment_header_fits(reader, &header);
+        why = wal_segment_header_follows(&header, &reader->data_dir->geometry, &reader->tail);
     if (why != WAL_READ_OK)
         return walk_invalid(reader, why);
     reader->tail.lsn += WAL_SEGMENT_HEADER_BYTES;
@@ -343,10 +326,8 @@ static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_head
     struct wal_tail behind = reader->tail;
     why =
         wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &behind, header);
-    /* A group is filled to the segment's end rather than leave less than a header there. */
-    const uint64_t left = rest - header->length_bytes;
-    if (why == WAL_READ_OK && left > 0 && left < WAL_GROUP_HEADER_BYTES)
-        why = WAL_READ_SHAPE;
+    if (why == WAL_READ_OK)
+        why = wal_group_fits(header->length_bytes, rest);
     if (why != WAL_READ_OK)
         return walk_invalid(reader, why);
     reader->tail = behind;
