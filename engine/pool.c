@@ -98,6 +98,8 @@ struct urn_pool {
     /* open-addressed hash of ids: 0 is free, else 8 bits of the hash and the index + 1 */
     uint32_t *id_slots;
     uint32_t id_slot_count;
+    uint32_t id_count; /* items from here on are not in it: added in bulk */
+    bool bulk;
 
     /* by chunk of items: the applied weights of its items, or NULL; those behind have none */
     uint64_t **applied;
@@ -347,7 +349,7 @@ static bool ids_reserve(struct urn_pool *pool, uint32_t count)
     free(pool->id_slots);
     pool->id_slots = slots;
     pool->id_slot_count = larger;
-    for (uint32_t index = 0; index < pool->item_count; index++) {
+    for (uint32_t index = 0; index < pool->id_count; index++) {
         struct urn_text id = pool_item_id(pool, index);
         id_insert(pool, name_hash(id.bytes, id.length), index);
     }
@@ -377,6 +379,7 @@ bool pool_find(const struct urn_pool *pool, const char *item_id, uint32_t item_i
                uint32_t *index)
 {
     check_magic(pool);
+    CHECK(!pool->bulk);
     return id_find(pool, item_id, item_id_bytes, name_hash(item_id, item_id_bytes), index);
 }
 
@@ -406,15 +409,22 @@ static enum urn_code check_numbers(const struct urn_pool *pool, const char *item
                      probability, drawn, what);
 }
 
+static enum urn_code refuse_present(const struct urn_pool *pool, const char *item_id,
+                                    uint32_t item_id_bytes, uint32_t present,
+                                    struct urn_error *error)
+{
+    return error_set(error, URN_EXISTS, 0,
+                     "item \"%.*s\": pool \"%.*s\" has it already, at index %" PRIu32,
+                     (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name, present);
+}
+
 /* Everything that keeps an item out but want of memory. */
 static enum urn_code check_new_item(const struct urn_pool *pool, const char *item_id,
                                     uint32_t item_id_bytes, uint64_t hash, struct urn_error *error)
 {
     uint32_t present;
-    if (id_find(pool, item_id, item_id_bytes, hash, &present))
-        return error_set(error, URN_EXISTS, 0,
-                         "item \"%.*s\": pool \"%.*s\" has it already, at index %" PRIu32,
-                         (int)item_id_bytes, item_id, (int)pool->name_bytes, pool->name, present);
+    if (!pool->bulk && id_find(pool, item_id, item_id_bytes, hash, &present))
+        return refuse_present(pool, item_id, item_id_bytes, present, error);
     if (pool->item_count >= pool->items_max)
         return error_set(
             error, URN_TOOBIG, 0,
@@ -465,7 +475,7 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
                          "item %" PRIu32 " of pool \"%.*s\": its id is not 1 to %u bytes of UTF-8"
                          " without control characters",
                          pool->item_count, (int)pool->name_bytes, pool->name, URN_NAME_BYTES_MAX);
-    uint64_t hash = name_hash(item_id, item_id_bytes);
+    uint64_t hash = pool->bulk ? 0 : name_hash(item_id, item_id_bytes);
     if (check_numbers(pool, item_id, item_id_bytes, quantity, probability, drawn, error) !=
             URN_OK ||
         check_new_item(pool, item_id, item_id_bytes, hash, error) != URN_OK)
@@ -484,10 +494,55 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
     *item.weight = probability;
     *item.left = quantity == URN_UNLIMITED ? URN_NUMBER_MAX - drawn : (uint64_t)quantity;
     *item.stocked = (*item.left + drawn) | (quantity == URN_UNLIMITED ? UNLIMITED_FLAG : 0);
-    id_insert(pool, hash, pool->item_count);
+    if (!pool->bulk) {
+        id_insert(pool, hash, pool->item_count);
+        pool->id_count++;
+    }
     pool->item_count++;
     pool->weight_of_all += probability;
     pool->weight_in_stock += in_stock_weight(item);
+    return URN_OK;
+}
+
+void pool_begin_bulk(struct urn_pool *pool)
+{
+    check_magic(pool);
+    CHECK(!pool->bulk);
+    pool->bulk = true;
+}
+
+/* Puts the next few ids into the hash, whose slots are asked for before the first is waited for. */
+static enum urn_code settle_some_ids(struct urn_pool *pool, struct urn_error *error)
+{
+    enum { TOGETHER = 32 };
+    uint64_t hashes[TOGETHER];
+    uint32_t rest = pool->item_count - pool->id_count;
+    uint32_t count = rest < TOGETHER ? rest : TOGETHER;
+    for (uint32_t i = 0; i < count; i++) {
+        struct urn_text id = pool_item_id(pool, pool->id_count + i);
+        hashes[i] = name_hash(id.bytes, id.length);
+        __builtin_prefetch(&pool->id_slots[id_first_slot(pool, hashes[i])], 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct urn_text id = pool_item_id(pool, pool->id_count);
+        uint32_t present;
+        if (id_find(pool, id.bytes, id.length, hashes[i], &present)) {
+            refuse_present(pool, id.bytes, id.length, present, error);
+            return error_prefix(error, "item %" PRIu32 ": ", pool->id_count);
+        }
+        id_insert(pool, hashes[i], pool->id_count++);
+    }
+    return URN_OK;
+}
+
+enum urn_code pool_end_bulk(struct urn_pool *pool, struct urn_error *error)
+{
+    check_magic(pool);
+    CHECK(pool->bulk);
+    pool->bulk = false;
+    while (pool->id_count < pool->item_count)
+        if (settle_some_ids(pool, error) != URN_OK)
+            return error->code;
     return URN_OK;
 }
 
@@ -977,6 +1032,7 @@ void pool_check(const struct urn_pool *pool)
     CHECK(name_is_valid(pool->name, pool->name_bytes));
     CHECK(pool->item_count <= pool->items_max && pool->item_count <= pool->items.capacity);
     CHECK(pool->item_count <= pool->selector.capacity);
+    CHECK(!pool->bulk && pool->id_count == pool->item_count);
     CHECK(pool->arena_used <= pool->arena.capacity);
     CHECK(pool->odds_version <= URN_NUMBER_MAX && !(pool->open && pool->unfinished));
     uint64_t of_all = 0, in_stock = 0;

@@ -43,6 +43,13 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
                        int64_t quantity, uint64_t probability, uint64_t drawn,
                        struct urn_error *error);
 
+/* From here to pool_end_bulk, pool_add takes ids without looking whether the pool has them already,
+ * and pool_find must not be asked: all of them are looked at together, while memory is on its way,
+ * which at 1,000,000 items is several times faster. pool_end_bulk: URN_EXISTS when an id was there
+ * twice; the pool is then good for nothing but pool_free(). */
+void pool_begin_bulk(struct urn_pool *pool);
+enum urn_code pool_end_bulk(struct urn_pool *pool, struct urn_error *error);
+
 /* Makes room for count items in all (items_max at most) where growing would otherwise move what is
  * there. Errors: URN_NOMEMORY. */
 enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_error *error);

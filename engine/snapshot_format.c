@@ -539,10 +539,11 @@ static enum urn_code decode_item(struct decoder *decoder, struct state *state,
 static enum urn_code decode_items(struct decoder *decoder, struct state *state,
                                   struct urn_pool *pool, uint32_t items)
 {
+    pool_begin_bulk(pool);
     for (uint32_t index = 0; index < items; index++)
         if (decode_item(decoder, state, pool) != URN_OK)
             return error_prefix(decoder->error, "item %" PRIu32 ": ", index);
-    return URN_OK;
+    return pool_end_bulk(pool, decoder->error) == URN_OK ? URN_OK : as_damage(decoder->error);
 }
 
 static enum urn_code decode_pool(struct decoder *decoder, struct state *state)

@@ -642,6 +642,43 @@ static void items_are_found_by_id_and_only_then(void **state)
 }
 
 /* Names of all lengths up to the longest: the arena's chunks end in the midst of none. */
+/* Whether a second item of this index's id is refused among so many added in bulk, the first of them
+ * behind some that were not. */
+static void bulk_with_second(uint32_t before, uint32_t count, uint32_t first, uint32_t second)
+{
+    struct urn_pool *pool = make_pool();
+    struct urn_error error;
+    for (uint32_t i = 0; i < before; i++)
+        add_item(pool, 1, 1);
+    pool_begin_bulk(pool);
+    while (pool_item_count(pool) < count) {
+        char id[32];
+        uint32_t number = pool_item_count(pool) == second ? first : pool_item_count(pool);
+        int length = snprintf(id, sizeof id, "item-%" PRIu32, number);
+        assert_int_equal(pool_add(pool, id, (uint32_t)length, 1, 1, 0, &error), URN_OK);
+    }
+    assert_int_equal(pool_end_bulk(pool, &error), first == second ? URN_OK : URN_EXISTS);
+    if (first == second)
+        pool_check(pool); /* every id is found, at its index */
+    else
+        assert_non_null(strstr(error.text, "has it already"));
+    pool_free(pool);
+}
+
+static void ids_added_in_bulk_are_as_unique_as_others(void **state)
+{
+    (void)state;
+    bulk_with_second(0, 0, 0, 0);
+    bulk_with_second(0, 1000, 7, 7);
+    bulk_with_second(40, 1000, 7, 7);
+    bulk_with_second(0, 1000, 0, 1);
+    bulk_with_second(0, 1000, 31, 32);
+    bulk_with_second(0, 1000, 0, 999);
+    bulk_with_second(0, 1000, 998, 999);
+    bulk_with_second(40, 1000, 39, 999);
+    bulk_with_second(40, 1000, 39, 40);
+}
+
 static void ids_of_every_length_stay_whole(void **state)
 {
     (void)state;
@@ -902,6 +939,7 @@ int main(void)
         cmocka_unit_test(pool_add_refuses_what_breaks_a_bound),
         cmocka_unit_test(pool_make_checks_the_name),
         cmocka_unit_test(items_are_found_by_id_and_only_then),
+        cmocka_unit_test(ids_added_in_bulk_are_as_unique_as_others),
         cmocka_unit_test(ids_of_every_length_stay_whole),
         cmocka_unit_test(any_thread_reads_ids_while_the_writer_adds),
         cmocka_unit_test(a_million_items_take_48_bytes_each_and_their_names),
