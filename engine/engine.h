@@ -195,7 +195,7 @@ void snapshots_at_group_end(struct urn_engine *engine);
 /* The commit side is free and has not failed: what was closed is sealed. */
 void snapshots_seal(struct urn_engine *engine);
 
-/* Encodes one block if there is one to encode and a buffer for it. */
+/* Says whether there is time for pauses; encodes one block if there is one to encode and a buffer for it. */
 bool snapshots_encode(struct urn_engine *engine);
 
 /* Takes what the task has come to, if it has. */

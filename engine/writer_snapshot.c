@@ -149,17 +149,27 @@ static void thaw(struct urn_engine *engine)
         free(copies);
 }
 
+/* The pace of the one under way is judged anew at every step, until it has ended: reading back takes as long
+ * as writing. */
+static void judge_hurry(struct urn_engine *engine)
+{
+    const struct writer *writer = &engine->writer;
+    uint64_t used_bytes = writer->end_lsn - writer->snapshots.lsn;
+    bool hurry = writer->shortage_ns != 0 || used_bytes > writer->snapshots.room_bytes / 4 ||
+                 atomic_load_explicit(&engine->stopping, memory_order_relaxed);
+    atomic_store_explicit(&engine->snapshot.hurry, hurry, memory_order_relaxed);
+}
+
 bool snapshots_encode(struct urn_engine *engine)
 {
     struct writer_snapshots *snapshots = &engine->writer.snapshots;
     struct snapshot_task *task = &engine->snapshot;
+    if (snapshots->stage == SNAPSHOTS_NONE)
+        return false;
+    judge_hurry(engine);
     if (snapshots->stage != SNAPSHOTS_ENCODE ||
         atomic_load_explicit(&task->phase, memory_order_acquire) != SNAPSHOT_WORKS)
         return false;
-    uint64_t used_bytes = engine->writer.end_lsn - snapshots->lsn;
-    bool hurry = engine->writer.shortage_ns != 0 || used_bytes > snapshots->room_bytes / 4 ||
-                 atomic_load_explicit(&engine->stopping, memory_order_relaxed);
-    atomic_store_explicit(&task->hurry, hurry, memory_order_relaxed);
     uint8_t *buffer = snapshot_task_buffer(task);
     if (buffer == NULL)
         return false;
