@@ -86,6 +86,7 @@ void snapshot_task_begin(struct snapshot_task *task)
     atomic_store(&task->given, 0);
     atomic_store(&task->taken, 0);
     atomic_store(&task->total, 0);
+    atomic_store(&task->waits_for_log, false);
     task->counts = false;
     task->error = (struct urn_error){.code = URN_OK};
     task->step = SNAPSHOT_STEP_CREATE;
@@ -119,6 +120,18 @@ void snapshot_task_give(struct snapshot_task *task, bool last)
     atomic_store(&task->given, given + 1);
 }
 
+bool snapshot_task_wants_writer(const struct snapshot_task *task)
+{
+    enum snapshot_phase phase = atomic_load(&task->phase);
+    return phase == SNAPSHOT_ENDED || (phase == SNAPSHOT_WORKS && atomic_load(&task->total) == 0 &&
+                                       snapshot_task_has_buffer(task));
+}
+
+bool snapshot_task_waits_for_log(const struct snapshot_task *task)
+{
+    return atomic_load(&task->waits_for_log);
+}
+
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 static void fail(struct snapshot_task *task, enum urn_code code, int why, const char *what)
@@ -134,6 +147,7 @@ static enum snapshot_want end(struct snapshot_task *task)
     os_file_close(task->file);
     task->file = NULL;
     free(atomic_exchange(&task->garbage, NULL));
+    atomic_store(&task->waits_for_log, false);
     atomic_store(&task->phase, SNAPSHOT_ENDED);
     return SNAPSHOT_WANTS_EVENT;
 }
@@ -317,8 +331,11 @@ static enum snapshot_want step_read(struct snapshot_task *task)
 
 static enum snapshot_want step_durable(struct snapshot_task *task)
 {
+    /* Said before the look, so that whoever moves the log on either is seen or sees it. */
+    atomic_store(&task->waits_for_log, true);
     if (atomic_load(task->durable_lsn) < task->name.lsn)
         return SNAPSHOT_WANTS_EVENT;
+    atomic_store(&task->waits_for_log, false);
     task->step = SNAPSHOT_STEP_RENAME;
     return SNAPSHOT_WANTS_STEP;
 }

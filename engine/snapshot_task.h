@@ -76,7 +76,10 @@ struct snapshot_task {
     _Atomic uint32_t given; /* blocks that the writer has filled */
     _Atomic uint32_t taken; /* blocks whose buffers are free again */
     _Atomic uint32_t total; /* of blocks; 0 until the last is about to be given */
-    atomic_bool hurry;      /* the ring is about to fill, or somebody waits: no pacing */
+    atomic_bool
+        hurry; /* the ring is about to fill, or requests wait for room, or the engine stops: no
+                               pauses */
+    atomic_bool waits_for_log; /* to be durable up to the snapshot */
 
     /* Set by the writer at its beginning, and by the task at its end. */
     struct snapshot_name name;
@@ -126,6 +129,14 @@ bool snapshot_task_has_buffer(const struct snapshot_task *task);
 
 /* That buffer has been filled. */
 void snapshot_task_give(struct snapshot_task *task, bool last);
+
+/* ---- for whoever wakes others: any thread ----------------------------------------------------- */
+
+/* True when there may be something for the writer: a buffer to fill, or a result. */
+bool snapshot_task_wants_writer(const struct snapshot_task *task);
+
+/* True when a growing durable LSN is what it waits for. */
+bool snapshot_task_waits_for_log(const struct snapshot_task *task);
 
 /* ---- the task's side ------------------------------------------------------------------------- */
 

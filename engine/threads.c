@@ -97,6 +97,10 @@ static void run_commit_step(struct urn_engine *engine)
         if (!engine_commit_begin(engine))
             return;
     } while (!engine_commit_end(engine));
+    /* The durable LSN before the look: a snapshot that says now that it waits for the log sees it. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (snapshot_task_waits_for_log(&engine->snapshot))
+        threads_wake_snapshot(engine);
 }
 
 /* True when a step would find something to do. While the commit thread has a group, requests that
@@ -161,7 +165,6 @@ static void *commit_main(void *argument)
             return NULL;
         run_commit_step(engine);
         wake(&threads->writer_sleeper);
-        wake(&threads->snapshot_sleeper); /* it may wait for the durable LSN */
     }
 }
 
@@ -183,13 +186,10 @@ static void *snapshot_main(void *argument)
     struct threads *threads = engine->threads;
     while (!atomic_load(&threads->snapshot_ends)) {
         enum snapshot_want want = snapshot_task_step(&engine->snapshot);
-        if (want == SNAPSHOT_WANTS_STEP) {
-            /* A buffer may have become free. */
-            if (engine->snapshot.step == SNAPSHOT_STEP_WRITE)
-                wake(&threads->writer_sleeper);
+        if (snapshot_task_wants_writer(&engine->snapshot))
+            wake(&threads->writer_sleeper);
+        if (want == SNAPSHOT_WANTS_STEP)
             continue;
-        }
-        wake(&threads->writer_sleeper);
         park_snapshot(engine, want == SNAPSHOT_WANTS_TIME ? engine->snapshot.wake_ns : UINT64_MAX);
     }
     return NULL;

@@ -245,7 +245,8 @@ bool snapshots_give_up(struct urn_engine *engine)
     bool did = snapshots->asked != NULL || snapshots->serving != NULL;
     finish_requests(engine, &snapshots->asked, URN_READONLY, 0);
     finish_requests(engine, &snapshots->serving, URN_READONLY, 0);
-    threads_wake_snapshot(engine);
+    if (!task_rests(engine))
+        threads_wake_snapshot(engine); /* it sees the failure, and gives up too */
     return snapshots_take_result(engine) || did;
 }
 
