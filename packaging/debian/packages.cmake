@@ -34,8 +34,8 @@ ${text}" PARENT_SCOPE)
 endfunction()
 
 package(programs urn database "durable reward-pool server"
-  "This package has the server urnd, the client urn, and urn-wal, which reads
-and verifies the log. The server is not started at installation: first its
+  "This package has the server urnd, the client urn, urn-wal, which reads and
+verifies the log, and the load generator urn-bench. The server is not started at installation: first its
 pools have to be written.")
 package(engine liburn0 libs "durable reward-pool engine (library)"
   "This package has the engine as a shared library.")

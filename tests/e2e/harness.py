@@ -41,7 +41,8 @@ SMALL_LIMITS = {"max_batch": 10000}
 
 
 def program(name):
-    folder = {"urnd": "server", "urn": "tools/urn", "urn-wal": "tools/urn_wal"}[name]
+    folder = {"urnd": "server", "urn": "tools/urn", "urn-wal": "tools/urn_wal",
+              "urn-bench": "tools/urn_bench"}[name]
     return str(build / folder / name)
 
 

@@ -17,11 +17,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
 
 SUITES = {
-    "wire": ["test_methods", "test_changes", "test_wire", "test_pynvim"],
-    "threads": ["test_load"],
+    "wire": ["test_methods", "test_changes", "test_wire", "test_pynvim", "test_bench"],
+    "threads": ["test_load", "test_bench"],
     "all": ["test_methods", "test_changes", "test_wire", "test_pynvim", "test_load", "test_start",
-            "test_faults", "test_kill", "test_tools", "test_prometheus", "test_man", "test_samples",
-            "test_docs"],
+            "test_faults", "test_kill", "test_tools", "test_bench", "test_prometheus", "test_man",
+            "test_samples", "test_docs"],
 }
 
 

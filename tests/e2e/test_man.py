@@ -35,6 +35,9 @@ class Manual(TestCase):
     def test_urn_wal(self):
         self.assert_agree("urn-wal.1", self.help("urn-wal"))
 
+    def test_urn_bench(self):
+        self.assert_agree("urn-bench.1", self.help("urn-bench"))
+
     def test_urn(self):
         overview = self.help("urn")
         listed = re.search(r"^Commands\n(.*?)\n\n", overview, flags=re.M | re.S).group(1)

@@ -57,6 +57,6 @@ try() {
 try engine urn
 try client urnclient
 
-for program in sbin/urnd bin/urn bin/urn-wal; do
+for program in sbin/urnd bin/urn bin/urn-bench bin/urn-wal; do
     "$prefix/$program" --version
 done
