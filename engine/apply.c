@@ -219,6 +219,21 @@ static enum urn_code apply_epoch(struct application *application, const struct w
     return URN_OK;
 }
 
+/* Reservations rise, and cover the ids that they were made for. */
+static enum urn_code apply_ids(struct application *application, const struct wal_entry *entry)
+{
+    struct state *state = application->state;
+    const uint64_t reserved = entry->reserved_request_id;
+    if (reserved <= state->reserved_request_id || reserved + 1 < next_id(application) ||
+        reserved >= URN_NUMBER_MAX)
+        return error_set(application->error, URN_DAMAGED, 0,
+                         "ids are reserved up to %" PRIu64 "; they were up to %" PRIu64
+                         ", and go on at %" PRIu64,
+                         reserved, state->reserved_request_id, next_id(application));
+    state->reserved_request_id = reserved;
+    return URN_OK;
+}
+
 static enum urn_code apply_entry(struct application *application, const struct wal_entry *entry)
 {
     switch (entry->type) {
@@ -233,6 +248,8 @@ static enum urn_code apply_entry(struct application *application, const struct w
     case WAL_ENTRY_CLOSE:
     case WAL_ENTRY_APPLIED:
         return apply_change(application, &entry->change);
+    case WAL_ENTRY_IDS:
+        return apply_ids(application, entry);
     default:
         return error_set(application->error, URN_FORMAT, 0,
                          "entry of unknown type %u at byte %" PRIu32 " (%" PRIu32

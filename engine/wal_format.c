@@ -53,6 +53,7 @@ enum {
     DRAWS_ODDS = 16,
     EPOCH_NONCE = 8,
     EPOCH_NEXT_ID = 24,
+    IDS_RESERVED = 8,
     CHANGE_POOL = 8,
     CHANGE_INDEX = 12,
     CHANGE_ODDS = 16,
@@ -554,6 +555,13 @@ void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_
     put_u64(entry + EPOCH_NEXT_ID, next_request_id);
 }
 
+void wal_entries_add_ids(struct wal_entries *entries, uint64_t reserved_request_id)
+{
+    CHECK(reserved_request_id < URN_NUMBER_MAX); /* an epoch goes on above it */
+    uint8_t *entry = entry_append(entries, WAL_ENTRY_IDS, WAL_IDS_ENTRY_BYTES);
+    put_u64(entry + IDS_RESERVED, reserved_request_id);
+}
+
 /* ---- entries: reading ------------------------------------------------------------------------ */
 
 static uint32_t get_outcome(const uint8_t *from, uint32_t width)
@@ -629,6 +637,14 @@ static bool epoch_entry_read(const uint8_t *bytes, struct wal_entry *entry)
     return true;
 }
 
+static bool ids_entry_read(const uint8_t *bytes, struct wal_entry *entry)
+{
+    if (entry->length_bytes != WAL_IDS_ENTRY_BYTES || bytes[ENTRY_WIDTH] != 0)
+        return false;
+    entry->reserved_request_id = get_u64(bytes + IDS_RESERVED);
+    return true;
+}
+
 static bool change_entry_read(const uint8_t *bytes, struct wal_entry *entry)
 {
     if (entry->length_bytes < wal_change_bytes(0) || bytes[ENTRY_WIDTH] != 0)
@@ -699,6 +715,8 @@ enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group
     if (entry->type == WAL_ENTRY_EPOCH && !epoch_entry_read(bytes, entry))
         return WAL_READ_SHAPE;
     if (wal_entry_is_change(entry->type) && !change_entry_read(bytes, entry))
+        return WAL_READ_SHAPE;
+    if (entry->type == WAL_ENTRY_IDS && !ids_entry_read(bytes, entry))
         return WAL_READ_SHAPE;
     *offset += entry->length_bytes;
     return WAL_READ_OK;

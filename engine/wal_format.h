@@ -12,7 +12,7 @@
  *
  * Every byte below the end of the log belongs to a segment header or to a group.
  *
- * Segment header (one page, synced before the segment's first group)
+ * Segment header (one page, synced before the segment's first group or together with it)
  *      0   8  magic "URNSEGM1"
  *      8   4  CRC32C of bytes 12..4095
  *     12   4  format version
@@ -44,9 +44,8 @@
  *
  * Entry (8-byte aligned, inside one group)
  *      0   1  type: 0 none: the rest of the group is zero fill
- *                   1 draws, 2 epoch, 3 update, 4 add, 5 create, 6 open, 7 close, 8 applied;
- *                   9 to 15 are kept for snapshot marks, id reservations, keys, reservations and
- *                   expiries
+ *                   1 draws, 2 epoch, 3 update, 4 add, 5 create, 6 open, 7 close, 8 applied,
+ *                   9 ids; 10 to 15 are kept for snapshot marks, keys, reservations and expiries
  *      1   1  draws: bytes of an outcome (1, 2 or 4); otherwise 0
  *      2   2  zero
  *      4   4  length of the entry in bytes, this header included; a multiple of 8
@@ -76,6 +75,11 @@
  *             8: belongs to the same request as a change before it, and the odds version stays
  *     41   1  length of the name: of an add the item's id, of a create the pool's; otherwise 0
  *     42  ..  the name; zero fill to 8 bytes
+ *
+ *   Ids: request ids are reserved, which lets a server in mode interval or os give them before the
+ *   draws that have them are durable (16 bytes)
+ *      8   8  the highest request id reserved from here on: above the one before, not below the ids
+ *             given so far, below 2^53 - 1. An epoch lets ids go on above it.
  *
  * A group is valid at position x when, in this order,
  *   V1  the magic stands at x, and the length is a multiple of 8, at least 104, and ends inside the
@@ -109,6 +113,7 @@
 #define WAL_ENTRY_HEADER_BYTES   8u
 #define WAL_DRAWS_HEADER_BYTES   24u
 #define WAL_EPOCH_ENTRY_BYTES    32u
+#define WAL_IDS_ENTRY_BYTES      16u
 #define WAL_CHANGE_NAME_OFFSET   42u /* of an entry that tells a change: its fixed part */
 #define WAL_EPOCH_GROUP_BYTES    (WAL_GROUP_HEADER_BYTES + WAL_EPOCH_ENTRY_BYTES)
 #define WAL_ALIGN_BYTES          8u
@@ -129,6 +134,7 @@ enum wal_entry_type {
     WAL_ENTRY_OPEN = 6,
     WAL_ENTRY_CLOSE = 7,
     WAL_ENTRY_APPLIED = 8,
+    WAL_ENTRY_IDS = 9,
 };
 
 /* Flags of a change. */
@@ -368,6 +374,9 @@ void wal_entries_add_change(struct wal_entries *entries, const struct wal_change
 void wal_entries_add_epoch(struct wal_entries *entries, const uint8_t nonce[WAL_NONCE_BYTES],
                            uint64_t next_request_id);
 
+/* Appends a reservation of ids. The caller has made sure of the room (WAL_IDS_ENTRY_BYTES). */
+void wal_entries_add_ids(struct wal_entries *entries, uint64_t reserved_request_id);
+
 /* ---- entries: reading ------------------------------------------------------------------------ */
 
 struct wal_entry {
@@ -384,6 +393,8 @@ struct wal_entry {
     /* epoch */
     const uint8_t *nonce;
     uint64_t next_request_id;
+    /* ids */
+    uint64_t reserved_request_id;
     /* changes; the name points into the group */
     struct wal_change change;
 };

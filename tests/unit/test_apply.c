@@ -337,7 +337,62 @@ static void test_changes_that_do_not_follow(void **context)
     assert_refused(scene, URN_CONFIG, "limits.max_pools");
 }
 
+/* A reservation gives no id away: it says how far ids may have come when nothing else does. */
+static void test_ids_are_reserved(void **context)
+{
+    struct scene *scene = *context;
+    scene->state.next_request_id = 100;
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    wal_entries_add_ids(&scene->entries, 100); /* no more than have been given: the least */
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(scene->state.reserved_request_id, 100);
+    wal_entries_add_ids(&scene->entries, 5000);
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    assert_int_equal(scene->state.reserved_request_id, 5000);
+    assert_int_equal(scene->state.next_request_id, 102);
+    /* A server in mode commit goes on behind an epoch, and does not look at reservations. */
+    epoch(scene, 5001);
+    assert_applies(scene);
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+    wal_entries_add_ids(&scene->entries, URN_NUMBER_MAX - 1);
+    head(scene, WAL_DATA);
+    assert_applies(scene);
+}
+
 /* ---- what is not ----------------------------------------------------------------------------- */
+
+static void test_reservations_rise_and_cover_what_was_given(void **context)
+{
+    struct scene *scene = *context;
+    scene->state.next_request_id = 100;
+    scene->state.reserved_request_id = 500;
+    for (uint64_t reserved = 499; reserved <= 500; reserved++) {
+        wal_entries_add_ids(&scene->entries, reserved);
+        head(scene, WAL_DATA);
+        assert_refused(scene, URN_DAMAGED, "ids are reserved up to");
+    }
+    scene->state.next_request_id = 1000;
+    wal_entries_add_ids(&scene->entries, 998);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "ids are reserved up to");
+    draws(scene, 0, (uint32_t[]){2}, 1);
+    wal_entries_add_ids(&scene->entries, 999);
+    head(scene, WAL_DATA);
+    assert_refused(scene, URN_DAMAGED, "ids are reserved up to");
+    scene->state.reserved_request_id = 500;
+    static const uint64_t beyond[] = {URN_NUMBER_MAX, 1ull << 53, UINT64_MAX};
+    for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
+        wal_entries_add_ids(&scene->entries, 2000);
+        put_u64(scene->bytes + WAL_GROUP_HEADER_BYTES + 8, beyond[i]);
+        head(scene, WAL_DATA);
+        assert_refused(scene, URN_DAMAGED, "ids are reserved up to");
+    }
+}
 
 static void test_an_epoch_never_lowers_the_next_id(void **context)
 {
@@ -491,8 +546,8 @@ static void test_unknown_types_are_another_version(void **context)
     struct scene *scene = *context;
     draws(scene, 0, (uint32_t[]){2}, 1);
     head(scene, WAL_DATA);
-    scene->bytes[104] = 9;
-    assert_refused(scene, URN_FORMAT, "unknown type 9 at byte 104");
+    scene->bytes[104] = 10;
+    assert_refused(scene, URN_FORMAT, "unknown type 10 at byte 104");
 
     head(scene, WAL_DATA);
     wal_group_seal(&scene->header, scene->bytes);
@@ -528,7 +583,9 @@ int main(void)
         TEST(test_updates_set_stock_and_weights),
         TEST(test_pools_are_created_closed_filled_and_opened),
         TEST(test_changes_that_do_not_follow),
+        TEST(test_ids_are_reserved),
         TEST(test_an_epoch_never_lowers_the_next_id),
+        TEST(test_reservations_rise_and_cover_what_was_given),
         TEST(test_an_epoch_group_needs_its_entry),
         TEST(test_ids_follow_without_gap_or_repeat),
         TEST(test_ids_stay_below_2_to_the_53),

@@ -648,7 +648,7 @@ static void make_unknown_entry(struct scene *scene)
     struct log_maker *maker = &scene->maker;
     log_maker_entries(maker);
     uint8_t *entry = maker->group + maker->entries.used_bytes;
-    memcpy(entry, "\x09\x00\x00\x00\x10\x00\x00\x00to come", 16);
+    memcpy(entry, "\x0a\x00\x00\x00\x10\x00\x00\x00to come", 16);
     maker->entries.used_bytes += 16;
     wal_entries_add_draws(&maker->entries, 7, 1, 1, (uint32_t[]){200}, 1);
     (void)log_maker_add(maker, WAL_DATA, 0);
@@ -673,7 +673,7 @@ static void test_cat_groups_and_unknown_entries(void **context)
     assert_cat(scene, &request, NULL, CAT_END, "urn-wal-cat-groups.txt");
 }
 
-/* Every change, and a draw of an item that was added in the same group. */
+/* A reservation of ids, every change, and a draw of an item that was added in the same group. */
 static void test_cat_changes(void **context)
 {
     struct scene *scene = *context;
@@ -688,6 +688,7 @@ static void test_cat_changes(void **context)
         {WAL_ENTRY_CLOSE, 0, 0, 3, 0, 0, 0, {NULL, 0}},
     };
     log_maker_entries(maker);
+    wal_entries_add_ids(&maker->entries, 4194304);
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         wal_entries_add_change(&maker->entries, &changes[i]);
     wal_entries_add_draws(&maker->entries, 1, 1, 1, (uint32_t[]){0}, 1);

@@ -53,6 +53,8 @@ static void test_numbers_are_pinned(void **state)
     assert_int_equal(WAL_ENTRY_OPEN, 6);
     assert_int_equal(WAL_ENTRY_CLOSE, 7);
     assert_int_equal(WAL_ENTRY_APPLIED, 8);
+    assert_int_equal(WAL_ENTRY_IDS, 9);
+    assert_int_equal(WAL_IDS_ENTRY_BYTES, 16);
     assert_int_equal(WAL_SETS_QUANTITY, 1);
     assert_int_equal(WAL_SETS_WEIGHT, 2);
     assert_int_equal(WAL_FROM_FILE, 4);
@@ -727,18 +729,50 @@ static void test_epoch_entry_round_trip(void **state)
     assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_ZERO);
 }
 
+/* Pinned, too. Another length is another entry, and so is a second byte. */
+static void test_ids_entry_round_trip(void **state)
+{
+    (void)state;
+    uint8_t bytes[104 + 24] = {0};
+    struct wal_entries entries;
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    wal_entries_add_ids(&entries, 0x0012131415161718);
+    assert_hex(bytes + 104, 16,
+               "0900000010000000"
+               "1817161514131200");
+    struct wal_group_header header = header_of(&entries);
+    uint32_t offset = 0;
+    struct wal_entry entry;
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_OK);
+    assert_int_equal(entry.type, WAL_ENTRY_IDS);
+    assert_int_equal(entry.reserved_request_id, 0x0012131415161718);
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_ZERO);
+
+    bytes[105] = 1;
+    offset = 0;
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_SHAPE);
+    bytes[105] = 0;
+    header.length_bytes = sizeof bytes;
+    put_u32(bytes + 104 + 4, 24);
+    offset = 0;
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_SHAPE);
+    put_u32(bytes + 104 + 4, 8);
+    offset = 0;
+    assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_SHAPE);
+}
+
 static void test_unknown_entries_are_stepped_over(void **state)
 {
     (void)state;
     uint8_t bytes[104 + 16 + 8] = {0};
     put_u32(bytes + 104 + 4, 16);
-    bytes[104] = 9;
+    bytes[104] = 10;
     bytes[105] = 0x55; /* its second byte is its own */
     const struct wal_group_header header = {.length_bytes = sizeof bytes, .kind = WAL_DATA};
     uint32_t offset = 0;
     struct wal_entry entry;
     assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_OK);
-    assert_int_equal(entry.type, 9);
+    assert_int_equal(entry.type, 10);
     assert_int_equal(entry.offset, 104);
     assert_int_equal(entry.length_bytes, 16);
     assert_int_equal(wal_entry_next(bytes, &header, &offset, &entry), WAL_READ_ZERO);
@@ -1026,6 +1060,7 @@ int main(void)
         cmocka_unit_test(test_draws_round_trip),
         cmocka_unit_test(test_draws_bytes_max_is_a_bound),
         cmocka_unit_test(test_epoch_entry_round_trip),
+        cmocka_unit_test(test_ids_entry_round_trip),
         cmocka_unit_test(test_unknown_entries_are_stepped_over),
         cmocka_unit_test(test_changes_come_back),
         cmocka_unit_test(test_a_change_is_pinned),

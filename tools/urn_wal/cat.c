@@ -133,6 +133,12 @@ static void print_change(const struct printing *printing, const struct wal_chang
     output_text(output, (change->flags & WAL_FROM_FILE) != 0 ? " from=file\n" : "\n");
 }
 
+static void print_ids(const struct printing *printing, const struct wal_entry *entry)
+{
+    print_field(printing->output, "IDS reserved_up_to=", entry->reserved_request_id);
+    output_text(printing->output, "\n");
+}
+
 static void print_unknown(const struct printing *printing, const struct wal_group_header *header,
                           const struct wal_entry *entry, const uint8_t *group)
 {
@@ -155,6 +161,8 @@ static void print_entries(const struct printing *printing, const struct wal_grou
             request_id = print_draws(printing, &entry, request_id);
         else if (wal_entry_is_change(entry.type))
             print_change(printing, &entry.change);
+        else if (entry.type == WAL_ENTRY_IDS)
+            print_ids(printing, &entry);
         else if (entry.type != WAL_ENTRY_EPOCH)
             print_unknown(printing, header, &entry, group);
     }
