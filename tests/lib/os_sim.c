@@ -433,9 +433,10 @@ static struct verdict call_begins(struct urn_os *process, enum sim_call call, co
     bool counts = process->crashed == SIM_NO_CRASH && !process->ended;
     struct sim_event event = {.call = call, .offset = offset, .length_bytes = length_bytes};
     memcpy(event.name, name, strnlen(name, sizeof event.name - 1));
-    event.number = world->calls + 1;
-    if (counts && world->observer != NULL)
+    if (counts && world->observer != NULL) {
+        event.number = world->calls + 1;
         world->observer(world->observer_context, &event);
+    }
     CHECK(pthread_mutex_lock(&world->mutex) == 0);
     if (counts) {
         event.number = ++world->calls;
@@ -1075,14 +1076,23 @@ void sim_jump_wall_clock(struct sim_world *world, int64_t microseconds)
     world->wall_us += (uint64_t)microseconds;
 }
 
+/* Calls of other threads let time pass. */
+static uint64_t read_clock(struct sim_world *world, const uint64_t *clock)
+{
+    CHECK(pthread_mutex_lock(&world->mutex) == 0);
+    uint64_t now = *clock;
+    CHECK(pthread_mutex_unlock(&world->mutex) == 0);
+    return now;
+}
+
 uint64_t os_monotonic_ns(struct urn_os *os)
 {
-    return os->world->monotonic_ns;
+    return read_clock(os->world, &os->world->monotonic_ns);
 }
 
 uint64_t os_wall_us(struct urn_os *os)
 {
-    return os->world->wall_us;
+    return read_clock(os->world, &os->world->wall_us);
 }
 
 void sim_feed_random(struct sim_world *world, const void *bytes, size_t length_bytes)
