@@ -9,12 +9,10 @@ enum urn_code commit_make(struct commit *commit, struct wal_ring *ring, struct u
                           const struct wal_tail *tail, uint64_t pad_capacity_bytes,
                           struct urn_error *error)
 {
-    *commit = (struct commit){.ring = ring,
-                              .os = os,
-                              .tail = *tail,
-                              .durable_lsn = tail->lsn,
-                              .pad_capacity_bytes = pad_capacity_bytes};
-    atomic_store(&commit->published_lsn, tail->lsn);
+    *commit = (struct commit){
+        .ring = ring, .os = os, .tail = *tail, .pad_capacity_bytes = pad_capacity_bytes};
+    atomic_store(&commit->copied_lsn, tail->lsn);
+    atomic_store(&commit->durable_lsn, tail->lsn);
     commit->pad_bytes = calloc(1, pad_capacity_bytes);
     commit->segment_page = calloc(1, WAL_SEGMENT_HEADER_BYTES);
     if (commit->pad_bytes != NULL && commit->segment_page != NULL)
@@ -31,19 +29,26 @@ void commit_free(struct commit *commit)
     commit->segment_page = NULL;
 }
 
+void commit_relax(struct commit *commit)
+{
+    CHECK(commit->phase == COMMIT_IDLE && !commit->failed);
+    commit->relaxed = true;
+}
+
 /* ---- sealing ------------------------------------------------------------------------------- */
 
 static void seal(struct commit *commit, const struct group *group, enum wal_group_kind kind,
                  uint64_t lsn, uint32_t length_bytes, uint8_t *bytes)
 {
-    CHECK(commit->durable_lsn <= lsn);
+    const uint64_t durable_lsn = atomic_load(&commit->durable_lsn);
+    CHECK(durable_lsn <= commit->tail.lsn);
     CHECK(commit->tail.lsn <= lsn);
     struct wal_group_header header = {
         .length_bytes = length_bytes,
         .kind = kind,
         .ring_short = wal_ring_short(commit->ring->geometry.ring_uuid),
         .lsn = lsn,
-        .durable_lsn = commit->durable_lsn,
+        .durable_lsn = durable_lsn,
         .epoch = commit->tail.epoch,
         .draws = kind == WAL_PAD ? 0 : group->entries.draws,
         .engine_time_us = group->engine_time_us,
@@ -118,6 +123,23 @@ static enum urn_code begin_segment(struct commit *commit, struct group *group,
     return URN_OK;
 }
 
+/* Everything at once. */
+static enum urn_code copy_relaxed(struct commit *commit, struct group *group,
+                                  struct urn_error *error)
+{
+    const struct wal_placement *place = &group->placement;
+    uint64_t segment_lsn = wal_segment_begin(&commit->ring->geometry, place->group_lsn);
+    if (place->pad_bytes > 0 && put_pad(commit, group, error) != URN_OK)
+        return error->code;
+    if (place->new_segment && put_segment_header(commit, segment_lsn, error) != URN_OK)
+        return error->code;
+    if (put_group(commit, group, error) != URN_OK)
+        return error->code;
+    CHECK(commit->tail.lsn == place->end_lsn);
+    commit->phase = COMMIT_GROUP;
+    return URN_OK;
+}
+
 /* The group itself, with the pad before it where both lie in one segment: one sync for both. */
 static enum urn_code begin_group(struct commit *commit, struct group *group,
                                  struct urn_error *error)
@@ -143,6 +165,11 @@ enum urn_code commit_begin(struct commit *commit, struct group *group, struct ur
     CHECK(!commit->failed);
     if (!group->has_bytes)
         return URN_OK;
+    if (commit->relaxed) {
+        enum urn_code copied = copy_relaxed(commit, group, error);
+        commit->failed = copied != URN_OK;
+        return copied;
+    }
     commit->sync_began_ns = os_monotonic_ns(commit->os);
     /* The header page is not part of the chain: after it, the tail stands behind it. */
     bool header_is_due =
@@ -153,20 +180,16 @@ enum urn_code commit_begin(struct commit *commit, struct group *group, struct ur
     return code;
 }
 
-static void count_sync(struct commit *commit)
-{
-    uint64_t took_ns = os_monotonic_ns(commit->os) - commit->sync_began_ns;
-    atomic_fetch_add_explicit(&commit->syncs_done, commit->syncs_begun, memory_order_relaxed);
-    atomic_fetch_add_explicit(&commit->sync_ns, took_ns, memory_order_relaxed);
-    if (took_ns > atomic_load_explicit(&commit->sync_ns_max, memory_order_relaxed))
-        atomic_store_explicit(&commit->sync_ns_max, took_ns, memory_order_relaxed);
-}
-
 static void publish(struct commit *commit, const struct group *group)
 {
-    commit->durable_lsn = group->placement.end_lsn;
-    atomic_store_explicit(&commit->published_lsn, commit->durable_lsn, memory_order_release);
     const struct wal_placement *place = &group->placement;
+    if (commit->relaxed && atomic_load(&commit->copied_lsn) == atomic_load(&commit->durable_lsn))
+        atomic_store_explicit(&commit->unsynced_since_ns, os_monotonic_ns(commit->os),
+                              memory_order_relaxed);
+    /* Sequentially consistent, and so before the look at what the syncing side waits for. */
+    atomic_store(&commit->copied_lsn, place->end_lsn);
+    if (!commit->relaxed)
+        atomic_store(&commit->durable_lsn, place->end_lsn);
     atomic_fetch_add_explicit(&commit->groups, 1, memory_order_relaxed);
     if (group->kind == WAL_MARK)
         atomic_fetch_add_explicit(&commit->marks, 1, memory_order_relaxed);
@@ -175,16 +198,10 @@ static void publish(struct commit *commit, const struct group *group)
     atomic_fetch_add_explicit(&commit->log_bytes, bytes, memory_order_relaxed);
 }
 
-enum urn_code commit_end(struct commit *commit, struct group *group, bool *finished,
-                         struct urn_error *error)
+/* Every sync that was begun is ended, also when one fails; the first failure is reported. */
+static enum urn_code end_syncs(struct commit *commit, struct urn_error *error)
 {
-    *finished = false;
-    if (!group->has_bytes) {
-        *finished = true;
-        return URN_OK;
-    }
     CHECK(commit->syncs_begun > 0);
-    /* Every sync that was begun is ended, also when one fails; the first failure is reported. */
     enum urn_code code = URN_OK;
     for (uint32_t i = 0; i < commit->syncs_begun; i++) {
         struct urn_error ignored = {.code = URN_OK};
@@ -193,15 +210,27 @@ enum urn_code commit_end(struct commit *commit, struct group *group, bool *finis
         if (code == URN_OK)
             code = ended;
     }
-    count_sync(commit);
+    wal_ring_meter_count(&commit->meter, commit->syncs_begun,
+                         os_monotonic_ns(commit->os) - commit->sync_began_ns);
     commit->syncs_begun = 0;
-    enum commit_phase phase = commit->phase;
-    commit->phase = COMMIT_IDLE;
     commit->failed = code != URN_OK;
-    if (commit->failed)
-        return code;
+    return code;
+}
+
+enum urn_code commit_end(struct commit *commit, struct group *group, bool *finished,
+                         struct urn_error *error)
+{
+    *finished = !group->has_bytes;
+    if (*finished)
+        return URN_OK;
+    enum commit_phase phase = commit->phase;
+    CHECK(phase != COMMIT_IDLE);
+    commit->phase = COMMIT_IDLE;
+    if (!commit->relaxed && end_syncs(commit, error) != URN_OK)
+        return error->code;
     if (phase == COMMIT_SEGMENT) {
-        commit->durable_lsn = group->placement.group_lsn;
+        atomic_store(&commit->copied_lsn, group->placement.group_lsn);
+        atomic_store(&commit->durable_lsn, group->placement.group_lsn);
         commit->tail.lsn = group->placement.group_lsn;
         return URN_OK;
     }

@@ -121,6 +121,10 @@ enum urn_code urn_engine_config_check(const struct urn_engine_config *config,
         return error_set(error, URN_CONFIG, 0,
                          "wal.segment_size is %" PRIu64 " bytes, expected a multiple of %u",
                          config->segment_size_bytes, OS_PAGE_BYTES);
+    if (config->mode == URN_WAL_INTERVAL &&
+        check_range("wal.interval (in ns)", config->interval_ns, WAL_INTERVAL_NS_MIN,
+                    WAL_INTERVAL_NS_MAX, error) != URN_OK)
+        return error->code;
     if (check_segment_holds_request(config, error) != URN_OK)
         return error->code;
     return check_snapshot_every(config, error);
@@ -214,6 +218,20 @@ static enum urn_code write_epoch_group(struct urn_engine *engine, uint64_t epoch
                                  : error_prefix(error, "while writing the start-up group: ");
 }
 
+/* All that has been copied is durable: from here on the mode decides when a group is finished, and which
+ * ids may be given. */
+static void enter_mode(struct urn_engine *engine, uint64_t interval_ns)
+{
+    struct writer_ids *ids = &engine->writer.ids;
+    *ids = (struct writer_ids){.granted = URN_NUMBER_MAX};
+    if (engine->mode == URN_WAL_COMMIT)
+        return;
+    ids->granted = engine->writer.state.next_request_id - 1;
+    commit_relax(&engine->commit);
+    log_sync_make(&engine->log_sync, &engine->commit,
+                  engine->mode == URN_WAL_INTERVAL ? interval_ns : LOG_SYNC_ONLY_WANTED);
+}
+
 /* Steps 5 to 7 behind a successful reading; engine->writer.state is the recovered one. */
 static enum urn_code begin_epoch(struct urn_engine *engine, const struct recovery *recovery,
                                  struct urn_start_report *report, struct urn_error *error)
@@ -274,6 +292,7 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     memset(engine, 0, sizeof *engine);
     engine->magic = ENGINE_MAGIC;
     engine->os = config->os != NULL ? config->os : os_default();
+    engine->mode = config->mode;
     engine->max_batch = config->max_batch;
     engine->max_items = config->max_items;
     engine->queue_requests_max = config->queue_requests;
@@ -286,8 +305,16 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     engine->writer.reserve_bytes = reserve_bytes(config->segment_size_bytes);
     engine->writer.snapshots.every_bytes = snapshot_every_bytes(config);
     CHECK(pthread_mutex_init(&engine->snapshot_failure_lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&engine->failure_lock, NULL) == 0);
     random_init(&engine->writer.random, engine->os);
     return engine;
+}
+
+static void free_engine(struct urn_engine *engine)
+{
+    CHECK(pthread_mutex_destroy(&engine->failure_lock) == 0);
+    CHECK(pthread_mutex_destroy(&engine->snapshot_failure_lock) == 0);
+    free(engine);
 }
 
 static enum os_io_kind io_kind(enum urn_snapshot_io wanted)
@@ -314,8 +341,7 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");
     uint64_t began_ns = os_monotonic_ns(engine->os);
     if (data_dir_open(engine->os, config, &engine->data_dir, error) != URN_OK) {
-        CHECK(pthread_mutex_destroy(&engine->snapshot_failure_lock) == 0);
-        free(engine);
+        free_engine(engine);
         return error->code;
     }
     struct state_bounds bounds = {config->max_pools, config->max_items};
@@ -325,7 +351,7 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
     uint64_t end_lsn = code == URN_OK ? engine->writer.state.tail.lsn : 0;
     if (code == URN_OK)
         code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
-                                  io_kind(config->snapshot_io), &engine->commit.published_lsn,
+                                  io_kind(config->snapshot_io), &engine->commit.durable_lsn,
                                   &engine->failed, error);
     if (code == URN_OK)
         code = begin_epoch(engine, &recovery, report, error);
@@ -333,6 +359,7 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         engine_abandon(engine);
         return code;
     }
+    enter_mode(engine, config->interval_ns);
     fill_report(engine, &recovery, end_lsn, report);
     atomic_store(&engine->counters.next_request_id, report->next_request_id);
     report->duration_us = (os_monotonic_ns(engine->os) - began_ns) / 1000;
@@ -383,8 +410,7 @@ void engine_abandon(struct urn_engine *engine)
     wal_ring_close(&engine->ring);
     state_free(&engine->writer.state);
     data_dir_close(&engine->data_dir);
-    CHECK(pthread_mutex_destroy(&engine->snapshot_failure_lock) == 0);
-    free(engine);
+    free_engine(engine);
 }
 
 void urn_engine_free(struct urn_engine *engine)
@@ -583,11 +609,19 @@ void engine_finish_group(struct urn_engine *engine, struct group *group, bool fa
 
 void engine_fail(struct urn_engine *engine, const struct urn_error *error)
 {
-    CHECK(!atomic_load(&engine->failed));
-    engine->failure = *error;
-    atomic_store_explicit(&engine->failed, true, memory_order_release);
-    if (engine->notify != NULL)
+    CHECK(pthread_mutex_lock(&engine->failure_lock) == 0);
+    bool is_first = !atomic_load(&engine->failed);
+    if (is_first)
+        engine->failure = *error;
+    atomic_store(&engine->failed, true);
+    CHECK(pthread_mutex_unlock(&engine->failure_lock) == 0);
+    if (is_first && engine->notify != NULL)
         engine->notify(engine->notify_context);
+}
+
+static bool has_failed(const struct urn_engine *engine)
+{
+    return atomic_load_explicit(&engine->failed, memory_order_acquire);
 }
 
 static struct group *closed_group(struct urn_engine *engine)
@@ -597,9 +631,12 @@ static struct group *closed_group(struct urn_engine *engine)
     return group;
 }
 
-static void give_back(struct urn_engine *engine, struct group *group, bool failed)
+/* What the log has while it fails is as good as lost: nobody hears of it behind the failure. */
+static void give_back(struct urn_engine *engine, struct group *group)
 {
-    engine_finish_group(engine, group, failed);
+    CHECK(pthread_mutex_lock(&engine->failure_lock) == 0);
+    engine_finish_group(engine, group, has_failed(engine));
+    CHECK(pthread_mutex_unlock(&engine->failure_lock) == 0);
     /* Sequentially consistent, and so before the look at the writer's `parked` flag (threads.c). */
     atomic_store(&engine->commit_slot, NULL);
 }
@@ -608,10 +645,12 @@ bool engine_commit_begin(struct urn_engine *engine)
 {
     struct group *group = closed_group(engine);
     struct urn_error error;
-    if (commit_begin(&engine->commit, group, &error) == URN_OK)
-        return true;
-    engine_fail(engine, &error);
-    give_back(engine, group, true);
+    if (!has_failed(engine)) {
+        if (commit_begin(&engine->commit, group, &error) == URN_OK)
+            return true;
+        engine_fail(engine, &error);
+    }
+    give_back(engine, group);
     return false;
 }
 
@@ -619,14 +658,49 @@ bool engine_commit_end(struct urn_engine *engine)
 {
     struct group *group = closed_group(engine);
     struct urn_error error;
-    bool finished;
-    enum urn_code code = commit_end(&engine->commit, group, &finished, &error);
-    if (code != URN_OK)
+    bool finished = true;
+    uint64_t copied_before_lsn = atomic_load(&engine->commit.copied_lsn);
+    if (!has_failed(engine) && commit_end(&engine->commit, group, &finished, &error) != URN_OK)
         engine_fail(engine, &error);
     else if (!finished)
         return false;
-    give_back(engine, group, code != URN_OK);
+    give_back(engine, group);
+    if (engine->commit.relaxed && log_sync_must_wake(&engine->log_sync, copied_before_lsn))
+        threads_wake_sync(engine);
     return true;
+}
+
+/* ---- syncs that no reply waits for ------------------------------------------------------------ */
+
+void engine_want_durable(struct urn_engine *engine, uint64_t lsn)
+{
+    if (engine->mode == URN_WAL_COMMIT)
+        return;
+    log_sync_want(&engine->log_sync, lsn);
+    threads_wake_sync(engine); /* it may have been copied already */
+}
+
+bool engine_log_sync_begin(struct urn_engine *engine)
+{
+    return engine->mode != URN_WAL_COMMIT && !has_failed(engine) &&
+           log_sync_begin(&engine->log_sync);
+}
+
+void engine_log_sync_end(struct urn_engine *engine)
+{
+    struct urn_error error;
+    if (log_sync_end(&engine->log_sync, &error) != URN_OK)
+        engine_fail(engine, &error);
+    threads_wake_writer(engine); /* ids, a mark or a stop may wait for it */
+    if (snapshot_task_waits_for_log(&engine->snapshot))
+        threads_wake_snapshot(engine);
+}
+
+uint64_t engine_log_sync_deadline_ns(const struct urn_engine *engine)
+{
+    if (engine->mode == URN_WAL_COMMIT || has_failed(engine))
+        return UINT64_MAX;
+    return log_sync_deadline_ns(&engine->log_sync);
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -644,9 +718,16 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
     uint64_t staged_lsn = relaxed(&counters->staged_lsn);
     uint64_t kept_bytes = engine->writer.reserve_bytes + WRITER_MARK_ROOM_BYTES;
     uint64_t usable_lsn = relaxed(&engine->room_limit_lsn) - kept_bytes;
+    /* In this order, so that neither seems to be above the next. */
+    uint64_t durable_lsn = atomic_load(&commit->durable_lsn);
+    uint64_t since_ns = relaxed(&commit->unsynced_since_ns);
+    uint64_t copied_lsn = atomic_load(&commit->copied_lsn);
+    uint64_t now_ns = os_monotonic_ns(engine->os);
     *info = (struct urn_engine_info){
         .failed = atomic_load_explicit(&engine->failed, memory_order_relaxed),
-        .durable_lsn = relaxed(&commit->published_lsn),
+        .durable_lsn = durable_lsn,
+        .acknowledged_lsn = copied_lsn,
+        .unsynced_ns = copied_lsn > durable_lsn && now_ns > since_ns ? now_ns - since_ns : 0,
         .staged_lsn = staged_lsn,
         .room_bytes = usable_lsn > staged_lsn ? usable_lsn - staged_lsn : 0,
         .ring_bytes = wal_ring_bytes(&engine->ring.geometry),
@@ -659,9 +740,9 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
         .groups = relaxed(&commit->groups),
         .marks = relaxed(&commit->marks),
         .log_bytes = relaxed(&commit->log_bytes),
-        .syncs = relaxed(&commit->syncs_done),
-        .sync_ns = relaxed(&commit->sync_ns),
-        .sync_ns_max = relaxed(&commit->sync_ns_max),
+        .syncs = relaxed(&commit->meter.syncs),
+        .sync_ns = relaxed(&commit->meter.sync_ns),
+        .sync_ns_max = relaxed(&commit->meter.sync_ns_max),
         .snapshots = relaxed(&counters->snapshots),
         .snapshots_failed = relaxed(&counters->snapshots_failed),
         .snapshot_lsn = relaxed(&counters->snapshot_lsn),

@@ -1,16 +1,19 @@
 /* engine.h: the engine inside: what its threads share, and its steps.
  *
- * All work is done by steps that never block (engine_commit_end apart, which waits for the disk).
+ * All work is done by steps that never block (engine_commit_end and engine_log_sync_end apart, which wait
+ * for the disk).
  * threads.c wraps them in threads; the simulator calls them itself, in any order that the threads could
  * produce:
  *
  *     thread     step                      moves
  *     any        urn_submit                requests -> inbox
  *     writer     writer_step               inbox -> select, stage, encode -> open group; closes it
- *     commit *   engine_commit_begin, _end closed group -> disk -> finished
+ *     commit *   engine_commit_begin, _end closed group -> disk (or mapping) -> finished
+ *     sync **    engine_log_sync_begin, _end  mapping -> disk
  *     snapshot   snapshot_task_step        encoded blocks -> a file that counts -> the writer
  *     one        urn_collect               finished -> the caller
- *     * or the writer thread in its place, when nothing else waits for it
+ *     *  or the writer thread in its place, when nothing else waits for it
+ *     ** in modes interval and os, where a group is finished once the mapping has it
  *
  * At most one closed group exists. It is handed to the commit side by commit_slot; whoever holds it owns
  * struct commit and that group.
@@ -22,6 +25,7 @@
 #include <stdatomic.h>
 
 #include "engine/commit.h"
+#include "engine/log_sync.h"
 #include "engine/random.h"
 #include "engine/recovery.h"
 #include "engine/snapshot_task.h"
@@ -62,6 +66,17 @@ struct writer_snapshots {
     bool final_was_tried;
 };
 
+/* Ids that may be given. In mode commit all; in modes interval and os those below a reservation that is
+ * durable, so that none is given twice although draws may be lost. */
+struct writer_ids {
+    uint64_t granted;      /* ids up to here may be given */
+    uint64_t reserved_lsn; /* end of the group that reserves more (state.reserved_request_id);
+                              RESERVED_IN_OPEN_GROUP until it closes; 0: none is under way */
+    bool lacking;          /* the oldest of todo waits for that reservation */
+};
+
+#define RESERVED_IN_OPEN_GROUP UINT64_MAX
+
 struct writer {
     struct state state; /* staged: everything selected so far */
     struct random_source random;
@@ -80,7 +95,9 @@ struct writer {
     uint64_t shortage_ns; /* since when requests find no room in the log; 0: they do */
     bool blocked;         /* the oldest of todo waits for room */
     bool job_blocked;     /* the job does */
+    struct writer_ids ids;
     struct writer_snapshots snapshots;
+    uint64_t awaited_lsn; /* a stop waits until all below it is durable; 0: for nothing */
     bool stop_seen;
     bool done; /* stopped; the inbox is closed */
 };
@@ -104,6 +121,7 @@ struct urn_engine {
     struct urn_os *os;
     struct data_dir data_dir;
     struct wal_ring ring;
+    enum urn_wal_mode mode;
     uint32_t max_batch;
     uint32_t max_items;
     uint32_t queue_requests_max;
@@ -114,6 +132,7 @@ struct urn_engine {
 
     struct writer writer;          /* the writer thread's */
     struct commit commit;          /* the commit side's */
+    struct log_sync log_sync;      /* the syncing side's; meaningless in mode commit */
     struct snapshot_task snapshot; /* the snapshot thread's, and partly the writer's */
 
     pthread_mutex_t snapshot_failure_lock;
@@ -127,7 +146,9 @@ struct urn_engine {
     _Atomic uint32_t queued_requests;
     _Atomic uint64_t queued_draws;
     atomic_bool stopping;
-    atomic_bool failed; /* fail stop; failure is valid once this is seen true */
+    pthread_mutex_t failure_lock; /* nothing is acknowledged and fails at the same time */
+    atomic_bool
+        failed; /* fail stop; failure is valid once this is seen true, and set under the lock */
     struct urn_error failure;
     struct engine_counters counters;
 
@@ -159,14 +180,33 @@ bool writer_has_waiting(const struct urn_engine *engine);
  * come to its fail stop and the group is finished (INDOUBT): false, and no end follows. */
 bool engine_commit_begin(struct urn_engine *engine);
 
-/* Ends that sync. True: the group is finished (durable, or INDOUBT after a failure). False: the
- * same group wants another engine_commit_begin. */
+/* Ends that sync. True: the group is finished (in the log as the mode says, or INDOUBT after a
+ * failure). False: the same group wants another engine_commit_begin. */
 bool engine_commit_end(struct urn_engine *engine);
+
+/* In modes interval and os: begins to sync what has been copied, if that is due (log_sync.h); true: an
+ * engine_log_sync_end must follow. In mode commit: false. */
+bool engine_log_sync_begin(struct urn_engine *engine);
+
+/* Ends it. If that fails the engine has come to its fail stop. */
+void engine_log_sync_end(struct urn_engine *engine);
+
+/* When the next begin may be due, in os_monotonic_ns; UINT64_MAX: not before something happens. */
+uint64_t engine_log_sync_deadline_ns(const struct urn_engine *engine);
 
 /* Asks for a stop: the writer finishes what was submitted, then marks the end. Any thread. */
 void engine_ask_stop(struct urn_engine *engine);
 
 /* ---- shared by writer.c and engine.c --------------------------------------------------------- */
+
+/* Everything below it is on the disk. Any thread. */
+static inline uint64_t engine_durable_lsn(const struct urn_engine *engine)
+{
+    return atomic_load(&engine->commit.durable_lsn);
+}
+
+/* Asks that everything below be made durable soon; in mode commit it is anyway. The writer. */
+void engine_want_durable(struct urn_engine *engine, uint64_t lsn);
 
 /* Hands requests (newest first, to oldest) to the collector. Any thread. */
 void engine_finish(struct urn_engine *engine, struct urn_request *newest,
@@ -181,8 +221,11 @@ static inline uint64_t engine_draws_of(const struct urn_request *request)
 /* Finishes all that waits for a group, with the code they have or, after a failure, INDOUBT. */
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed);
 
-/* Comes to the fail stop; once, for no commit step is taken after it. */
+/* Comes to the fail stop; the first failure is the one that is told. Any thread. */
 void engine_fail(struct urn_engine *engine, const struct urn_error *error);
+
+/* True when a sync has come to what the writer waits for. */
+bool writer_sync_has_come(const struct urn_engine *engine);
 
 /* Prepares an empty open group. */
 void writer_begin_group(struct writer *writer);

@@ -28,6 +28,14 @@
 /* 1/8 of a segment of room is never given to requests: start-up groups and marks live on it. */
 #define RESERVE_SHARE 8u
 
+/* Bounds of wal.interval, the time between two syncs in mode interval. */
+#define WAL_INTERVAL_NS_MIN (1ull * 1000 * 1000)
+#define WAL_INTERVAL_NS_MAX (60ull * 1000 * 1000 * 1000)
+
+/* In modes interval and os ids are given below a synced reservation only. One is made for so many at a
+ * time, when fewer than half of them are left; so many ids are skipped by a start at most. */
+#define RESERVED_IDS (1u << 22)
+
 /* The last group gets its mark after so much silence. */
 #define MARK_AFTER_NS (100ull * 1000 * 1000)
 
@@ -53,6 +61,9 @@ _Static_assert(SEGMENT_SIZE_BYTES_MIN / RESERVE_SHARE >= 2 * OS_PAGE_BYTES,
                "the reserve of the smallest segment holds a start-up group and its padding");
 _Static_assert(GROUP_BYTES_SOFT <= GROUP_BYTES_MAX,
                "a group that closes at its size is none too large");
+_Static_assert(
+    RESERVED_IDS / 2 >= MAX_BATCH_MAX,
+    "whoever does not find ids enough for a request finds a reservation due or under way");
 _Static_assert(MAX_ITEMS_MAX < URN_FAILED_DRAW, "a failed draw is no item's index");
 
 #endif

@@ -135,7 +135,7 @@ void os_io_free(struct os_io *io);
 /* Maps an existing file of exactly length_bytes (EINVAL otherwise), shared and writable. */
 int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, struct os_map **map);
 
-/* Copies into the mapping. EIO: the system could not back the page (an I/O error, a file cut short,
+/* Copies into the mapping; also while another thread syncs it. EIO: the system could not back the page (an I/O error, a file cut short,
  * no space): what is there now is unknown, and the log has failed. */
 int os_map_write(struct os_map *map, uint64_t offset, const void *from, size_t length_bytes);
 

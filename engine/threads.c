@@ -26,12 +26,16 @@ struct sleeper {
 struct threads {
     pthread_t writer;
     pthread_t commit;
+    pthread_t sync;
     pthread_t snapshot;
     pthread_t populate;
     struct sleeper writer_sleeper;
+    struct sleeper sync_sleeper;
     struct sleeper snapshot_sleeper;
     sem_t commit_posted; /* a closed group for the commit thread, or the end */
     atomic_bool commit_ends;
+    bool syncs; /* there is a sync thread */
+    atomic_bool sync_ends;
     atomic_bool snapshot_ends;
     sem_t populate_posted;
     atomic_bool populate_ends;
@@ -77,6 +81,12 @@ void threads_wake_writer(struct urn_engine *engine)
         wake(&engine->threads->writer_sleeper);
 }
 
+void threads_wake_sync(struct urn_engine *engine)
+{
+    if (engine->threads != NULL && engine->threads->syncs)
+        wake(&engine->threads->sync_sleeper);
+}
+
 void threads_wake_snapshot(struct urn_engine *engine)
 {
     if (engine->threads != NULL)
@@ -109,13 +119,13 @@ static bool writer_has_work(const struct urn_engine *engine, bool commit_is_runn
 {
     if (engine->writer.todo == NULL && atomic_load(&engine->inbox) != NULL)
         return true;
-    if (snapshots_have_work(engine))
+    if (snapshots_have_work(engine) || writer_sync_has_come(engine))
         return true;
     return commit_is_running ? atomic_load(&engine->commit_slot) == NULL
                              : atomic_load(&engine->stopping) && !engine->writer.stop_seen;
 }
 
-/* Nothing to do: waits for a request, the commit thread, a stop, or the time of a mark. */
+/* Nothing to do: waits for a request, the commit thread, a sync, a stop, or the time of a mark. */
 static void park_writer(struct urn_engine *engine, bool commit_is_running)
 {
     struct sleeper *sleeper = &engine->threads->writer_sleeper;
@@ -153,7 +163,7 @@ static void *writer_main(void *argument)
     return NULL;
 }
 
-/* ---- commit, snapshot and populate ------------------------------------------------------------------- */
+/* ---- commit, sync, snapshot and populate ------------------------------------------------------------- */
 
 static void *commit_main(void *argument)
 {
@@ -166,6 +176,24 @@ static void *commit_main(void *argument)
         run_commit_step(engine);
         wake(&threads->writer_sleeper);
     }
+}
+
+static void *sync_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    struct sleeper *sleeper = &threads->sync_sleeper;
+    while (!atomic_load(&threads->sync_ends)) {
+        if (engine_log_sync_begin(engine)) {
+            engine_log_sync_end(engine);
+            continue;
+        }
+        /* Parked before it looks: what is copied or wanted from here on wakes it. */
+        atomic_store(&sleeper->parked, true);
+        bool ends = atomic_load(&threads->sync_ends);
+        sleep_until(sleeper, ends ? 0 : engine_log_sync_deadline_ns(engine));
+    }
+    return NULL;
 }
 
 static void park_snapshot(struct urn_engine *engine, uint64_t until_ns)
@@ -213,14 +241,14 @@ static void *populate_main(void *argument)
     struct urn_engine *engine = argument;
     struct threads *threads = engine->threads;
     const struct wal_geometry *geometry = &engine->ring.geometry;
-    uint32_t first = wal_slot(geometry, atomic_load(&engine->commit.published_lsn));
+    uint32_t first = wal_slot(geometry, atomic_load(&engine->commit.copied_lsn));
     for (uint32_t i = 0; i < geometry->segments; i++)
         populate_slot(engine, (first + i) % geometry->segments);
     for (;;) {
         wait_for_post(&threads->populate_posted);
         if (atomic_load(&threads->populate_ends))
             return NULL;
-        uint32_t now = wal_slot(geometry, atomic_load(&engine->commit.published_lsn));
+        uint32_t now = wal_slot(geometry, atomic_load(&engine->commit.copied_lsn));
         populate_slot(engine, (now + 1) % geometry->segments);
     }
 }
@@ -237,6 +265,15 @@ static void end_commit(struct threads *threads)
     atomic_store(&threads->commit_ends, true);
     CHECK(sem_post(&threads->commit_posted) == 0);
     join(threads->commit);
+}
+
+static void end_sync(struct threads *threads)
+{
+    if (!threads->syncs)
+        return;
+    atomic_store(&threads->sync_ends, true);
+    wake(&threads->sync_sleeper);
+    join(threads->sync);
 }
 
 static void end_populate(struct threads *threads)
@@ -259,9 +296,13 @@ static int start_all(struct urn_engine *engine)
     int why = pthread_create(&threads->commit, NULL, commit_main, engine);
     if (why != 0)
         return why;
-    why = pthread_create(&threads->populate, NULL, populate_main, engine);
+    if (threads->syncs)
+        why = pthread_create(&threads->sync, NULL, sync_main, engine);
     if (why != 0)
         goto end_commit;
+    why = pthread_create(&threads->populate, NULL, populate_main, engine);
+    if (why != 0)
+        goto end_sync;
     why = pthread_create(&threads->snapshot, NULL, snapshot_main, engine);
     if (why != 0)
         goto end_populate;
@@ -269,6 +310,8 @@ static int start_all(struct urn_engine *engine)
     if (why != 0)
         goto end_snapshot;
     (void)pthread_setname_np(threads->commit, "urn-commit");
+    if (threads->syncs)
+        (void)pthread_setname_np(threads->sync, "urn-sync");
     (void)pthread_setname_np(threads->snapshot, "urn-snapshot");
     (void)pthread_setname_np(threads->populate, "urn-populate");
     (void)pthread_setname_np(threads->writer, "urn-writer");
@@ -278,6 +321,8 @@ end_snapshot:
     end_snapshot(threads);
 end_populate:
     end_populate(threads);
+end_sync:
+    end_sync(threads);
 end_commit:
     end_commit(threads);
     return why;
@@ -288,6 +333,7 @@ void threads_free(struct urn_engine *engine)
     if (engine->threads == NULL)
         return;
     sem_destroy(&engine->threads->writer_sleeper.posted);
+    sem_destroy(&engine->threads->sync_sleeper.posted);
     sem_destroy(&engine->threads->commit_posted);
     sem_destroy(&engine->threads->snapshot_sleeper.posted);
     sem_destroy(&engine->threads->populate_posted);
@@ -300,7 +346,9 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
     engine->threads = calloc(1, sizeof *engine->threads);
     if (engine->threads == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for the engine's threads");
+    engine->threads->syncs = engine->mode != URN_WAL_COMMIT;
     CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->sync_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->snapshot_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->populate_posted, 0, 0) == 0);
@@ -328,6 +376,7 @@ void threads_stop(struct urn_engine *engine)
     wake(&threads->writer_sleeper);
     join(threads->writer);
     end_commit(threads);
+    end_sync(threads);
     end_snapshot(threads);
     end_populate(threads);
 }

@@ -3,6 +3,7 @@
  *   writer    runs writer_step; when nothing else waits it runs the commit step itself, which saves a
  *             lone request two hand-overs; sleeps when there is nothing to do
  *   commit    runs the commit step when the writer has more to stage meanwhile
+ *   sync      only in modes interval and os: makes durable what has been copied, when that is due
  *   snapshot  runs the snapshot task's steps
  *   populate  brings the ring's pages into memory while requests are served: all of them after a start, later
  *             those of the next segment whenever the log enters one
@@ -25,6 +26,9 @@ void threads_free(struct urn_engine *engine);
 
 /* The snapshot task has something to do. Without threads: nothing. Any thread. */
 void threads_wake_snapshot(struct urn_engine *engine);
+
+/* Something has been copied, or is wanted, that the sync thread has to do with. Likewise. */
+void threads_wake_sync(struct urn_engine *engine);
 
 /* The log has come into a new segment: the next one is brought into memory. Likewise. */
 void threads_wake_populate(struct urn_engine *engine);

@@ -10,8 +10,10 @@
  * The memory of a request, its name and its result arrays belongs to the caller, must stay where it
  * is from urn_submit until urn_collect returns it, and is not touched by the caller in between.
  *
- * What a finished request says is durable under commit mode: an answer computed from a change (an
- * error computed from one included) is not finished before that change is on the disk.
+ * What a finished request says is durable under mode commit: an answer computed from a change (an
+ * error computed from one included) is not finished before that change is on the disk. In modes
+ * interval and os it is not finished before that change is in the log's mapping: the death of the
+ * process costs nothing, a power loss what the last sync did not cover.
  *
  * Counts, weights and their sums, quantities, request ids and log positions stay below 2^53.
  */
@@ -84,6 +86,13 @@ enum urn_snapshot_io {
     URN_SNAPSHOT_IO_PLAIN, /* one write at a time */
 };
 
+/* When a request finishes, and so what may be lost: docs/operations.md, "Modes". */
+enum urn_wal_mode {
+    URN_WAL_COMMIT,   /* once the disk has it */
+    URN_WAL_INTERVAL, /* once the log's mapping has it; the disk gets it every interval_ns */
+    URN_WAL_OS,       /* once the log's mapping has it; the system writes it when it likes */
+};
+
 struct urn_os; /* the system under the engine; engine/os.h */
 
 struct urn_engine_config {
@@ -91,6 +100,8 @@ struct urn_engine_config {
     bool create;                       /* make the data directory if it is not there */
     const struct urn_pool_spec *pools; /* what a new data directory begins with; until opened */
     uint32_t pool_count;
+    enum urn_wal_mode mode;        /* may change from start to start */
+    uint64_t interval_ns;          /* between two syncs, in mode interval */
     uint64_t segment_size_bytes;   /* a multiple of 4096; see urn_engine_config_check */
     uint32_t segments;             /* files of the ring, at least 3 */
     uint64_t snapshot_every_bytes; /* of log between two snapshots; 0: as many as the ring allows */
@@ -133,7 +144,7 @@ struct urn_start_report {
     uint64_t replayed_draws;
     uint64_t end_lsn;          /* where the valid log ended */
     uint64_t rewritten_bytes;  /* of the tail, made durable again */
-    uint64_t discarded_groups; /* whole groups found behind the end: never acknowledged */
+    uint64_t discarded_groups; /* whole groups found behind the end: never durable */
     bool torn_tail;            /* something that is not a whole group stood at the end */
     uint64_t epoch;            /* of this start */
     uint64_t next_request_id;
@@ -150,8 +161,8 @@ URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,
                                       struct urn_engine **engine, struct urn_start_report *report,
                                       struct urn_error *error);
 
-/* Finishes every submitted request, writes a mark, makes it durable, takes a snapshot and joins the
- * threads. Requests submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed
+/* Finishes every submitted request, makes all durable in every mode, writes a mark that says so, takes a
+ * snapshot and joins the threads. Requests submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed
  * now or before; a snapshot that fails is no failure of the stop: the log has everything
  * (urn_engine_snapshot_failure). Call once; urn_collect still works afterwards. Blocks. */
 URN_API enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error);
@@ -287,11 +298,13 @@ URN_API struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t i
 /* ---- looking at the engine --------------------------------------------------------------- */
 
 struct urn_engine_info {
-    bool failed; /* fail stop: the log failed, changes are refused */
-    uint64_t durable_lsn;
-    uint64_t staged_lsn; /* end of what has been closed into groups */
-    uint64_t room_bytes; /* of log that requests may still fill */
-    uint64_t ring_bytes; /* the whole ring */
+    bool failed;               /* fail stop: the log failed, changes are refused */
+    uint64_t durable_lsn;      /* everything below it is on the disk */
+    uint64_t acknowledged_lsn; /* everything below it is finished; in mode commit the same */
+    uint64_t unsynced_ns;      /* how long ago, at most, the oldest between the two was finished */
+    uint64_t staged_lsn;       /* end of what has been closed into groups */
+    uint64_t room_bytes;       /* of log that requests may still fill */
+    uint64_t ring_bytes;       /* the whole ring */
     uint64_t epoch;
     uint64_t next_request_id;
     uint64_t draws; /* since the start; likewise all below */

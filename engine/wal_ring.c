@@ -6,6 +6,14 @@
 
 #include "engine/check.h"
 
+void wal_ring_meter_count(struct wal_ring_meter *meter, uint32_t syncs, uint64_t took_ns)
+{
+    atomic_fetch_add_explicit(&meter->syncs, syncs, memory_order_relaxed);
+    atomic_fetch_add_explicit(&meter->sync_ns, took_ns, memory_order_relaxed);
+    if (took_ns > atomic_load_explicit(&meter->sync_ns_max, memory_order_relaxed))
+        atomic_store_explicit(&meter->sync_ns_max, took_ns, memory_order_relaxed);
+}
+
 enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ring,
                             struct urn_error *error)
 {

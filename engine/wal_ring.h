@@ -1,11 +1,14 @@
 /* wal_ring.h: the segment ring as the commit side sees it: N mapped files behind one endless
  * address.
  *
- * Positions are LSNs. A range handed in here never crosses a segment; the callers cut it. One
- * thread at a time (start-up, later whoever runs the commit step).
+ * Positions are LSNs. A range handed in here never crosses a segment; the callers cut it. One thread at
+ * a time writes (start-up, later whoever runs the commit step), and one syncs: the same, or in modes
+ * interval and os another, beside it.
  */
 #ifndef URN_ENGINE_WAL_RING_H
 #define URN_ENGINE_WAL_RING_H
+
+#include <stdatomic.h>
 
 #include "engine/data_dir.h"
 
@@ -20,6 +23,15 @@ struct wal_ring_sync {
     uint64_t lsn;
     uint64_t length_bytes;
 };
+
+/* Syncs done, and what they took. One thread at a time counts; any reads. */
+struct wal_ring_meter {
+    _Atomic uint64_t syncs;
+    _Atomic uint64_t sync_ns;
+    _Atomic uint64_t sync_ns_max;
+};
+
+void wal_ring_meter_count(struct wal_ring_meter *meter, uint32_t syncs, uint64_t took_ns);
 
 /* Maps every segment of the directory. On failure nothing stays open. Errors: URN_IO, URN_NOMEMORY.
  */

@@ -6,6 +6,10 @@
  * as the groups before it are.
  *
  * Room is checked before a request is staged: what is staged never fails for want of it.
+ *
+ * In modes interval and os ids are given only below a reservation that is durable. One is logged for
+ * RESERVED_IDS at a time, in good time; a draw that comes too early for it waits at the head of todo until
+ * the sync of its group has ended. It needs no room but what the draws behind it need anyway.
  */
 #include <inttypes.h>
 
@@ -143,6 +147,12 @@ static struct wal_placement place_of(const struct urn_engine *engine, uint64_t u
                      kind == WAL_MARK || kind == WAL_EPOCH);
 }
 
+/* Everything in the log is on the disk; in mode commit always true between two groups. */
+static bool all_is_durable(const struct urn_engine *engine)
+{
+    return engine_durable_lsn(engine) >= engine->writer.end_lsn;
+}
+
 /* Gives the open group its place and hands it to the commit side, which must be free. */
 static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
 {
@@ -164,6 +174,11 @@ static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
         writer->last_kind = kind;
         writer->last_closed_ns = os_monotonic_ns(engine->os);
         atomic_store_explicit(&engine->counters.staged_lsn, writer->end_lsn, memory_order_relaxed);
+    }
+    if (writer->ids.reserved_lsn == RESERVED_IN_OPEN_GROUP) {
+        CHECK(group->has_bytes);
+        writer->ids.reserved_lsn = writer->end_lsn;
+        engine_want_durable(engine, writer->end_lsn);
     }
     answer_reads(writer, group);
     writer->open ^= 1;
@@ -213,6 +228,82 @@ static bool log_has_room(const struct urn_engine *engine, uint64_t bytes_max)
            atomic_load_explicit(&engine->room_limit_lsn, memory_order_acquire);
 }
 
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+/* Logs a reservation in the open group, which has room for it. */
+static void reserve_ids(struct writer *writer)
+{
+    struct state *state = &writer->state;
+    uint64_t highest = state->next_request_id - 1 + RESERVED_IDS;
+    if (highest > URN_NUMBER_MAX - 1)
+        highest = URN_NUMBER_MAX - 1;
+    CHECK(writer->ids.reserved_lsn == 0);
+    CHECK(highest > state->reserved_request_id && highest > writer->ids.granted);
+    wal_entries_add_ids(&writer->groups[writer->open].entries, highest);
+    state->reserved_request_id = highest;
+    writer->ids.reserved_lsn = RESERVED_IN_OPEN_GROUP;
+}
+
+/* Reserves more while half of the ids are left, unless the engine stops. Returns whether it did. */
+static bool reserve_ids_in_time(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    const struct wal_entries *entries = &writer->groups[writer->open].entries;
+    if (atomic_load_explicit(&engine->stopping, memory_order_relaxed) ||
+        writer->ids.reserved_lsn != 0 || writer->ids.granted >= URN_NUMBER_MAX - 1 ||
+        writer->ids.granted >= writer->state.next_request_id - 1 + RESERVED_IDS / 2)
+        return false;
+    if (entries->used_bytes + WAL_IDS_ENTRY_BYTES > writer->group_capacity_bytes ||
+        !log_has_room(engine, WAL_IDS_ENTRY_BYTES))
+        return false;
+    reserve_ids(writer);
+    return true;
+}
+
+/* True when so many draws need more ids than may be given; then those are on their way. The group and
+ * the log have room for the draws, and so for a reservation. */
+static bool lacks_ids(struct writer *writer, uint32_t count)
+{
+    const uint64_t next = writer->state.next_request_id;
+    if (next > URN_NUMBER_MAX - count) /* there are no more ids at all */
+        return false;
+    if (next - 1 + count <= writer->ids.granted)
+        return false;
+    if (writer->ids.reserved_lsn == 0)
+        reserve_ids(writer);
+    writer->ids.lacking = true;
+    return true;
+}
+
+/* True when somebody waits for this LSN to become durable, and it has. */
+static bool has_come(const struct urn_engine *engine, uint64_t awaited_lsn)
+{
+    return awaited_lsn != 0 && awaited_lsn <= engine_durable_lsn(engine);
+}
+
+bool writer_sync_has_come(const struct urn_engine *engine)
+{
+    return has_come(engine, engine->writer.ids.reserved_lsn) ||
+           has_come(engine, engine->writer.awaited_lsn);
+}
+
+/* Takes what a sync has brought: ids, or the end that a stop waits for. Returns whether it has. */
+static bool take_sync(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    const bool ids_came = has_come(engine, writer->ids.reserved_lsn);
+    const bool end_came = has_come(engine, writer->awaited_lsn);
+    if (ids_came) {
+        writer->ids.granted = writer->state.reserved_request_id;
+        writer->ids.reserved_lsn = 0;
+    }
+    if (end_came)
+        writer->awaited_lsn = 0;
+    return ids_came || end_came;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
 /* Selects; on success logs and gives ids. Returns the request's code. */
 static enum urn_code draw(struct urn_engine *engine, struct urn_pool *pool,
                           struct urn_request *request)
@@ -235,6 +326,7 @@ static enum urn_code draw(struct urn_engine *engine, struct urn_pool *pool,
                           request->outcomes, request->count);
     request->first_request_id = state->next_request_id;
     state->next_request_id += request->count;
+    CHECK(state->next_request_id - 1 <= writer->ids.granted);
     atomic_store_explicit(&engine->counters.next_request_id, state->next_request_id,
                           memory_order_relaxed);
     count(&engine->counters.draws, request->count);
@@ -252,7 +344,7 @@ static bool waits_for_room(struct urn_engine *engine)
     return now_ns - writer->shortage_ns < ROOM_WAIT_NS;
 }
 
-/* Stages a draw request; false when the open group must close first, or room must be made. */
+/* Stages a draw request; false when the open group must close first, room must be made, or ids must come. */
 static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
@@ -269,6 +361,8 @@ static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
         return false;
     enum urn_code code = URN_BUSY;
     if (log_has_room(engine, bytes_max)) {
+        if (lacks_ids(writer, request->count))
+            return false;
         code = draw(engine, pool, request);
     } else if (waits_for_room(engine)) {
         writer->blocked = true;
@@ -406,6 +500,7 @@ static uint32_t stage_all(struct urn_engine *engine)
     struct writer *writer = &engine->writer;
     uint32_t staged = 0;
     writer->blocked = false;
+    writer->ids.lacking = false;
     while (writer->todo != NULL) {
         struct urn_request *request = writer->todo;
         struct urn_request *rest = request->next;
@@ -437,6 +532,8 @@ static bool refuse_everything(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
     bool did = false;
+    writer->awaited_lsn = 0; /* nothing comes any more */
+    writer->ids.reserved_lsn = 0;
     if (!group_is_empty(&writer->groups[writer->open])) {
         engine_finish_group(engine, &writer->groups[writer->open], true);
         writer_begin_group(writer);
@@ -462,10 +559,18 @@ static bool refuse_everything(struct urn_engine *engine)
     return did;
 }
 
+/* A mark is to carry that all before it is durable, and waits for that. In mode os nobody knows when that
+ * will be, so that it carries what there is; but a clean stop does see to it. */
+static bool mark_waits(const struct urn_engine *engine)
+{
+    return !all_is_durable(engine) &&
+           (engine->mode != URN_WAL_OS || atomic_load(&engine->stopping));
+}
+
 static bool mark_is_due(const struct urn_engine *engine)
 {
     const struct writer *writer = &engine->writer;
-    if (writer->last_kind == WAL_MARK)
+    if (writer->last_kind == WAL_MARK || mark_waits(engine))
         return false;
     if (atomic_load(&engine->stopping))
         return true;
@@ -483,11 +588,20 @@ static bool close_mark(struct urn_engine *engine)
     return true;
 }
 
+/* Asks that all be made durable, once for each end of the log: what the mark says, and then the mark. */
+static void await_end(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    if (all_is_durable(engine) || writer->awaited_lsn == writer->end_lsn)
+        return;
+    writer->awaited_lsn = writer->end_lsn;
+    engine_want_durable(engine, writer->end_lsn);
+}
+
 /* Nothing is open, staged or syncing: the last snapshot is taken, the inbox is closed, and the writer's life
  * is over. */
 static void finish_stop(struct urn_engine *engine)
 {
-    engine->writer.stop_seen = true;
     if (!atomic_load(&engine->failed) && !snapshots_finish(engine))
         return;
     if (atomic_load(&engine->snapshot.phase) != SNAPSHOT_RESTS)
@@ -502,7 +616,8 @@ static bool step_failed(struct urn_engine *engine)
 {
     bool did = refuse_everything(engine);
     did = snapshots_give_up(engine) || did;
-    if (atomic_load(&engine->stopping) && commit_is_free(engine))
+    engine->writer.stop_seen = atomic_load(&engine->stopping);
+    if (engine->writer.stop_seen && commit_is_free(engine))
         finish_stop(engine);
     return did;
 }
@@ -510,17 +625,21 @@ static bool step_failed(struct urn_engine *engine)
 /* What is to be done when nothing is open, and the commit side has nothing. */
 static bool step_idle(struct urn_engine *engine)
 {
-    const struct writer *writer = &engine->writer;
+    struct writer *writer = &engine->writer;
     /* An empty group holds any request, and any part of a catalog. */
-    CHECK(writer->todo == NULL || writer->blocked);
+    CHECK(writer->todo == NULL || writer->blocked || writer->ids.lacking);
     CHECK(writer->job.request == NULL || writer->job_blocked);
+    CHECK(!writer->ids.lacking || writer->ids.reserved_lsn != 0);
+    writer->stop_seen = atomic_load(&engine->stopping);
+    bool is_done = writer->todo == NULL && writer->job.request == NULL;
+    if (is_done && writer->stop_seen)
+        await_end(engine);
     if (mark_is_due(engine) && close_mark(engine))
         return true;
     enum snapshots_stage stage = writer->snapshots.stage;
     snapshots_at_group_end(engine);
     snapshots_seal(engine);
-    bool is_done = writer->todo == NULL && writer->job.request == NULL;
-    if (is_done && atomic_load(&engine->stopping))
+    if (is_done && writer->stop_seen && all_is_durable(engine))
         finish_stop(engine);
     return writer->snapshots.stage != stage;
 }
@@ -534,7 +653,9 @@ bool writer_step(struct urn_engine *engine)
     if (atomic_load_explicit(&engine->failed, memory_order_acquire))
         return step_failed(engine);
     bool did = snapshots_take_result(engine);
+    did = take_sync(engine) || did;
     take_inbox(engine);
+    did = reserve_ids_in_time(engine) || did;
     did = stage_job(engine) || did;
     did = stage_all(engine) > 0 || did;
     if (!commit_is_free(engine))
@@ -554,10 +675,13 @@ bool writer_step(struct urn_engine *engine)
     return snapshots_encode(engine) || did;
 }
 
-static uint64_t mark_deadline_ns(const struct writer *writer)
+static uint64_t mark_deadline_ns(const struct urn_engine *engine)
 {
+    const struct writer *writer = &engine->writer;
     if (writer->last_kind == WAL_MARK || writer->last_kind == WAL_EPOCH)
         return UINT64_MAX;
+    if (mark_waits(engine))
+        return UINT64_MAX; /* the end of a commit step or of a sync wakes the writer */
     return writer->last_closed_ns + MARK_AFTER_NS;
 }
 
@@ -566,7 +690,7 @@ uint64_t writer_deadline_ns(const struct urn_engine *engine)
     const struct writer *writer = &engine->writer;
     if (atomic_load_explicit(&engine->failed, memory_order_relaxed))
         return UINT64_MAX;
-    uint64_t deadline_ns = mark_deadline_ns(writer);
+    uint64_t deadline_ns = mark_deadline_ns(engine);
     uint64_t snapshot_ns = snapshots_deadline_ns(engine);
     if (snapshot_ns < deadline_ns)
         deadline_ns = snapshot_ns;
@@ -579,7 +703,7 @@ uint64_t writer_deadline_ns(const struct urn_engine *engine)
 bool writer_has_waiting(const struct urn_engine *engine)
 {
     const struct writer *writer = &engine->writer;
-    return (writer->todo != NULL && !writer->blocked) ||
+    return (writer->todo != NULL && !writer->blocked && !writer->ids.lacking) ||
            (writer->job.request != NULL && !writer->job_blocked) ||
            atomic_load_explicit(&engine->inbox, memory_order_relaxed) != NULL;
 }

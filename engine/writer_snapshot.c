@@ -102,6 +102,7 @@ static void begin(struct urn_engine *engine, uint64_t lsn)
     snapshots->stage = SNAPSHOTS_SEAL;
     snapshots->lsn = lsn;
     snapshots->room_bytes = room_limit_lsn(engine) - lsn;
+    engine_want_durable(engine, lsn); /* it counts only with its log */
     snapshot_task_begin(task);
     threads_wake_snapshot(engine);
     snapshots_note_pause(engine, began_ns);

@@ -84,6 +84,10 @@ void driver_run(struct driver *driver)
     do {
         did = writer_step(engine);
         did = step_snapshot(driver) || did;
+        if (!driver->holds_syncs && engine_log_sync_begin(engine)) {
+            engine_log_sync_end(engine);
+            did = true;
+        }
         while (atomic_load(&engine->commit_slot) != NULL) {
             did = true;
             if (!engine_commit_begin(engine))

@@ -15,6 +15,7 @@ struct driver {
     struct sim_world *world;
     struct urn_engine_config config; /* change it before driver_open */
     struct urn_engine *engine;       /* NULL: not open */
+    bool holds_syncs; /* modes interval and os: driver_run begins no sync that no reply waits for */
     struct urn_start_report report;
     struct urn_error error;
     struct urn_request request;

@@ -181,6 +181,7 @@ static void close_engine(struct host *host)
     }
     host->engine = NULL;
     host->syncing = false;
+    host->log_syncing = false;
     host->stopping = false;
     host->failed = false;
     clients_forget(&host->clients);
@@ -360,6 +361,26 @@ void host_commit_end(struct host *host)
     note_failure(host);
 }
 
+bool host_log_sync_begin(struct host *host)
+{
+    CHECK(!host->log_syncing);
+    host->step = WINDOW_COPY;
+    host->step_new_segment = false;
+    host->log_syncing = engine_log_sync_begin(host->engine);
+    note_crash(host);
+    note_failure(host);
+    return host->log_syncing;
+}
+
+void host_log_sync_end(struct host *host)
+{
+    CHECK(host->log_syncing);
+    host->log_syncing = false;
+    engine_log_sync_end(host->engine);
+    note_crash(host);
+    note_failure(host);
+}
+
 void host_collect(struct host *host)
 {
     if (host_crashed(host))
@@ -406,6 +427,12 @@ static bool any_step(struct host *host)
         host_commit_begin(host);
         return true;
     }
+    if (host->log_syncing) {
+        host_log_sync_end(host);
+        return true;
+    }
+    if (host_log_sync_begin(host) || host_crashed(host))
+        return true;
     enum snapshot_want want = host_snapshot_step(host);
     if (host_crashed(host) || want == SNAPSHOT_WANTS_STEP)
         return true;
@@ -418,10 +445,13 @@ static bool any_step(struct host *host)
     return true;
 }
 
-/* Nothing goes on by itself: until the time at which the writer has something to do. */
+/* Nothing goes on by itself: until the time at which there is something to do. */
 static void pass_time(struct host *host)
 {
     uint64_t deadline_ns = writer_deadline_ns(host->engine);
+    uint64_t sync_ns = engine_log_sync_deadline_ns(host->engine);
+    if (sync_ns < deadline_ns)
+        deadline_ns = sync_ns;
     uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
     if (deadline_ns != UINT64_MAX && deadline_ns > now_ns)
         sim_advance(host->world, deadline_ns - now_ns);

@@ -20,7 +20,8 @@ struct host {
     struct urn_start_report report;
     struct urn_error error; /* of the last open or stop */
     struct clients clients;
-    bool syncing; /* engine_commit_begin was called, and its end is due */
+    bool syncing;     /* engine_commit_begin was called, and its end is due */
+    bool log_syncing; /* likewise engine_log_sync_begin */
     bool stopping;
     bool failed; /* the engine has come to its fail stop */
     uint64_t log_calls_at_failure;
@@ -67,6 +68,8 @@ enum snapshot_want host_snapshot_step(struct host *host);
 bool host_can_begin(const struct host *host);
 void host_commit_begin(struct host *host);
 void host_commit_end(struct host *host);
+bool host_log_sync_begin(struct host *host); /* whether one was due, and has begun */
+void host_log_sync_end(struct host *host);
 void host_collect(struct host *host);
 void host_ask_stop(struct host *host);
 
