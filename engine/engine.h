@@ -136,7 +136,7 @@ struct urn_engine {
     struct snapshot_task snapshot; /* the snapshot thread's, and partly the writer's */
 
     pthread_mutex_t snapshot_failure_lock;
-    struct urn_error snapshot_failure; /* of the last snapshot that failed */
+    struct urn_error snapshot_failure; /* what the last snapshot met; URN_OK: nothing */
 
     /* Between threads. */
     _Atomic(struct urn_request *) inbox;    /* newest first */

@@ -418,26 +418,29 @@ static enum urn_code remove_snapshot(const struct data_dir *data_dir, struct sna
     int why = os_remove(data_dir->dir, name);
     if (why == 0)
         return URN_OK;
-    return error_set(error, URN_IO, why, "cannot remove %.100s/%s", data_dir->path, name);
+    return error_set(error, URN_IO, why, "cannot remove an old snapshot, %.100s/%s", data_dir->path,
+                     name);
 }
 
-/* Removes every snapshot but the two that have just been verified. */
-static enum urn_code remove_older(const struct data_dir *data_dir,
-                                  const struct snapshot_ledger *ledger, struct urn_error *error)
+/* Removes every snapshot but the two that count. What cannot be removed does no harm (snapshot_task.h):
+ * the last of it is told in *left. */
+static void remove_older(const struct data_dir *data_dir, const struct snapshot_ledger *ledger,
+                         struct urn_error *left)
 {
     struct snapshot_name *names;
     uint32_t count;
-    if (snapshot_file_list(data_dir->dir, &names, &count, error) != URN_OK)
-        return error->code;
-    enum urn_code code = URN_OK;
-    for (uint32_t i = 0; i < count && code == URN_OK; i++)
+    if (snapshot_file_list(data_dir->dir, &names, &count, left) != URN_OK) {
+        error_prefix(left, "cannot remove old snapshots: ");
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
         if (!snapshot_ledger_keeps(ledger, names[i]))
-            code = remove_snapshot(data_dir, names[i], error);
+            (void)remove_snapshot(data_dir, names[i], left);
     free(names);
-    int why = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
+    int why = os_dir_sync(data_dir->dir);
     if (why != 0)
-        code = error_set(error, URN_IO, why, "cannot sync %.100s", data_dir->path);
-    return code;
+        error_set(left, URN_IO, why, "cannot sync %.100s behind the removal of old snapshots",
+                  data_dir->path);
 }
 
 /* The first serial that no snapshot at the tail has yet, with room for one more behind it. */
@@ -461,8 +464,9 @@ static enum urn_code free_serial(const struct data_dir *data_dir, uint64_t tail_
                      data_dir->path, tail_lsn);
 }
 
-/* Writes two snapshots at the tail, so that no segment before it is needed any more. */
-static enum urn_code write_two(const struct data_dir *data_dir, const struct state *state,
+/* Writes one more snapshot at the tail, and removes what is not needed behind it: so there are never more
+ * than three, and on a disk that has room for one, the second finds room too. */
+static enum urn_code write_one(const struct data_dir *data_dir, const struct state *state,
                                struct snapshot_ledger *ledger, struct urn_error *error)
 {
     struct snapshot_name name = {.lsn = state->tail.lsn};
@@ -470,20 +474,8 @@ static enum urn_code write_two(const struct data_dir *data_dir, const struct sta
         snapshot_file_write(data_dir->dir, state, &data_dir->geometry, name.serial, error) !=
             URN_OK)
         return error->code;
-    struct snapshot_name second = {.lsn = name.lsn, .serial = name.serial + 1};
-    if (snapshot_file_write(data_dir->dir, state, &data_dir->geometry, second.serial, error) !=
-        URN_OK) {
-        /* One alone frees nothing, and the disk is probably full: it makes way again. */
-        struct urn_error ignored;
-        (void)remove_snapshot(data_dir, name, &ignored);
-        return error->code;
-    }
-    struct snapshot_ledger two = {0};
-    snapshot_ledger_add(&two, name);
-    snapshot_ledger_add(&two, second);
-    if (remove_older(data_dir, &two, error) != URN_OK)
-        return error->code;
-    *ledger = two;
+    snapshot_ledger_add(ledger, name);
+    remove_older(data_dir, ledger, error);
     return URN_OK;
 }
 
@@ -493,17 +485,18 @@ enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct s
                                  struct urn_error *error)
 {
     const struct wal_geometry *geometry = &data_dir->geometry;
-    uint64_t tail_lsn = state->tail.lsn;
-    uint64_t limit = limit_without_reuse(geometry, tail_lsn);
-    *ledger = verified(data_dir, state, recovery, limit);
-    if (snapshot_ledger_limit_lsn(ledger, geometry) > limit)
-        limit = snapshot_ledger_limit_lsn(ledger, geometry);
-    CHECK(tail_lsn <= limit);
-    *room_limit_lsn = limit;
-    if (limit - tail_lsn >= wanted_bytes || snapshot_limit_behind_lsn(geometry, tail_lsn) <= limit)
-        return URN_OK;
-    if (write_two(data_dir, state, ledger, error) != URN_OK)
-        return error->code;
-    *room_limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);
-    return URN_OK;
+    const uint64_t tail_lsn = state->tail.lsn;
+    const uint64_t most_lsn = snapshot_limit_behind_lsn(geometry, tail_lsn);
+    uint64_t limit_lsn = limit_without_reuse(geometry, tail_lsn);
+    *ledger = verified(data_dir, state, recovery, limit_lsn);
+    for (;;) {
+        if (snapshot_ledger_limit_lsn(ledger, geometry) > limit_lsn)
+            limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);
+        CHECK(tail_lsn <= limit_lsn);
+        *room_limit_lsn = limit_lsn;
+        if (limit_lsn - tail_lsn >= wanted_bytes || most_lsn <= limit_lsn)
+            return URN_OK;
+        if (write_one(data_dir, state, ledger, error) != URN_OK)
+            return error->code;
+    }
 }

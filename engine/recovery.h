@@ -7,11 +7,11 @@
  *   5  decide by the table below; on a go, make the tail durable: rewrite everything from the highest
  *      carried durable LSN to x with identical bytes, and sync it (it may live in the cache only: after
  *      a crash of the process, or after a sync that failed)
- *   6  make room if the ring is full: two snapshots at x free every segment before it
+ *   6  make room if the ring is full: a snapshot at x, or two, which free every segment before it
  *   7  write and sync the epoch group at x, on a fresh page; then requests may come
  *
  * A start may be interrupted anywhere and begun again: 3 and 4 only read, 5 rewrites identical bytes, 6
- * adds files before it removes any, 7 is an ordinary group.
+ * adds a file before it removes any, 7 is an ordinary group.
  *
  * Facts                                             Case (docs/wal-format.md, "Start-up decisions")
  *   snapshot  stop        unreadable  group   snapshot |
@@ -103,8 +103,9 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
                                     uint64_t *rewritten_bytes, struct urn_error *error);
 
 /* Step 6: says up to where the log may grow (*room_limit_lsn), and which snapshots this start has verified
- * (*ledger: one at least), writing two at the tail first when less than wanted_bytes would be left. An
- * error leaves both as they are without those. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
+ * (*ledger: one at least). When less than wanted_bytes would be left, it first writes one snapshot at the
+ * tail, or two, and removes older ones behind each. An error leaves both at what has been reached; *error
+ * may also hold, besides URN_OK, what could not be removed. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
                                  const struct recovery *recovery, uint64_t wanted_bytes,
                                  struct snapshot_ledger *ledger, uint64_t *room_limit_lsn,

@@ -90,6 +90,8 @@ void snapshot_task_begin(struct snapshot_task *task)
     task->counts = false;
     task->error = (struct urn_error){.code = URN_OK};
     task->step = SNAPSHOT_STEP_CREATE;
+    task->renamed = false;
+    task->not_removed = 0;
     data_dir_snapshot_name(task->file_name, task->name.lsn, task->name.serial);
     snprintf(task->temporary_name, sizeof task->temporary_name, "%s" DATA_DIR_TEMPORARY,
              task->file_name);
@@ -343,6 +345,7 @@ static enum snapshot_want step_durable(struct snapshot_task *task)
 static enum snapshot_want step_rename(struct snapshot_task *task)
 {
     int why = os_rename(task->data_dir->dir, task->temporary_name, task->file_name);
+    task->renamed = why == 0;
     task->step = SNAPSHOT_STEP_DIR_SYNC;
     if (why != 0)
         fail(task, URN_IO, why, "cannot rename");
@@ -363,25 +366,49 @@ static enum snapshot_want step_dir_sync(struct snapshot_task *task)
     return SNAPSHOT_WANTS_STEP;
 }
 
-/* Removes one that is not needed any more; false: there is none, or it cannot be removed. */
-static bool remove_one(const struct snapshot_task *task)
+/* What goes wrong behind a snapshot that counts; the first of it is told. */
+static void complain(struct snapshot_task *task, const struct urn_error *error)
+{
+    CHECK(task->counts);
+    if (task->error.code == URN_OK)
+        task->error = *error;
+}
+
+static void remove_snapshot(struct snapshot_task *task, struct snapshot_name which)
+{
+    char name[DATA_DIR_NAME_MAX];
+    struct urn_error error;
+    data_dir_snapshot_name(name, which.lsn, which.serial);
+    int why = os_remove(task->data_dir->dir, name);
+    if (why == 0)
+        return;
+    task->not_removed++;
+    error_set(&error, URN_IO, why, "cannot remove an old snapshot, %.100s/%s", task->data_dir->path,
+              name);
+    complain(task, &error);
+}
+
+/* Removes the oldest that is not needed any more and has not been tried yet; false: there is none. */
+static bool remove_one(struct snapshot_task *task)
 {
     struct snapshot_name *names;
     uint32_t count;
-    struct urn_error ignored; /* what stays is removed behind the next one */
-    if (snapshot_file_list(task->data_dir->dir, &names, &count, &ignored) != URN_OK)
+    struct urn_error error;
+    if (snapshot_file_list(task->data_dir->dir, &names, &count, &error) != URN_OK) {
+        error_prefix(&error, "cannot remove old snapshots: ");
+        complain(task, &error);
         return false;
-    bool removed = false;
-    for (uint32_t i = count; i > 0 && !removed; i--) {
-        if (snapshot_ledger_keeps(&task->ledger, names[i - 1]))
+    }
+    uint32_t tried = 0;
+    bool found = false;
+    for (uint32_t i = count; i > 0 && !found; i--) {
+        if (snapshot_ledger_keeps(&task->ledger, names[i - 1]) || tried++ < task->not_removed)
             continue;
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_snapshot_name(name, names[i - 1].lsn, names[i - 1].serial);
-        removed = os_remove(task->data_dir->dir, name) == 0;
-        break;
+        remove_snapshot(task, names[i - 1]);
+        found = true;
     }
     free(names);
-    return removed;
+    return found;
 }
 
 static enum snapshot_want step_remove(struct snapshot_task *task)
@@ -393,8 +420,13 @@ static enum snapshot_want step_remove(struct snapshot_task *task)
 
 static enum snapshot_want step_removed(struct snapshot_task *task)
 {
-    /* Should they come back after a crash, they do no harm. */
-    (void)os_dir_sync(task->data_dir->dir);
+    struct urn_error error;
+    int why = os_dir_sync(task->data_dir->dir);
+    if (why != 0) {
+        error_set(&error, URN_IO, why, "cannot sync %.100s behind the removal of old snapshots",
+                  task->data_dir->path);
+        complain(task, &error);
+    }
     return end(task);
 }
 
@@ -403,8 +435,10 @@ static enum snapshot_want step_abort(struct snapshot_task *task)
     if (take_ended(task, OS_IO_WRITE, true))
         return SNAPSHOT_WANTS_STEP;
     CHECK(task->under_way == 0);
+    /* The first failure is the one to tell. A log that has failed takes its folder along: hands off. */
     if (!atomic_load(task->log_failed))
-        (void)os_remove(task->data_dir->dir, task->temporary_name);
+        (void)os_remove(task->data_dir->dir,
+                        task->renamed ? task->file_name : task->temporary_name);
     return end(task);
 }
 

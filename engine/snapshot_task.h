@@ -20,8 +20,15 @@
  *     REMOVE      removes all but the two newest that count, one a step    N8  older ones, needed by nobody
  *     REMOVED     syncs the directory again                                N9
  *
- * A failure before it counts removes the temporary file and ends in ENDED with what failed; nothing else
- * has changed, and the writer tries again later. One after it counts is no failure of the snapshot.
+ * A failure before it counts removes the file, whatever its name is by then, and ends in ENDED with what
+ * failed; nothing else has changed, and the writer tries again later.
+ *
+ * A failure after it counts is told, and is no failure of the snapshot: an older one that stays, or that
+ * comes back with a power loss because the directory was not synced, takes room and does no harm, though
+ * its log may have been overwritten. A start takes the newest that verifies. Should both that count be
+ * damaged, it begins at the old one, comes to where the log was overwritten, or at the latest to where a
+ * group is damaged, below the LSN that stands in the names of those two, and refuses (case D6, or D5). If
+ * nothing was overwritten or damaged, it comes to the end, and the state is right.
  */
 #ifndef URN_ENGINE_SNAPSHOT_TASK_H
 #define URN_ENGINE_SNAPSHOT_TASK_H
@@ -85,8 +92,8 @@ struct snapshot_task {
     struct snapshot_name name;
     struct snapshot_ledger ledger; /* before it counts */
     uint64_t file_bytes_min;       /* allocated in advance */
-    bool counts;                   /* the result */
-    _Atomic(void *) garbage;       /* the writer's, to be freed by whoever comes first */
+    bool counts;             /* the result; error: why it does not, or what could not be removed */
+    _Atomic(void *) garbage; /* the writer's, to be freed by whoever comes first */
     struct urn_error error;
 
     /* The task's while it works. */
@@ -100,6 +107,8 @@ struct snapshot_task {
     uint32_t under_way;
     uint32_t progress[SNAPSHOT_BUFFERS]; /* bytes done of the block in this buffer */
     bool finished[SNAPSHOT_BUFFERS];     /* and all of it is */
+    bool renamed;
+    uint32_t not_removed; /* older ones that cannot be */
     struct snapshot_verifier verifier;
     char file_name[DATA_DIR_NAME_MAX];
     char temporary_name[DATA_DIR_NAME_MAX + sizeof DATA_DIR_TEMPORARY];

@@ -113,8 +113,8 @@ struct urn_engine_config {
     uint32_t queue_requests; /* requests submitted and not yet finished */
     uint64_t queue_draws;    /* draws of those requests */
 
-    /* Called when finished requests begin to wait for urn_collect, and at a fail stop; by an engine
-     * thread or by the one that calls urn_submit. Must not block and must not call the engine.
+    /* Called when finished requests begin to wait for urn_collect, at a fail stop, and when it changes how
+     * snapshots fare; by an engine thread or by the one that calls urn_submit. Must not block and must not call the engine.
      * NULL: the caller polls. */
     void (*notify)(void *notify_context);
     void *notify_context;
@@ -149,7 +149,9 @@ struct urn_start_report {
     uint64_t epoch;            /* of this start */
     uint64_t next_request_id;
     uint32_t recovery_case; /* 1 for case D1 and so on: docs/wal-format.md, "Start-up decisions" */
-    struct urn_error room_error; /* URN_OK, or why a full log could not be freed by snapshots */
+    struct urn_error
+        room_error; /* URN_OK, or why a full log could not be freed by snapshots, or what could
+                                   not be removed behind them */
     uint64_t duration_us;
 };
 
@@ -333,7 +335,8 @@ URN_API void urn_engine_info(const struct urn_engine *engine, struct urn_engine_
 /* After a fail stop, what failed and why; *error has code URN_OK before one. Any thread. */
 URN_API void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error);
 
-/* Why the last snapshot that failed did; code URN_OK: none has. Any thread. */
+/* How snapshots fare: why the last one failed, or what could not be removed behind one that counts; code
+ * URN_OK: the last one met nothing. The engine's notify is called whenever that changes. Any thread. */
 URN_API void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error);
 
 #endif

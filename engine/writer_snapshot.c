@@ -63,15 +63,24 @@ static bool is_wanted(const struct urn_engine *engine, uint64_t lsn)
            room_is_short(engine, lsn);
 }
 
+/* How snapshots fare now: what the last one met, or URN_OK. Who looks on is told when that changes. */
+static void note_health(struct urn_engine *engine, const struct urn_error *error)
+{
+    CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
+    bool tell = error->code != URN_OK || engine->snapshot_failure.code != URN_OK;
+    engine->snapshot_failure = *error;
+    CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
+    if (tell && engine->notify != NULL)
+        engine->notify(engine->notify_context);
+}
+
 static void note_failure(struct urn_engine *engine, const struct urn_error *error)
 {
     struct writer_snapshots *snapshots = &engine->writer.snapshots;
     snapshots->retry_ns = os_monotonic_ns(engine->os) + SNAPSHOT_RETRY_NS;
     snapshots->final_is_due = false;
     atomic_fetch_add_explicit(&engine->counters.snapshots_failed, 1, memory_order_relaxed);
-    CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
-    engine->snapshot_failure = *error;
-    CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
+    note_health(engine, error);
     finish_requests(engine, &snapshots->serving, error->code, 0);
 }
 
@@ -217,6 +226,7 @@ bool snapshots_take_result(struct urn_engine *engine)
                               memory_order_relaxed);
         atomic_fetch_add_explicit(&engine->counters.snapshots, 1, memory_order_relaxed);
         raise_limit(engine);
+        note_health(engine, &task->error);
         finish_requests(engine, &snapshots->serving, URN_OK, task->name.lsn);
     } else {
         note_failure(engine, &task->error);

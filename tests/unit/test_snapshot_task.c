@@ -140,11 +140,145 @@ static void test_a_snapshot_without_time_does_not_pause(void **unused)
         }
 }
 
+/* The text of what the last snapshot met, or NULL. */
+static const char *trouble_of(struct driver *driver)
+{
+    urn_engine_snapshot_failure(driver->engine, &driver->error);
+    return driver->error.code == URN_OK ? NULL : driver->error.text;
+}
+
+/* ---- who is told ----------------------------------------------------------------------------- */
+
+static void count_notice(void *context)
+{
+    ++*(uint32_t *)context;
+}
+
+/* Draws once and returns how often the engine spoke up beside its answer. */
+static uint32_t notices_beside_a_draw(struct driver *driver, uint32_t *notices)
+{
+    *notices = 0;
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    return *notices - 1;
+}
+
+/* Nobody asks for these snapshots, so nobody has an answer to look for. */
+static void test_a_change_in_how_snapshots_fare_is_told(void **unused)
+{
+    (void)unused;
+    uint32_t notices = 0;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_stop(driver), URN_OK);
+    driver->config.snapshot_every_bytes = SNAPSHOT_EVERY_BYTES_MIN;
+    driver->config.notify = count_notice;
+    driver->config.notify_context = &notices;
+    driver_must_open(driver);
+    while (driver->engine->writer.end_lsn <
+           driver->engine->writer.snapshots.ledger.newest.lsn + SNAPSHOT_EVERY_BYTES_MIN)
+        assert_int_equal(notices_beside_a_draw(driver, &notices), 0);
+    assert_null(trouble_of(driver));
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
+    while (trouble_of(driver) == NULL)
+        (void)notices_beside_a_draw(driver, &notices);
+    assert_int_equal(notices, 2);
+    sim_set_capacity(driver->world, UINT64_MAX);
+    sim_advance(driver->world, SNAPSHOT_RETRY_NS);
+    assert_int_equal(notices_beside_a_draw(driver, &notices), 1);
+    assert_null(trouble_of(driver));
+    assert_int_equal(notices_beside_a_draw(driver, &notices), 0);
+    done(driver);
+}
+
+/* ---- what is removed ------------------------------------------------------------------------- */
+
+static void count_snapshot(void *context, const char *name)
+{
+    *(uint32_t *)context += data_dir_name_kind(name) == DATA_DIR_NAME_SNAPSHOT;
+}
+
+static uint32_t snapshots_of(const struct driver *driver)
+{
+    uint32_t count = 0;
+    (void)sim_list(driver->world, "data", count_snapshot, &count);
+    return count;
+}
+
+static void take_snapshot(struct driver *driver)
+{
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    assert_int_equal(driver_snapshot(driver), URN_OK);
+}
+
+/* Fails all removals of one old snapshot. */
+struct obstacle {
+    struct sim_world *world;
+    const char *name;
+};
+
+static void hold_on(void *context, const struct sim_event *call)
+{
+    const struct obstacle *obstacle = context;
+    if (call->call == SIM_REMOVE && strcmp(call->name, obstacle->name) == 0)
+        sim_fail_at(obstacle->world, SIM_REMOVE, 1, EACCES);
+}
+
+static void test_an_old_snapshot_that_stays_is_told_and_keeps_no_other(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct obstacle obstacle = {driver->world, "snapshot-0000000000000000-0000"};
+    sim_set_observer(driver->world, hold_on, &obstacle);
+    take_snapshot(driver);
+    assert_null(trouble_of(driver));
+    for (int i = 0; i < 5; i++) {
+        take_snapshot(driver);
+        assert_int_equal(snapshots_of(driver), 3);
+        assert_non_null(strstr(trouble_of(driver), "cannot remove an old snapshot"));
+        assert_non_null(strstr(trouble_of(driver), obstacle.name));
+    }
+    struct urn_engine_info info;
+    urn_engine_info(driver->engine, &info);
+    assert_int_equal(info.snapshots, 6);
+    assert_int_equal(info.snapshots_failed, 0);
+    sim_set_observer(driver->world, NULL, NULL);
+    take_snapshot(driver);
+    assert_int_equal(snapshots_of(driver), 2);
+    assert_null(trouble_of(driver));
+    done(driver);
+}
+
+static void test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told(void **unused)
+{
+    (void)unused;
+    static const struct {
+        enum sim_call call;
+        uint32_t nth;
+        const char *text;
+    } cases[] = {{SIM_DIR_LIST, 1, "cannot remove old snapshots: cannot list"},
+                 {SIM_DIR_SYNC, 2, "behind the removal of old snapshots"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct driver *driver = a_driver();
+        take_snapshot(driver);
+        assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+        sim_fail_at(driver->world, cases[i].call, cases[i].nth, EIO);
+        assert_int_equal(driver_snapshot(driver), URN_OK);
+        assert_non_null(strstr(trouble_of(driver), cases[i].text));
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.snapshots_refused, 0);
+        assert_int_equal(driver->report.next_request_id, 3);
+        done(driver);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_snapshot_with_time_pauses),
         cmocka_unit_test(test_a_snapshot_without_time_does_not_pause),
+        cmocka_unit_test(test_a_change_in_how_snapshots_fare_is_told),
+        cmocka_unit_test(test_an_old_snapshot_that_stays_is_told_and_keeps_no_other),
+        cmocka_unit_test(test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
