@@ -1,36 +1,7 @@
-/* pool.c: items in chunks of arrays, ids in an arena and a hash, and the draw. See pool.h.
- *
- * What an item takes, in bytes, in a large pool:
- *
- *     left       8     how often it can still be drawn: the one counter that a draw changes
- *     stocked    8     left + drawn, which only an operator changes; and a flag
- *     weight     8     kept while the item is out of stock, too
- *     name       4     where its id begins in the arena
- *                1     the id's length, before the id in the arena
- *     selector   9.1   at most: 8 in the lowest level, 16/15 of that in all, 17/16 of that to grow
- *     ids        8     at most: 4 a slot of the hash, which is at least half full
- *               ----
- *               46.1   and at most one chunk of 4096 items and one of 64 KiB of names to spare
- *     applied    8     for all items of a chunk of which one has another weight than the
- *                      configuration file is known to have given it; NOT_APPLIED for the others
- *
- * Counters. drawn = stocked - left. An unlimited item has the flag in stocked and begins with so
- * much left that drawn + left = URN_NUMBER_MAX; so the draw need not know the two kinds apart.
- *
- * The selector holds the in-stock weights of the items [0, selector.count); those behind it (added
- * since the last draw) wait for the next one, which brings the tree up to date in one sweep.
- * Changes to waiting items need not touch it. Its memory is reserved when an item is added, so that
- * a draw allocates nothing.
- *
- * Draws in groups. As long as no item runs out, W and the tree stay as they are; so a group of
- * draws is looked up together, which lets their cache misses overlap and the compares of small
- * pools pipeline. If an item runs out in the midst of a group, the outcomes behind it are void: the
- * random words they came from have only been previewed, and are looked at again with the new W.
- * Outcomes are therefore the same as if drawn one by one. What is looked at again is nearly always
- * where the void outcome was, in memory that is at hand by now; so even where every draw empties an
- * item (single coupons), 16 draws wait for memory together.
+/* pool.c: items in chunks of arrays, ids in an arena and a hash, and what changes them. See pool.h,
+ * and pool_inner.h for what a pool consists of.
  */
-#include "engine/pool.h"
+#include "engine/pool_inner.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -41,19 +12,13 @@
 #include "engine/chunks.h"
 #include "engine/limits.h"
 
-#define POOL_MAGIC         0x4c4f4f50u /* "POOL" */
-#define UNLIMITED_FLAG     (1ull << 63)
-#define PREFETCH_ITEMS_MIN 4096u /* fewer stay in the processor's nearer caches */
-#define ID_SLOTS_FIRST     8u
-#define ID_TAG_BITS        8u
-#define ID_INDEX_BITS      24u
-#define ID_INDEX_MASK      ((1u << ID_INDEX_BITS) - 1)
-#define NOT_APPLIED        UINT64_MAX /* no applied weight of its own: it is the item's weight */
-#define NAME_BYTES_MOST    (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
+#define ID_SLOTS_FIRST  8u
+#define ID_TAG_BITS     8u
+#define ID_INDEX_BITS   24u
+#define ID_INDEX_MASK   ((1u << ID_INDEX_BITS) - 1)
+#define NOT_APPLIED     UINT64_MAX /* no applied weight of its own: it is the item's weight */
+#define NAME_BYTES_MOST (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
 
-/* A chunk of n items: n times left, n times stocked, n times weight, n times name. */
-#define ITEM_BYTES (3 * sizeof(uint64_t) + sizeof(uint32_t))
-static const struct chunk_shape item_shape = {4, 12, ITEM_BYTES};
 static const struct chunk_shape arena_shape = {8, 16, 1};
 
 _Static_assert(MAX_ITEMS_MAX < ID_INDEX_MASK, "a slot of the hash holds an index + 1");
@@ -61,7 +26,6 @@ _Static_assert(ID_TAG_BITS + ID_INDEX_BITS == 32, "a slot of the hash is 4 bytes
 _Static_assert((NAME_BYTES_MOST + 1ull) * MAX_ITEMS_MAX + (1u << 20) < UINT32_MAX,
                "an arena position, skipped bytes included, fits 4 bytes");
 _Static_assert(NAME_BYTES_MOST <= 1u << 8, "a name fits the smallest chunk of the arena");
-_Static_assert(URN_NUMBER_MAX < UNLIMITED_FLAG, "the flag is no part of a count");
 
 /* Where the copies of a block of items lie (freeze.h): position + 1 in 8 byte words; 0: not copied. */
 struct block_copies {
@@ -74,81 +38,11 @@ _Static_assert(4ull * MAX_ITEMS_MAX + MAX_ITEMS_MAX / FREEZE_BLOCK_ITEMS + MAX_P
                    UINT32_MAX,
                "a position among the copies fits 4 bytes");
 
-struct urn_pool {
-    uint32_t magic;
-
-    /* never changes: any thread */
-    uint32_t id;
-    uint32_t items_max;
-    uint8_t name_bytes;
-    char name[URN_NAME_BYTES_MAX];
-
-    /* the writer's; the chunks of published items are read by any thread */
-    bool open;
-    bool unfinished; /* then not open */
-    uint32_t item_count;
-    uint64_t odds_version;
-    uint64_t weight_in_stock; /* W */
-    uint64_t weight_of_all;   /* out of stock included; at most URN_NUMBER_MAX */
-    struct selector selector;
-    struct chunks items;
-    struct chunks arena;
-    uint32_t arena_used; /* position behind the last id */
-
-    /* open-addressed hash of ids: 0 is free, else 8 bits of the hash and the index + 1 */
-    uint32_t *id_slots;
-    uint32_t id_slot_count;
-    uint32_t id_count; /* items from here on are not in it: added in bulk */
-    bool bulk;
-
-    /* by chunk of items: the applied weights of its items, or NULL; those behind have none */
-    uint64_t **applied;
-    uint32_t applied_count;
-    uint64_t applied_bytes;
-
-    /* as it was when the freeze began; valid while frozen_generation is the freeze's */
-    struct freeze *freeze; /* NULL: of no state */
-    uint64_t frozen_generation;
-    struct pool_frozen frozen;
-    struct block_copies *block_copies; /* one a block of frozen.item_count items */
-};
-
-/* ---- where things are ------------------------------------------------------------------------ */
-
-/* An item's fields. Pointers into its chunk, which never moves. */
-struct item_fields {
-    uint64_t *left;
-    uint64_t *stocked;
-    uint64_t *weight;
-    uint32_t *name;
-};
-
-static inline struct item_fields item_fields(const struct urn_pool *pool, uint32_t index)
-{
-    struct chunk_place place = chunk_place(index, item_shape);
-    uint64_t *left = chunk_at(&pool->items, place.chunk);
-    uint64_t *stocked = left + place.size;
-    uint64_t *weight = stocked + place.size;
-    uint32_t *name = (uint32_t *)(weight + place.size);
-    return (struct item_fields){left + place.slot, stocked + place.slot, weight + place.slot,
-                                name + place.slot};
-}
-
 static inline struct urn_text text_at(const struct urn_pool *pool, uint32_t position)
 {
     struct chunk_place place = chunk_place(position, arena_shape);
     const uint8_t *length = (const uint8_t *)chunk_at(&pool->arena, place.chunk) + place.slot;
     return (struct urn_text){(const char *)length + 1, *length};
-}
-
-static inline uint64_t in_stock_weight(struct item_fields item)
-{
-    return *item.left > 0 ? *item.weight : 0;
-}
-
-static void check_magic(const struct urn_pool *pool)
-{
-    CHECK(pool != NULL && pool->magic == POOL_MAGIC);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -201,12 +95,6 @@ void pool_set_freeze(struct urn_pool *pool, struct freeze *freeze)
     check_magic(pool);
     CHECK(pool->freeze == NULL);
     pool->freeze = freeze;
-}
-
-/* True when what changes in this pool is to be copied first. The one test of an ordinary draw. */
-static inline bool is_freezing(const struct urn_pool *pool)
-{
-    return pool->freeze != NULL && pool->freeze->active;
 }
 
 /* Takes the next so many words for copies. */
@@ -265,8 +153,7 @@ static uint32_t block_items(const struct urn_pool *pool, uint32_t first)
     return rest < FREEZE_BLOCK_ITEMS ? rest : FREEZE_BLOCK_ITEMS;
 }
 
-/* Before `left` of this item changes. */
-static void keep_left(struct urn_pool *pool, uint32_t index)
+void pool_keep_left(struct urn_pool *pool, uint32_t index)
 {
     struct block_copies *block = block_to_copy(pool, index);
     if (block == NULL || block->left != 0)
@@ -300,7 +187,7 @@ static void keep_terms(struct urn_pool *pool, uint32_t index)
 
 static void keep_item(struct urn_pool *pool, uint32_t index)
 {
-    keep_left(pool, index);
+    pool_keep_left(pool, index);
     keep_terms(pool, index);
 }
 
@@ -556,40 +443,6 @@ enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_err
                      (int)pool->name_bytes, pool->name, count);
 }
 
-/* ---- the selector ---------------------------------------------------------------------------- */
-
-static void weights_in_stock(const void *context, uint32_t first, uint32_t count, uint64_t *weights)
-{
-    const struct urn_pool *pool = context;
-    for (uint32_t i = 0; i < count; i++)
-        weights[i] = in_stock_weight(item_fields(pool, first + i));
-}
-
-/* Brings the selector up to the items. */
-static void settle_selector(struct urn_pool *pool)
-{
-    if (pool->selector.count == 0)
-        selector_build(&pool->selector, pool->item_count, weights_in_stock, pool);
-    while (pool->selector.count < pool->item_count)
-        selector_append(&pool->selector, in_stock_weight(item_fields(pool, pool->selector.count)));
-    CHECK(pool->selector.total == pool->weight_in_stock);
-}
-
-/* The item's last one has gone. */
-static void leave_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
-{
-    pool->weight_in_stock -= weight;
-    if (index < pool->selector.count)
-        selector_decrease(&pool->selector, index, weight);
-}
-
-static void enter_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
-{
-    pool->weight_in_stock += weight;
-    if (index < pool->selector.count)
-        selector_increase(&pool->selector, index, weight);
-}
-
 /* ---- changing -------------------------------------------------------------------------------- */
 
 static uint64_t *applied_at(const struct urn_pool *pool, uint32_t index)
@@ -661,17 +514,17 @@ static void set_quantity(struct urn_pool *pool, uint32_t index, int64_t quantity
     *item.left = unlimited ? URN_NUMBER_MAX - drawn : (uint64_t)quantity;
     *item.stocked = (*item.left + drawn) | (unlimited ? UNLIMITED_FLAG : 0);
     if (was_in_stock && *item.left == 0)
-        leave_stock(pool, index, *item.weight);
+        pool_leave_stock(pool, index, *item.weight);
     else if (!was_in_stock && *item.left > 0)
-        enter_stock(pool, index, *item.weight);
+        pool_enter_stock(pool, index, *item.weight);
 }
 
 static void set_weight(struct urn_pool *pool, uint32_t index, uint64_t weight)
 {
     struct item_fields item = item_fields(pool, index);
     if (*item.left > 0) {
-        leave_stock(pool, index, *item.weight);
-        enter_stock(pool, index, weight);
+        pool_leave_stock(pool, index, *item.weight);
+        pool_enter_stock(pool, index, weight);
     }
     pool->weight_of_all += weight - *item.weight;
     *item.weight = weight;
@@ -722,116 +575,6 @@ enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct po
         CHECK(pool_set_applied_weight(pool, index, applied, error) == URN_OK);
     }
     return URN_OK;
-}
-
-/* ---- draws ----------------------------------------------------------------------------------- */
-
-/* Takes one of an item in stock. True when it was the last. */
-static inline bool stage(struct urn_pool *pool, uint32_t index)
-{
-    struct item_fields item = item_fields(pool, index);
-    CHECK(*item.left > 0);
-    *item.left -= 1;
-    if (__builtin_expect(*item.left > 0, 1))
-        return false;
-    leave_stock(pool, index, *item.weight);
-    return true;
-}
-
-/* Asks for the memory that finding and staging items of these nodes will touch, all of it before
- * any is waited for. weights: items may well run out. */
-static void prefetch_nodes(const struct urn_pool *pool, const uint32_t *nodes, uint32_t count,
-                           bool weights)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        selector_prefetch_node(&pool->selector, nodes[i]);
-        struct item_fields item = item_fields(pool, nodes[i] * SELECTOR_FANOUT);
-        __builtin_prefetch(item.left, 1);
-        __builtin_prefetch(item.left + SELECTOR_FANOUT / 2, 1);
-        if (weights) {
-            __builtin_prefetch(item.weight);
-            __builtin_prefetch(item.weight + SELECTOR_FANOUT / 2);
-        }
-    }
-}
-
-/* Draws 1 to count (SELECTOR_GROUP_MAX at most) times, until an item runs out or the previewed
- * numbers are used up. Returns how often. */
-static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                           uint32_t count, bool prefetch_weights, bool *ran_out)
-{
-    uint64_t numbers[SELECTOR_GROUP_MAX];
-    uint32_t slots[SELECTOR_GROUP_MAX]; /* nodes at first */
-    count = random_preview_below(random, pool->weight_in_stock, numbers, count);
-    selector_find_nodes(&pool->selector, numbers, slots, count);
-    if (pool->item_count > PREFETCH_ITEMS_MIN)
-        prefetch_nodes(pool, slots, count, prefetch_weights);
-    selector_find_slots(&pool->selector, numbers, slots, count);
-    if (is_freezing(pool))
-        for (uint32_t i = 0; i < count; i++)
-            keep_left(pool, slots[i]);
-    uint32_t used = 0;
-    *ran_out = false;
-    while (used < count && !*ran_out) {
-        outcomes[used] = slots[used];
-        *ran_out = stage(pool, slots[used++]);
-    }
-    random_use(random, used);
-    return used;
-}
-
-uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                   uint32_t count)
-{
-    check_magic(pool);
-    settle_selector(pool);
-    uint32_t done = 0;
-    uint32_t seen = 0; /* draws that have been looked up once, even if void since */
-    uint32_t group = 0;
-    bool ran_out = false;
-    while (done < count && pool->weight_in_stock > 0) {
-        bool first_look = done == seen;
-        if (first_look) {
-            group = count - done < SELECTOR_GROUP_MAX ? count - done : SELECTOR_GROUP_MAX;
-            seen = done + group;
-        }
-        done += draw_group(pool, random, outcomes + done, group, first_look && ran_out, &ran_out);
-        /* Looking again: one by one at first, and no further than where memory is at hand. */
-        group = ran_out ? 1 : 2 * group;
-        group = group < seen - done ? group : seen - done;
-    }
-    for (uint32_t i = done; i < count; i++)
-        outcomes[i] = URN_FAILED_DRAW;
-    return count - done;
-}
-
-void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)
-{
-    check_magic(pool);
-    while (count-- > 0) {
-        uint32_t index = outcomes[count];
-        if (index == URN_FAILED_DRAW)
-            continue;
-        CHECK(index < pool->item_count);
-        if (is_freezing(pool))
-            keep_left(pool, index);
-        struct item_fields item = item_fields(pool, index);
-        CHECK(*item.left < (*item.stocked & ~UNLIMITED_FLAG));
-        *item.left += 1;
-        if (*item.left == 1)
-            enter_stock(pool, index, *item.weight);
-    }
-}
-
-bool pool_take(struct urn_pool *pool, uint32_t index)
-{
-    check_magic(pool);
-    if (index >= pool->item_count || in_stock_weight(item_fields(pool, index)) == 0)
-        return false;
-    if (is_freezing(pool))
-        keep_left(pool, index);
-    stage(pool, index);
-    return true;
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -1047,7 +790,7 @@ void pool_check(const struct urn_pool *pool)
     for (uint32_t slot = 0; slot < pool->id_slot_count; slot++)
         ids += pool->id_slots[slot] != 0;
     CHECK(ids == pool->item_count);
-    selector_check(&pool->selector, weights_in_stock, pool);
+    selector_check(&pool->selector, pool_weights_in_stock, pool);
 }
 
 bool pool_use_selector_path(struct urn_pool *pool, enum selector_path path)

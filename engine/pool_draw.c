@@ -1,0 +1,157 @@
+/* pool_draw.c: the draw, and its replay. See pool.h.
+ *
+ * Draws in groups. As long as no item runs out, W and the tree stay as they are; so a group of
+ * draws is looked up together, which lets their cache misses overlap and the compares of small
+ * pools pipeline. If an item runs out in the midst of a group, the outcomes behind it are void: the
+ * random words they came from have only been previewed, and are looked at again with the new W.
+ * Outcomes are therefore the same as if drawn one by one. What is looked at again is nearly always
+ * where the void outcome was, in memory that is at hand by now; so even where every draw empties an
+ * item (single coupons), 16 draws wait for memory together.
+ */
+#include "engine/pool_inner.h"
+
+#define PREFETCH_ITEMS_MIN 4096u /* fewer stay in the processor's nearer caches */
+
+/* ---- the selector ---------------------------------------------------------------------------- */
+
+void pool_weights_in_stock(const void *context, uint32_t first, uint32_t count, uint64_t *weights)
+{
+    const struct urn_pool *pool = context;
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = in_stock_weight(item_fields(pool, first + i));
+}
+
+/* Brings the selector up to the items. */
+static void settle_selector(struct urn_pool *pool)
+{
+    if (pool->selector.count == 0)
+        selector_build(&pool->selector, pool->item_count, pool_weights_in_stock, pool);
+    while (pool->selector.count < pool->item_count)
+        selector_append(&pool->selector, in_stock_weight(item_fields(pool, pool->selector.count)));
+    CHECK(pool->selector.total == pool->weight_in_stock);
+}
+
+/* The item's last one has gone. */
+void pool_leave_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
+{
+    pool->weight_in_stock -= weight;
+    if (index < pool->selector.count)
+        selector_decrease(&pool->selector, index, weight);
+}
+
+void pool_enter_stock(struct urn_pool *pool, uint32_t index, uint64_t weight)
+{
+    pool->weight_in_stock += weight;
+    if (index < pool->selector.count)
+        selector_increase(&pool->selector, index, weight);
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+/* Takes one of an item in stock. True when it was the last. */
+static inline bool stage(struct urn_pool *pool, uint32_t index)
+{
+    struct item_fields item = item_fields(pool, index);
+    CHECK(*item.left > 0);
+    *item.left -= 1;
+    if (__builtin_expect(*item.left > 0, 1))
+        return false;
+    pool_leave_stock(pool, index, *item.weight);
+    return true;
+}
+
+/* Asks for the memory that finding and staging items of these nodes will touch, all of it before
+ * any is waited for. weights: items may well run out. */
+static void prefetch_nodes(const struct urn_pool *pool, const uint32_t *nodes, uint32_t count,
+                           bool weights)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        selector_prefetch_node(&pool->selector, nodes[i]);
+        struct item_fields item = item_fields(pool, nodes[i] * SELECTOR_FANOUT);
+        __builtin_prefetch(item.left, 1);
+        __builtin_prefetch(item.left + SELECTOR_FANOUT / 2, 1);
+        if (weights) {
+            __builtin_prefetch(item.weight);
+            __builtin_prefetch(item.weight + SELECTOR_FANOUT / 2);
+        }
+    }
+}
+
+/* Draws 1 to count (SELECTOR_GROUP_MAX at most) times, until an item runs out or the previewed
+ * numbers are used up. Returns how often. */
+static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                           uint32_t count, bool prefetch_weights, bool *ran_out)
+{
+    uint64_t numbers[SELECTOR_GROUP_MAX];
+    uint32_t slots[SELECTOR_GROUP_MAX]; /* nodes at first */
+    count = random_preview_below(random, pool->weight_in_stock, numbers, count);
+    selector_find_nodes(&pool->selector, numbers, slots, count);
+    if (pool->item_count > PREFETCH_ITEMS_MIN)
+        prefetch_nodes(pool, slots, count, prefetch_weights);
+    selector_find_slots(&pool->selector, numbers, slots, count);
+    if (is_freezing(pool))
+        for (uint32_t i = 0; i < count; i++)
+            pool_keep_left(pool, slots[i]);
+    uint32_t used = 0;
+    *ran_out = false;
+    while (used < count && !*ran_out) {
+        outcomes[used] = slots[used];
+        *ran_out = stage(pool, slots[used++]);
+    }
+    random_use(random, used);
+    return used;
+}
+
+uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                   uint32_t count)
+{
+    check_magic(pool);
+    settle_selector(pool);
+    uint32_t done = 0;
+    uint32_t seen = 0; /* draws that have been looked up once, even if void since */
+    uint32_t group = 0;
+    bool ran_out = false;
+    while (done < count && pool->weight_in_stock > 0) {
+        bool first_look = done == seen;
+        if (first_look) {
+            group = count - done < SELECTOR_GROUP_MAX ? count - done : SELECTOR_GROUP_MAX;
+            seen = done + group;
+        }
+        done += draw_group(pool, random, outcomes + done, group, first_look && ran_out, &ran_out);
+        /* Looking again: one by one at first, and no further than where memory is at hand. */
+        group = ran_out ? 1 : 2 * group;
+        group = group < seen - done ? group : seen - done;
+    }
+    for (uint32_t i = done; i < count; i++)
+        outcomes[i] = URN_FAILED_DRAW;
+    return count - done;
+}
+
+void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)
+{
+    check_magic(pool);
+    while (count-- > 0) {
+        uint32_t index = outcomes[count];
+        if (index == URN_FAILED_DRAW)
+            continue;
+        CHECK(index < pool->item_count);
+        if (is_freezing(pool))
+            pool_keep_left(pool, index);
+        struct item_fields item = item_fields(pool, index);
+        CHECK(*item.left < (*item.stocked & ~UNLIMITED_FLAG));
+        *item.left += 1;
+        if (*item.left == 1)
+            pool_enter_stock(pool, index, *item.weight);
+    }
+}
+
+bool pool_take(struct urn_pool *pool, uint32_t index)
+{
+    check_magic(pool);
+    if (index >= pool->item_count || in_stock_weight(item_fields(pool, index)) == 0)
+        return false;
+    if (is_freezing(pool))
+        pool_keep_left(pool, index);
+    stage(pool, index);
+    return true;
+}
