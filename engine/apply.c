@@ -11,6 +11,11 @@
 #include "engine/changes.h"
 #include "engine/check.h"
 
+#define TALLY_ITEMS_MAX 4096u /* 16 KiB of stack */
+#define TALLY_RUN_MIN   256u  /* below, sums of 256 counts cost more than they save */
+
+_Static_assert(TALLY_ITEMS_MAX >= 256, "a tally has room for every outcome of width 1");
+
 struct application {
     struct state *state;
     const struct wal_group_header *header;
@@ -35,11 +40,10 @@ static uint64_t next_id(const struct application *application)
     return application->state->next_request_id + application->draws;
 }
 
-static enum urn_code take(struct application *application, struct urn_pool *pool, uint32_t index,
-                          uint64_t request_id)
+/* Says why this draw cannot have been. */
+static enum urn_code refuse_draw(struct application *application, const struct urn_pool *pool,
+                                 uint32_t index, uint64_t request_id)
 {
-    if (pool_take(pool, index))
-        return URN_OK;
     const struct urn_text name = pool_name(pool);
     if (index >= pool_item_count(pool))
         return error_set(application->error, URN_DAMAGED, 0,
@@ -56,26 +60,29 @@ static enum urn_code take(struct application *application, struct urn_pool *pool
 static enum urn_code take_in_order(struct application *application, struct urn_pool *pool,
                                    uint32_t width, const uint8_t *drawn, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t index = wal_outcome_at(drawn, width, i);
-        const enum urn_code code = take(application, pool, index, next_id(application) + i);
-        if (code != URN_OK)
-            return code;
+    enum { TOGETHER = 256 };
+    uint32_t indexes[TOGETHER];
+    for (uint32_t done = 0; done < count;) {
+        const uint32_t some = count - done < TOGETHER ? count - done : TOGETHER;
+        wal_outcomes_unpack(drawn + (size_t)done * width, width, indexes, some);
+        const uint32_t taken = pool_take_each(pool, indexes, some);
+        done += taken;
+        if (taken < some)
+            return refuse_draw(application, pool, indexes[taken], next_id(application) + done);
     }
     return URN_OK;
 }
 
-/* How often each of 256 outcomes stands in the bytes. Four tables, so that a run of equal bytes
- * does not wait for its own last store. */
+/* How often each outcome stands in the log, of a run of width 1. Several tables, so that a run of
+ * equal bytes does not wait for its own last store. */
 static void tally_bytes(const uint8_t *drawn, uint32_t count, uint32_t tally[256])
 {
     uint32_t tables[4][256] = {{0}};
     uint32_t at = 0;
-    for (; at + 4 <= count; at += 4) {
-        tables[0][drawn[at]]++;
-        tables[1][drawn[at + 1]]++;
-        tables[2][drawn[at + 2]]++;
-        tables[3][drawn[at + 3]]++;
+    for (; at + 8 <= count; at += 8) {
+        const uint64_t eight = get_u64(drawn + at);
+        for (uint32_t i = 0; i < 8; i++)
+            tables[i % 4][eight >> (8 * i) & 0xff]++;
     }
     for (; at < count; at++)
         tables[0][drawn[at]]++;
@@ -83,38 +90,42 @@ static void tally_bytes(const uint8_t *drawn, uint32_t count, uint32_t tally[256
         tally[value] = tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
 }
 
-/* Whether every count can be borne by the stock, so that the order in which they came is nothing to
- * care about: inside an entry nothing restocks, and so nothing that fits as a sum can fail midway.
- */
-static bool tally_fits(const struct urn_pool *pool, const uint32_t tally[256])
+/* The same of a run of width 2, whose outcomes are all below `items`; false where one is not. */
+static bool tally_pairs(const uint8_t *drawn, uint32_t count, uint32_t items, uint32_t *tally)
 {
-    const uint32_t items = pool_item_count(pool);
-    for (uint32_t index = 0; index < 256; index++) {
-        if (tally[index] == 0)
-            continue;
+    memset(tally, 0, items * sizeof *tally);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t index = get_u16(drawn + (size_t)i * 2);
         if (index >= items)
             return false;
-        struct urn_item item;
-        pool_item(pool, index, &item);
-        if (item.probability == 0 ||
-            (item.quantity != URN_UNLIMITED && item.quantity < (int64_t)tally[index]))
-            return false;
+        tally[index]++;
     }
     return true;
 }
 
-/* A long run of small pools' draws, taken item by item instead of draw by draw. */
+/* A run that is long for the pool's size, taken item by item instead of draw by draw: inside an entry
+ * nothing restocks, so that what fits as a sum cannot fail midway. */
 static enum urn_code take_by_tally(struct application *application, struct urn_pool *pool,
-                                   const uint8_t *drawn, uint32_t count)
+                                   uint32_t width, const uint8_t *drawn, uint32_t count)
 {
-    uint32_t tally[256];
-    tally_bytes(drawn, count, tally);
-    if (!tally_fits(pool, tally))
-        return take_in_order(application, pool, 1, drawn, count); /* finds and names the culprit */
-    for (uint32_t index = 0; index < 256; index++)
-        for (uint32_t taken = 0; taken < tally[index]; taken++)
-            CHECK(pool_take(pool, index));
+    uint32_t tally[TALLY_ITEMS_MAX];
+    const uint32_t outcomes = width == 1 ? 256 : pool_item_count(pool);
+    bool known = true;
+    if (width == 1)
+        tally_bytes(drawn, count, tally);
+    else
+        known = tally_pairs(drawn, count, outcomes, tally);
+    if (!known || !pool_take_tally(pool, tally, outcomes)) /* in order, to name the culprit */
+        return take_in_order(application, pool, width, drawn, count);
     return URN_OK;
+}
+
+/* Whether it is less work to count first, which looks at each item of the pool, and none of them has
+ * been asked for before. */
+static bool run_is_long(const struct urn_pool *pool, uint32_t width, uint32_t run)
+{
+    const uint32_t items = pool_item_count(pool);
+    return width < 4 && items <= TALLY_ITEMS_MAX && run >= TALLY_RUN_MIN && run >= 2 * items;
 }
 
 /* A failed draw is true only of a pool that had nothing to give. */
@@ -157,7 +168,6 @@ static struct urn_pool *entry_pool(struct application *application, const struct
 
 static enum urn_code apply_draws(struct application *application, const struct wal_entry *entry)
 {
-    enum { TALLY_RUN_MIN = 512 }; /* below, looking at 256 counts costs more than it saves */
     struct urn_pool *pool = entry_pool(application, entry);
     if (pool == NULL)
         return application->error->code;
@@ -169,8 +179,8 @@ static enum urn_code apply_draws(struct application *application, const struct w
         enum urn_code code = URN_OK;
         if (drawn == NULL)
             code = check_failed_draws(application, pool);
-        else if (entry->width == 1 && run >= TALLY_RUN_MIN)
-            code = take_by_tally(application, pool, drawn, run);
+        else if (run_is_long(pool, entry->width, run))
+            code = take_by_tally(application, pool, entry->width, drawn, run);
         else
             code = take_in_order(application, pool, entry->width, drawn, run);
         if (code != URN_OK)

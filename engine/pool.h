@@ -90,9 +90,14 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
 /* Undoes staged draws (the outcomes of one pool_draw), newest first. */
 void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count);
 
-/* Stages one draw whose outcome is known: the replay's half of pool_draw. False, and nothing is
- * changed, when the index is none of ours or the item is not in stock or its weight is 0. */
-bool pool_take(struct urn_pool *pool, uint32_t index);
+/* The replay's half of pool_draw: stages draws whose outcomes are known. No stock bears an index that is
+ * none of ours, an item that is out of stock, or one of weight 0.
+ *
+ * pool_take_each: one after the other; returns how many, up to the first that the stock does not bear.
+ * pool_take_tally: for every index below count, times[index] draws of it, in whatever order; false, and
+ * nothing is changed, when the stock does not bear them all. */
+uint32_t pool_take_each(struct urn_pool *pool, const uint32_t *indexes, uint32_t count);
+bool pool_take_tally(struct urn_pool *pool, const uint32_t *times, uint32_t count);
 
 /* ---- looking --------------------------------------------------------------------------------- */
 

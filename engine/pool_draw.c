@@ -11,6 +11,7 @@
 #include "engine/pool_inner.h"
 
 #define PREFETCH_ITEMS_MIN 4096u /* fewer stay in the processor's nearer caches */
+#define TAKEN_TOGETHER     32u
 
 /* ---- the selector ---------------------------------------------------------------------------- */
 
@@ -145,13 +146,94 @@ void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count
     }
 }
 
-bool pool_take(struct urn_pool *pool, uint32_t index)
+/* ---- replay ---------------------------------------------------------------------------------- */
+
+/* As pool_take_each, for a few: what all of them touch is asked for before any is waited for. */
+static uint32_t take_some(struct urn_pool *pool, const uint32_t *indexes, uint32_t count)
+{
+    struct item_fields items[TAKEN_TOGETHER];
+    for (uint32_t i = 0; i < count; i++) {
+        if (indexes[i] >= pool->item_count) {
+            count = i;
+            break;
+        }
+        items[i] = item_fields(pool, indexes[i]);
+        __builtin_prefetch(items[i].left, 1);
+        __builtin_prefetch(items[i].weight);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (in_stock_weight(items[i]) == 0)
+            return i;
+        if (is_freezing(pool))
+            pool_keep_left(pool, indexes[i]);
+        *items[i].left -= 1;
+        if (__builtin_expect(*items[i].left == 0, 0))
+            pool_leave_stock(pool, indexes[i], *items[i].weight);
+    }
+    return count;
+}
+
+uint32_t pool_take_each(struct urn_pool *pool, const uint32_t *indexes, uint32_t count)
 {
     check_magic(pool);
-    if (index >= pool->item_count || in_stock_weight(item_fields(pool, index)) == 0)
+    uint32_t taken = 0;
+    while (taken < count) {
+        uint32_t some = count - taken < TAKEN_TOGETHER ? count - taken : TAKEN_TOGETHER;
+        uint32_t done = take_some(pool, indexes + taken, some);
+        taken += done;
+        if (done < some)
+            break;
+    }
+    return taken;
+}
+
+/* Items that lie one behind the other. */
+struct item_run {
+    struct item_fields first;
+    uint32_t count;
+};
+
+/* The items from index on, as far as they lie in one chunk, count at most. */
+static struct item_run item_run(const struct urn_pool *pool, uint32_t index, uint32_t count)
+{
+    struct chunk_place place = chunk_place(index, item_shape);
+    uint32_t rest = place.size - place.slot;
+    return (struct item_run){item_fields(pool, index), count < rest ? count : rest};
+}
+
+static bool can_take_tally(const struct urn_pool *pool, const uint32_t *times, uint32_t count)
+{
+    bool can = true;
+    uint32_t index = 0;
+    while (index < count && index < pool->item_count) {
+        uint32_t rest = count < pool->item_count ? count - index : pool->item_count - index;
+        struct item_run run = item_run(pool, index, rest);
+        for (uint32_t i = 0; i < run.count; i++, index++)
+            can &=
+                times[index] == 0 || (times[index] <= run.first.left[i] && run.first.weight[i] > 0);
+    }
+    for (; index < count; index++)
+        can &= times[index] == 0;
+    return can;
+}
+
+bool pool_take_tally(struct urn_pool *pool, const uint32_t *times, uint32_t count)
+{
+    check_magic(pool);
+    if (!can_take_tally(pool, times, count))
         return false;
-    if (is_freezing(pool))
-        pool_keep_left(pool, index);
-    stage(pool, index);
+    count = count < pool->item_count ? count : pool->item_count;
+    for (uint32_t index = 0; index < count;) {
+        struct item_run run = item_run(pool, index, count - index);
+        for (uint32_t i = 0; i < run.count; i++, index++) {
+            if (times[index] == 0)
+                continue;
+            if (is_freezing(pool))
+                pool_keep_left(pool, index);
+            run.first.left[i] -= times[index];
+            if (run.first.left[i] == 0)
+                pool_leave_stock(pool, index, run.first.weight[i]);
+        }
+    }
     return true;
 }

@@ -569,6 +569,15 @@ static uint32_t get_outcome(const uint8_t *from, uint32_t width)
     return width == 1 ? *from : width == 2 ? get_u16(from) : get_u32(from);
 }
 
+/* Whether one of the outcomes, of width 2 or 4, in 8 bytes is an escape: a lane of ones, or of zeros
+ * once inverted (the classic test for a zero lane: H. Warren, "Hacker's Delight", section 6-1). */
+static bool word_has_escape(const uint8_t *at, uint32_t width)
+{
+    const uint64_t ones = width == 2 ? 0x0001000100010001u : 0x0000000100000001u;
+    const uint64_t inverted = ~get_u64(at);
+    return ((inverted - ones) & ~inverted & ones << (8 * width - 1)) != 0;
+}
+
 /* How many outcomes stand at `at` before the first escape, `limit` at most; fewer where `end` comes
  * first. */
 static uint32_t drawn_run(const uint8_t *at, const uint8_t *end, uint32_t width, uint32_t limit)
@@ -581,6 +590,8 @@ static uint32_t drawn_run(const uint8_t *at, const uint8_t *end, uint32_t width,
     }
     const uint32_t escape = escape_of(width);
     uint32_t run = 0;
+    while (most - run >= 8 / width && !word_has_escape(at + (size_t)run * width, width))
+        run += 8 / width;
     while (run < most && get_outcome(at + (size_t)run * width, width) != escape)
         run++;
     return run;
@@ -776,7 +787,15 @@ bool wal_outcomes_next_run(struct wal_outcome_cursor *cursor, const uint8_t **dr
     return true;
 }
 
-uint32_t wal_outcome_at(const uint8_t *drawn, uint32_t width, uint32_t position)
+void wal_outcomes_unpack(const uint8_t *drawn, uint32_t width, uint32_t *outcomes, uint32_t count)
 {
-    return get_outcome(drawn + (size_t)position * width, width);
+    if (width == 1)
+        for (uint32_t i = 0; i < count; i++)
+            outcomes[i] = drawn[i];
+    else if (width == 2)
+        for (uint32_t i = 0; i < count; i++)
+            outcomes[i] = get_u16(drawn + (size_t)i * 2);
+    else
+        for (uint32_t i = 0; i < count; i++)
+            outcomes[i] = get_u32(drawn + (size_t)i * 4);
 }

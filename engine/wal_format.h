@@ -429,7 +429,7 @@ bool wal_outcomes_next(struct wal_outcome_cursor *cursor, uint32_t *outcome, uin
  * draws in a row failed. */
 bool wal_outcomes_next_run(struct wal_outcome_cursor *cursor, const uint8_t **drawn, uint32_t *run);
 
-/* One of those packed outcomes. */
-uint32_t wal_outcome_at(const uint8_t *drawn, uint32_t width, uint32_t position);
+/* Those packed outcomes, or some of them. */
+void wal_outcomes_unpack(const uint8_t *drawn, uint32_t width, uint32_t *outcomes, uint32_t count);
 
 #endif

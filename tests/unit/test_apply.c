@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/apply.h"
@@ -511,6 +512,105 @@ static void test_items_without_weight_or_existence(void **context)
     assert_refused(scene, URN_DAMAGED, "draw 2001 names item 254");
 }
 
+/* ---- large pools ----------------------------------------------------------------------------- */
+
+#define LARGE_ITEMS_MAX 5000u
+#define LARGE_RUN_MAX   12000u
+
+/* A pool of so many items: each fourth is short (3 left), each fifth has no weight. */
+static void large_pool(struct state *state, uint32_t items)
+{
+    const struct state_bounds bounds = {.max_pools = 1, .max_items = LARGE_ITEMS_MAX};
+    struct urn_error error;
+    struct urn_pool *pool;
+    assert_int_equal(state_make(&bounds, state, &error), URN_OK);
+    assert_int_equal(state_add_pool(state, "large", 5, items, &pool, &error), URN_OK);
+    for (uint32_t i = 0; i < items; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "item-%u", i);
+        add_item(state, 0, name, i % 4 == 1 ? 3 : URN_UNLIMITED, i % 5 == 2 ? 0 : 1);
+    }
+    state->tail.epoch = 1;
+}
+
+/* Outcomes that the stock of such a pool bears. */
+static void fill_outcomes(uint32_t items, uint32_t *outcomes, uint32_t count)
+{
+    uint32_t *times = calloc(items, sizeof *times);
+    assert_non_null(times);
+    uint32_t luck = 12345;
+    for (uint32_t i = 0; i < count;) {
+        luck = luck * 1664525 + 1013904223;
+        const uint32_t index = (luck >> 8) % items;
+        if (index % 5 == 2 || (index % 4 == 1 && times[index] == 3))
+            continue;
+        times[index]++;
+        outcomes[i++] = index;
+    }
+    free(times);
+}
+
+/* Applies one entry of these outcomes to a pool of its own. */
+static enum urn_code apply_large(struct state *state, uint32_t items, const uint32_t *outcomes,
+                                 uint32_t count, struct urn_error *error)
+{
+    static uint8_t bytes[GROUP_BYTES];
+    struct wal_entries entries;
+    large_pool(state, items);
+    wal_entries_begin(&entries, bytes, sizeof bytes);
+    wal_entries_add_draws(&entries, 0, 1, wal_outcome_width(items), outcomes, count);
+    struct wal_group_header header = {.length_bytes = entries.used_bytes,
+                                      .kind = WAL_DATA,
+                                      .lsn = 8192,
+                                      .epoch = 1,
+                                      .draws = count,
+                                      .first_request_id = 1};
+    wal_group_seal(&header, bytes);
+    return apply_group(state, &header, bytes, error);
+}
+
+/* Pools of each width, runs that are short and long for them: what comes of it is what the outcomes say,
+ * and a draw that cannot have been is named, wherever it stands. */
+static void test_runs_of_every_width_and_length(void **context)
+{
+    (void)context;
+    static const uint32_t pools[] = {5, 250, 300, 4096, 4100};
+    static const uint32_t runs[] = {1, 31, 511, 600, LARGE_RUN_MAX};
+    static uint32_t outcomes[LARGE_RUN_MAX];
+    static const uint32_t impossible[] = {2, 0xfffe}; /* without weight; none of ours */
+    for (size_t p = 0; p < sizeof pools / sizeof pools[0]; p++)
+        for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++) {
+            struct state state;
+            struct urn_error error;
+            fill_outcomes(pools[p], outcomes, runs[r]);
+            assert_int_equal(apply_large(&state, pools[p], outcomes, runs[r], &error), URN_OK);
+            uint64_t *times = calloc(pools[p], sizeof *times);
+            assert_non_null(times);
+            for (uint32_t i = 0; i < runs[r]; i++)
+                times[outcomes[i]]++;
+            for (uint32_t i = 0; i < pools[p]; i++) {
+                struct urn_item found;
+                pool_item(state.pools[0], i, &found);
+                assert_int_equal(found.drawn, times[i]);
+            }
+            free(times);
+            state_check(&state);
+            state_free(&state);
+
+            for (size_t bad = 0; bad < sizeof impossible / sizeof impossible[0]; bad++) {
+                const uint32_t at = runs[r] * 3 / 4;
+                char draw[32];
+                (void)snprintf(draw, sizeof draw, "draw %u ", at + 1);
+                fill_outcomes(pools[p], outcomes, runs[r]);
+                outcomes[at] = pools[p] < 255 && impossible[bad] > 254 ? 254 : impossible[bad];
+                assert_int_equal(apply_large(&state, pools[p], outcomes, runs[r], &error),
+                                 URN_DAMAGED);
+                assert_non_null(strstr(error.text, draw));
+                state_free(&state);
+            }
+        }
+}
+
 /* A draw fails only when nothing is in stock, at that very moment. */
 static void test_no_draw_fails_for_nothing(void **context)
 {
@@ -594,6 +694,7 @@ int main(void)
         TEST(test_what_is_out_of_stock_cannot_be_drawn),
         TEST(test_a_long_run_names_the_draw_too_many),
         TEST(test_items_without_weight_or_existence),
+        cmocka_unit_test(test_runs_of_every_width_and_length),
         TEST(test_no_draw_fails_for_nothing),
         TEST(test_pools_that_are_not_there_closed_or_of_other_odds),
         TEST(test_unknown_types_are_another_version),

@@ -105,6 +105,22 @@ static void update_item(struct fixture *fixture, struct urn_pool *pool, uint32_t
     assert_int_equal(pool_update(pool, index, &update, &error), URN_OK);
 }
 
+/* Draws of known outcomes, by both ways, if the stock bears them. */
+static void take_known(struct urn_pool *pool, struct sim_random *luck)
+{
+    uint32_t items = pool_item_count(pool);
+    uint32_t *times = calloc(items, sizeof *times);
+    assert_non_null(times);
+    uint32_t outcomes[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        outcomes[i] = (uint32_t)sim_random_below(luck, items);
+        times[sim_random_below(luck, items)]++;
+    }
+    (void)pool_take_each(pool, outcomes, 3);
+    (void)pool_take_tally(pool, times, items);
+    free(times);
+}
+
 /* Everything that can happen to a state between two blocks. */
 static void change_something(struct fixture *fixture)
 {
@@ -129,8 +145,8 @@ static void change_something(struct fixture *fixture)
         pool_set_odds_version(pool, pool_odds_version(pool) + 1);
         break;
     case 4:
-        if (pool_item_count(pool) > 0)
-            (void)pool_take(pool, (uint32_t)sim_random_below(luck, pool_item_count(pool)));
+        if (items > 0)
+            take_known(pool, luck);
         break;
     case 5:
         (void)pool_draw(pool, &fixture->random, fixture->outcomes, count);

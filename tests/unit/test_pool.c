@@ -38,6 +38,12 @@ static void add_item(struct urn_pool *pool, int64_t quantity, uint64_t weight)
         fail_msg("%s", error.text);
 }
 
+/* Stages one draw of a known outcome. */
+static bool take(struct urn_pool *pool, uint32_t index)
+{
+    return pool_take_each(pool, &index, 1) == 1;
+}
+
 static struct urn_item item_of(const struct urn_pool *pool, uint32_t index)
 {
     struct urn_item item;
@@ -270,7 +276,7 @@ static void differ_from_catalog(enum selector_path path, uint32_t items, uint32_
             break;
         case 1: {
             bool can = index < model.count && model.quantity[index] != 0 && model.weight[index] > 0;
-            assert_int_equal(pool_take(pool, index), can);
+            assert_int_equal(take(pool, index), can);
             model_change(&model, can ? index : URN_FAILED_DRAW, +1);
             break;
         }
@@ -483,13 +489,13 @@ static void an_unlimited_item_stays_unlimited(void **state)
     assert_int_equal(pool_add(pool, "old", 3, URN_UNLIMITED, 5, URN_NUMBER_MAX - 2, &error),
                      URN_OK);
     assert_int_equal(item_of(pool, 1).drawn, URN_NUMBER_MAX - 2);
-    assert_true(pool_take(pool, 1) && pool_take(pool, 1));
-    assert_false(pool_take(pool, 1));
+    assert_true(take(pool, 1) && take(pool, 1));
+    assert_false(take(pool, 1));
     assert_int_equal(item_of(pool, 1).drawn, URN_NUMBER_MAX);
     assert_int_equal(item_of(pool, 1).quantity, URN_UNLIMITED);
     assert_int_equal(pool_weight_in_stock(pool), 3);
     for (uint32_t i = 0; i < 1000; i++)
-        assert_true(pool_take(pool, 0));
+        assert_true(take(pool, 0));
     assert_int_equal(item_of(pool, 0).quantity, URN_UNLIMITED);
     assert_int_equal(item_of(pool, 0).drawn, 1000);
     pool_check(pool);
@@ -500,16 +506,16 @@ static void pool_take_refuses_what_cannot_be_drawn(void **state)
 {
     (void)state;
     struct urn_pool *pool = make_pool();
-    assert_false(pool_take(pool, 0));
+    assert_false(take(pool, 0));
     add_item(pool, 1, 4);
     add_item(pool, 0, 4);
     add_item(pool, URN_UNLIMITED, 0);
-    assert_false(pool_take(pool, 1));
-    assert_false(pool_take(pool, 2));
-    assert_false(pool_take(pool, 3));
-    assert_false(pool_take(pool, URN_FAILED_DRAW));
-    assert_true(pool_take(pool, 0));
-    assert_false(pool_take(pool, 0)); /* that was the only one */
+    assert_false(take(pool, 1));
+    assert_false(take(pool, 2));
+    assert_false(take(pool, 3));
+    assert_false(take(pool, URN_FAILED_DRAW));
+    assert_true(take(pool, 0));
+    assert_false(take(pool, 0)); /* that was the only one */
     assert_int_equal(item_of(pool, 0).drawn, 1);
     assert_int_equal(item_of(pool, 1).drawn, 0);
     assert_int_equal(pool_weight_in_stock(pool), 0);
@@ -518,6 +524,66 @@ static void pool_take_refuses_what_cannot_be_drawn(void **state)
 }
 
 /* A million items of which there is one each, in requests of 1, of 7 and of 1000. */
+/* Two pools alike: whatever one takes together, the other takes one by one. */
+static void take_both_ways(uint32_t items, uint32_t rounds, uint64_t seed)
+{
+    enum { TAKEN_MAX = 200 };
+    struct urn_pool *together = make_pool(), *singly = make_pool();
+    uint32_t *tally = calloc(items + 1, sizeof *tally);
+    assert_non_null(tally);
+    for (uint32_t i = 0; i < items; i++) {
+        int64_t quantity = (int64_t)(scripted_next(&seed) % 40) - 1;
+        uint64_t weight = scripted_next(&seed) % 50;
+        add_item(together, quantity, weight);
+        add_item(singly, quantity, weight);
+    }
+    for (uint32_t round = 0; round < rounds; round++) {
+        uint32_t indexes[TAKEN_MAX];
+        uint32_t count = (uint32_t)(scripted_next(&seed) % (TAKEN_MAX + 1)), possible = 0;
+        for (uint32_t i = 0; i < count; i++)
+            indexes[i] = (uint32_t)(scripted_next(&seed) % items);
+        if (count > 0 && scripted_next(&seed) % 8 == 0)
+            indexes[scripted_next(&seed) % count] =
+                scripted_next(&seed) % 2 == 0 ? items : URN_FAILED_DRAW;
+        while (possible < count && take(singly, indexes[possible]))
+            possible++;
+        assert_int_equal(pool_take_each(together, indexes, count), possible);
+
+        /* A tally of what was possible just now may be too much by now; then it is so one by one. */
+        memset(tally, 0, (items + 1) * sizeof *tally);
+        uint32_t rest = scripted_next(&seed) % 4 == 0 ? items + 1 : items;
+        for (uint32_t i = 0; i < possible; i++)
+            tally[indexes[i]]++;
+        if (rest > items && scripted_next(&seed) % 2 == 0)
+            tally[items] = 1;
+        uint32_t taken = 0;
+        while (taken < possible && take(singly, indexes[taken]))
+            taken++;
+        bool can = taken == possible && tally[items] == 0;
+        assert_int_equal(pool_take_tally(together, tally, rest), can);
+        if (!can)
+            pool_revert(singly, indexes, taken);
+    }
+    for (uint32_t i = 0; i < items; i++) {
+        assert_int_equal(item_of(together, i).quantity, item_of(singly, i).quantity);
+        assert_int_equal(item_of(together, i).drawn, item_of(singly, i).drawn);
+    }
+    assert_int_equal(pool_weight_in_stock(together), pool_weight_in_stock(singly));
+    pool_check(together);
+    free(tally);
+    pool_free(together);
+    pool_free(singly);
+}
+
+static void taking_together_is_taking_one_by_one(void **state)
+{
+    (void)state;
+    for (uint32_t items = 1; items < 20; items++)
+        take_both_ways(items, 30, 3000 + items);
+    take_both_ways(300, 100, 4000);
+    take_both_ways(5000, 300, 4001);
+}
+
 static void a_million_coupons_come_out_once_each(void **state)
 {
     (void)state;
@@ -935,6 +1001,7 @@ int main(void)
         cmocka_unit_test(a_limited_item_gives_what_it_has_and_the_rest_fails),
         cmocka_unit_test(an_unlimited_item_stays_unlimited),
         cmocka_unit_test(pool_take_refuses_what_cannot_be_drawn),
+        cmocka_unit_test(taking_together_is_taking_one_by_one),
         cmocka_unit_test(a_million_coupons_come_out_once_each),
         cmocka_unit_test(pool_add_refuses_what_breaks_a_bound),
         cmocka_unit_test(pool_make_checks_the_name),

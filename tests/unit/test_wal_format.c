@@ -598,10 +598,16 @@ static uint32_t decode(const struct wal_entry *entry, uint32_t *outcomes)
     const uint8_t *drawn;
     uint32_t at = 0;
     wal_outcomes_begin(entry, &cursor);
-    while (wal_outcomes_next_run(&cursor, &drawn, &run))
-        for (uint32_t i = 0; i < run; i++, at++)
-            assert_int_equal(outcomes[at], drawn == NULL ? URN_FAILED_DRAW
-                                                         : wal_outcome_at(drawn, entry->width, i));
+    while (wal_outcomes_next_run(&cursor, &drawn, &run)) {
+        uint32_t *unpacked = malloc(run * sizeof *unpacked);
+        assert_non_null(unpacked);
+        memset(unpacked, 0xff, run * sizeof *unpacked); /* URN_FAILED_DRAW */
+        if (drawn != NULL)
+            wal_outcomes_unpack(drawn, entry->width, unpacked, run);
+        assert_memory_equal(unpacked, outcomes + at, run * sizeof *unpacked);
+        free(unpacked);
+        at += run;
+    }
     assert_int_equal(at, count);
     assert_int_equal(count, entry->draws);
     return count;
