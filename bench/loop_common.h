@@ -1,64 +1,50 @@
-/* loop_common.h: what the two echo servers of the network loop's measurement share.
+/* loop_common.h: what the two echo servers share: the floor under any server of draws.
  *
- * The question: with which interface should the one network thread of urnd wait, read and write?
- * Two servers that echo draw-sized messages answer it, one over epoll, one over io_uring, under the
- * same load (loop_load.c):
+ * They answer draws, in the bytes in which urnd would, and do nothing else for it: no parameter is
+ * read (but those of a connection's first request, to know how long requests and replies are),
+ * nothing is drawn, nothing is durable. What urn-bench measures of them is what the kernel's sockets
+ * and urn-bench itself take on this machine, at exactly the message sizes of the load:
  *
  *     bench-loop_epoll 7801 &  bench-loop_uring 7802 &
  *     for port in 7801 7802; do
- *         bench-loop_load $port 1 1 3; bench-loop_load $port 50 1 3; bench-loop_load $port 50 16 3
+ *         urn-bench --address 127.0.0.1:$port --as indexes --connections 1
+ *         urn-bench --address 127.0.0.1:$port --as indexes
+ *         urn-bench --address 127.0.0.1:$port --as indexes --pipeline 16
  *     done
  *
- * The figures, and what was chosen by them, stand in server/loop.h.
+ * One is written over epoll and one over io_uring: with which interface should the one network thread
+ * of urnd wait, read and write? What was chosen by them stands in server/loop.h; bench/run takes the
+ * first as its floor.
+ *
+ * Whoever connects must send calls of one kind to one pool, as urn-bench does.
  */
 #ifndef URN_BENCH_LOOP_COMMON_H
 #define URN_BENCH_LOOP_COMMON_H
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 
-/* A draw's request is about 20 bytes, its reply about 30. */
-#define LOOP_MESSAGE_BYTES 30u
-#define LOOP_CONNECTIONS   1024u
+/* For measuring programs: any failure ends the program. Returns result. */
+int loop_must(int result, const char *what);
 
-/* For measuring programs: any failure ends the program. */
-static inline int loop_must(int result, const char *what)
-{
-    if (result < 0) {
-        perror(what);
-        exit(1);
-    }
-    return result;
-}
+/* A listening TCP socket on 127.0.0.1; the port as text. */
+int loop_listen(const char *port);
 
-static inline struct sockaddr_in loop_address(const char *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return address;
-}
+void loop_no_delay(int fd);
 
-static inline int loop_listen(const char *port)
-{
-    int one = 1;
-    struct sockaddr_in address = loop_address(port);
-    int listener = loop_must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-    loop_must(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), "SO_REUSEADDR");
-    loop_must(bind(listener, (struct sockaddr *)&address, sizeof address), "bind");
-    loop_must(listen(listener, 128), "listen");
-    return listener;
-}
+/* A connection's requests, from their bytes to those of the replies. */
+struct loop_echo;
 
-static inline void loop_no_delay(int fd)
-{
-    int one = 1;
-    loop_must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), "TCP_NODELAY");
-}
+struct loop_echo *loop_echo_make(void);
+void loop_echo_free(struct loop_echo *echo);
+
+/* How many bytes may come at a time if so many are to have room for their replies. */
+size_t loop_echo_room(const struct loop_echo *echo, size_t out_bytes);
+
+/* Takes bytes of requests, in whatever pieces they come, and writes the replies to those that are whole
+ * to out. Returns how many bytes those are; -1: what came is no request. */
+int64_t loop_echo_answer(struct loop_echo *echo, const uint8_t *bytes, size_t length, uint8_t *out,
+                         size_t out_bytes);
 
 #endif

@@ -5,12 +5,16 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFERS       1024u /* a power of two */
-#define BUFFER_BYTES  4096u
-#define BUFFERS_GROUP 0
+#define BUFFERS         1024u /* a power of two */
+#define BUFFER_BYTES    4096u
+#define OUT_BYTES       (256u * 1024) /* the replies to what fits a buffer */
+#define BUFFERS_GROUP   0
+#define CONNECTIONS_MAX 65536
 
 enum what { ACCEPT, RECEIVE, SEND };
 
@@ -22,7 +26,9 @@ static uint64_t tag(enum what what, uint32_t buffer, int fd)
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *free_buffers;
-static char *bytes; /* BUFFERS of BUFFER_BYTES */
+static uint8_t *bytes; /* BUFFERS of BUFFER_BYTES */
+static uint8_t *out;   /* as many of OUT_BYTES: the replies to what a buffer has brought */
+static struct loop_echo *echoes[CONNECTIONS_MAX]; /* by descriptor */
 
 static struct io_uring_sqe *next_sqe(void)
 {
@@ -57,19 +63,37 @@ static void accept_more(int listener)
     io_uring_sqe_set_data64(sqe, tag(ACCEPT, 0, listener));
 }
 
-static void received(const struct io_uring_cqe *cqe, int fd)
+static void end_connection(int fd)
 {
-    if (cqe->res <= 0 && cqe->res != -ENOBUFS) {
-        close(fd);
+    if (echoes[fd] == NULL)
+        return;
+    loop_echo_free(echoes[fd]);
+    echoes[fd] = NULL;
+    close(fd);
+}
+
+static void answer(uint32_t buffer, size_t length, int fd)
+{
+    uint8_t *replies = out + (size_t)buffer * OUT_BYTES;
+    int64_t reply_bytes = loop_echo_answer(echoes[fd], bytes + (size_t)buffer * BUFFER_BYTES,
+                                           length, replies, OUT_BYTES);
+    if (reply_bytes <= 0) {
+        give_back(buffer);
         return;
     }
-    if (cqe->res > 0) {
-        uint32_t buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-        struct io_uring_sqe *sqe = next_sqe();
-        io_uring_prep_send(sqe, fd, bytes + (size_t)buffer * BUFFER_BYTES, (size_t)cqe->res,
-                           MSG_NOSIGNAL | MSG_WAITALL);
-        io_uring_sqe_set_data64(sqe, tag(SEND, buffer, fd));
+    struct io_uring_sqe *sqe = next_sqe();
+    io_uring_prep_send(sqe, fd, replies, (size_t)reply_bytes, MSG_NOSIGNAL | MSG_WAITALL);
+    io_uring_sqe_set_data64(sqe, tag(SEND, buffer, fd));
+}
+
+static void received(const struct io_uring_cqe *cqe, int fd)
+{
+    if ((cqe->res <= 0 && cqe->res != -ENOBUFS) || echoes[fd] == NULL) {
+        end_connection(fd);
+        return;
     }
+    if (cqe->res > 0)
+        answer(cqe->flags >> IORING_CQE_BUFFER_SHIFT, (size_t)cqe->res, fd);
     if (!(cqe->flags & IORING_CQE_F_MORE))
         receive(fd);
 }
@@ -80,7 +104,9 @@ static void handle(const struct io_uring_cqe *cqe)
     switch ((enum what)(cqe->user_data >> 56)) {
     case ACCEPT:
         if (cqe->res >= 0) {
+            loop_must(cqe->res < CONNECTIONS_MAX ? 0 : -1, "too many connections");
             loop_no_delay(cqe->res);
+            echoes[cqe->res] = loop_echo_make();
             receive(cqe->res);
         }
         if (!(cqe->flags & IORING_CQE_F_MORE))
@@ -106,7 +132,8 @@ static void set_up(void)
     }
     struct io_uring_buf_reg registration = {.ring_entries = BUFFERS, .bgid = BUFFERS_GROUP};
     if (posix_memalign((void **)&free_buffers, 4096, BUFFERS * sizeof(struct io_uring_buf)) != 0 ||
-        (bytes = malloc((size_t)BUFFERS * BUFFER_BYTES)) == NULL)
+        (bytes = malloc((size_t)BUFFERS * BUFFER_BYTES)) == NULL ||
+        (out = malloc((size_t)BUFFERS * OUT_BYTES)) == NULL)
         exit(1);
     registration.ring_addr = (uint64_t)(uintptr_t)free_buffers;
     errno = -io_uring_register_buf_ring(&ring, &registration, 0);

@@ -105,7 +105,7 @@ static enum exit_status look_at_server(struct run *run)
     struct urnclient_options to_connect = {.address = options->address,
                                            .connect_timeout_ms = options->timeout_ms,
                                            .call_timeout_ms = options->timeout_ms,
-                                           .max_in_flight = 1};
+                                           .max_in_flight = 4};
     if (urnclient_connect(&to_connect, &run->control, &error) != URNCLIENT_OK)
         return complain_of_server(run, &error);
     server_view_take(run->control, &run->report.before);
