@@ -24,7 +24,7 @@ static inline void bench_require(bool holds, const char *what)
     exit(1);
 }
 
-/* How a mapped file came to be; see bench/msync.c for what it changes. */
+/* How a mapped file came to be; see bench/commit.c for what it changes. */
 enum bench_file {
     BENCH_FILE_AS_THE_RING, /* written, cache dropped, mapped with MADV_RANDOM, populated by reading
                              */

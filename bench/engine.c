@@ -1,34 +1,61 @@
-/* engine.c: draws a second through the engine without a network, mode commit, on a real disk.
+/* engine.c: draws a second through the engine without a network, durable on a real disk.
  *
- *     bench-engine [FOLDER]     a folder on the disk to be measured; default: the current one
+ *     bench-engine [OPTION ...] [FOLDER]      FOLDER on the disk to be measured; default: the current one
+ *       --items N             items of the pool (default 6, with the weights of samples/config.yaml)
+ *       --log HOW             mmap (default), pwrite or none: see log_how.h
+ *       --row BATCH:IN_FLIGHT a row; may be given several times; default: eight of them
+ *       --ms N                how long each row is measured (default 1000)
+ *       --json                a JSON object a line instead of a table
  *
- * One thread keeps `in flight` requests of `batch` draws with the engine, from a pool of 6 items.
- * In the same run, as the floor: msync of the same number of bytes, and how long a lone request
- * takes beside a bare sync of one page. Bytes of log a draw are the log's, headers and padding
- * included.
+ * One thread keeps `in flight` requests of `batch` draws with the engine. Latencies are from submit to
+ * collect. Bytes of log a draw are the log's, headers and padding included. Stock is limited, and far from
+ * running out.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
+
+#include <sodium/core.h>
 
 #include "bench/bench.h"
+#include "bench/log_how.h"
+#include "engine/histogram.h"
 #include "engine/urn.h"
 
-#define ROUND_NS (1000ull * 1000 * 1000)
+#define STOCK     (1ll << 44)
+#define ROWS_MAX  64u
+#define ITEMS_MAX 2000000u
+#define ID_BYTES  16u
 
-static const struct urn_item_spec items[] = {
-    {"diamond", 7, URN_UNLIMITED, 1}, {"gold", 4, URN_UNLIMITED, 4},
-    {"silver", 6, URN_UNLIMITED, 10}, {"bronze", 6, URN_UNLIMITED, 15},
-    {"stone", 5, URN_UNLIMITED, 30},  {"mud", 3, URN_UNLIMITED, 40},
+static const struct urn_item_spec six_items[] = {
+    {"diamond", 7, STOCK, 10},  {"ruby", 4, STOCK, 50},   {"gold", 4, STOCK, 240},
+    {"silver", 6, STOCK, 1000}, {"clay", 4, STOCK, 3000}, {"mud", 3, STOCK, 5700},
 };
-static const struct urn_pool_spec pools[] = {{"main", 4, 6, items}};
+
+struct row {
+    uint32_t batch;
+    uint32_t in_flight;
+};
+
+struct run {
+    const char *folder;
+    uint32_t items;
+    enum log_how how;
+    uint64_t row_ns;
+    bool json;
+    struct row rows[ROWS_MAX];
+    uint32_t row_count;
+};
+
+static const char *const how_names[] = {
+    [LOG_MMAP] = "mmap", [LOG_PWRITE] = "pwrite", [LOG_NONE] = "none"};
+
+/* ---- the load ------------------------------------------------------------------------------ */
 
 static void on_notify(void *context)
 {
@@ -51,131 +78,256 @@ struct result {
     uint64_t p99_ns;
 };
 
-static int compare_u64(const void *left, const void *right)
+/* Requests on their way, and how long each took. */
+struct flight {
+    struct urn_request *requests;
+    uint64_t *began_ns;
+    uint32_t *outcomes;
+    struct histogram latency_ns;
+};
+
+static struct flight *flight_make(struct row row, uint64_t now_ns)
 {
-    uint64_t a = *(const uint64_t *)left;
-    uint64_t b = *(const uint64_t *)right;
-    return (a > b) - (a < b);
+    struct flight *flight = calloc(1, sizeof *flight);
+    bench_require(flight != NULL, "memory");
+    flight->requests = calloc(row.in_flight, sizeof *flight->requests);
+    flight->began_ns = calloc(row.in_flight, sizeof *flight->began_ns);
+    flight->outcomes = calloc((size_t)row.in_flight * row.batch, sizeof *flight->outcomes);
+    bench_require(flight->requests && flight->began_ns && flight->outcomes, "memory");
+    for (uint32_t i = 0; i < row.in_flight; i++) {
+        flight->requests[i] =
+            (struct urn_request){.op = URN_DRAW,
+                                 .pool_name = "main",
+                                 .pool_name_bytes = 4,
+                                 .count = row.batch,
+                                 .outcomes = flight->outcomes + (size_t)i * row.batch,
+                                 .next = i + 1 < row.in_flight ? &flight->requests[i + 1] : NULL};
+        flight->began_ns[i] = now_ns;
+    }
+    return flight;
 }
 
-/* Keeps in_flight requests going for a while; latencies are from submit to collect. */
-static struct result measure(struct urn_engine *engine, sem_t *notified, uint32_t batch,
-                             uint32_t in_flight)
+static void flight_free(struct flight *flight)
 {
-    enum { SAMPLES_MAX = 1 << 20 };
-    struct urn_request *requests = calloc(in_flight, sizeof *requests);
-    uint64_t *began_ns = calloc(in_flight, sizeof *began_ns);
-    uint32_t *outcomes = calloc((size_t)in_flight * batch, sizeof *outcomes);
-    uint64_t *samples_ns = calloc(SAMPLES_MAX, sizeof *samples_ns);
-    bench_require(requests && began_ns && outcomes && samples_ns, "memory");
+    free(flight->requests);
+    free(flight->began_ns);
+    free(flight->outcomes);
+    free(flight);
+}
+
+/* Keeps the row's requests going for a while. */
+static struct result measure(struct urn_engine *engine, sem_t *notified, struct row row,
+                             uint64_t row_ns)
+{
     struct urn_engine_info before, after;
     urn_engine_info(engine, &before);
     uint64_t begin_ns = bench_now_ns();
-    for (uint32_t i = 0; i < in_flight; i++) {
-        requests[i] = (struct urn_request){.op = URN_DRAW,
-                                           .pool_name = "main",
-                                           .pool_name_bytes = 4,
-                                           .count = batch,
-                                           .outcomes = outcomes + (size_t)i * batch,
-                                           .next = i + 1 < in_flight ? &requests[i + 1] : NULL};
-        began_ns[i] = begin_ns;
-    }
-    urn_submit(engine, requests);
-    uint32_t samples = 0;
-    uint32_t under_way = in_flight;
+    struct flight *flight = flight_make(row, begin_ns);
+    urn_submit(engine, flight->requests);
+    uint32_t under_way = row.in_flight;
     uint64_t draws = 0;
     uint64_t now_ns = begin_ns;
     while (under_way > 0) {
         wait_for_notice(notified);
         now_ns = bench_now_ns();
+        bool goes_on = now_ns - begin_ns < row_ns;
         struct urn_request *list = urn_collect(engine);
-        for (struct urn_request *request = list; request != NULL; request = request->next) {
-            bench_require(request->code == URN_OK, urn_code_text(request->code));
-            size_t i = (size_t)(request - requests);
-            if (samples < SAMPLES_MAX)
-                samples_ns[samples++] = now_ns - began_ns[i];
-            began_ns[i] = now_ns;
-            draws += batch;
-            under_way--;
+        for (const struct urn_request *done = list; done != NULL; done = done->next) {
+            bench_require(done->code == URN_OK, urn_code_text(done->code));
+            uint64_t *began_ns = &flight->began_ns[done - flight->requests];
+            histogram_add(&flight->latency_ns, now_ns - *began_ns);
+            *began_ns = now_ns;
+            draws += row.batch;
+            under_way -= !goes_on;
         }
-        if (list != NULL && now_ns - begin_ns < ROUND_NS) {
-            for (struct urn_request *request = list; request != NULL; request = request->next)
-                under_way++;
+        if (list != NULL && goes_on)
             urn_submit(engine, list);
-        }
     }
     urn_engine_info(engine, &after);
-    qsort(samples_ns, samples, sizeof *samples_ns, compare_u64);
     double seconds = (double)(now_ns - begin_ns) / 1e9;
     struct result result = {
         .draws_per_second = (double)draws / seconds,
         .bytes_per_draw = (double)(after.log_bytes - before.log_bytes) / (double)draws,
         .syncs_per_second = (double)(after.syncs - before.syncs) / seconds,
-        .p50_ns = samples_ns[samples / 2],
-        .p99_ns = samples_ns[samples - 1 - samples / 100],
+        .p50_ns = histogram_permille(&flight->latency_ns, 500),
+        .p99_ns = histogram_permille(&flight->latency_ns, 990),
     };
-    free(requests);
-    free(began_ns);
-    free(outcomes);
-    free(samples_ns);
+    flight_free(flight);
     return result;
 }
 
-static void print_floor(const char *folder)
+static void print_result(const struct run *run, struct row row, const struct result *result)
 {
-    printf("\nfloor: msync of a mapped file on the same disk, p50 of 1000\n");
-    static const uint32_t sizes[] = {512, 4096, 65536};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        printf("  %6" PRIu32 " bytes  %7.1f us\n", sizes[i],
-               (double)bench_msync(folder, BENCH_FILE_AS_THE_RING, sizes[i], 1000).p50_ns / 1e3);
+    if (run->json)
+        printf("{\"items\": %" PRIu32 ", \"log\": \"%s\", \"batch\": %" PRIu32
+               ", \"in_flight\": %" PRIu32 ", \"draws_per_s\": %.0f, \"bytes_per_draw\": %.4f"
+               ", \"syncs_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+               run->items, how_names[run->how], row.batch, row.in_flight, result->draws_per_second,
+               result->bytes_per_draw, result->syncs_per_second, (double)result->p50_ns / 1e3,
+               (double)result->p99_ns / 1e3);
+    else
+        printf("  %5" PRIu32 "  %9" PRIu32 "  %13.0f  %10.3f  %8.0f  %7.1f  %7.1f\n", row.batch,
+               row.in_flight, result->draws_per_second, result->bytes_per_draw,
+               result->syncs_per_second, (double)result->p50_ns / 1e3,
+               (double)result->p99_ns / 1e3);
+    fflush(stdout);
 }
 
-int main(int argc, char **argv)
+/* ---- the engine ---------------------------------------------------------------------------- */
+
+static struct urn_item_spec *make_items(uint32_t count, char (**ids)[ID_BYTES])
 {
-    const char *folder = argc > 1 ? argv[1] : ".";
-    char data_dir[4096];
-    snprintf(data_dir, sizeof data_dir, "%s/bench-engine-data", folder);
-    char remove_it[4200];
-    snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
-    bench_require(system(remove_it) == 0, "rm");
-    sem_t notified;
-    bench_require(sem_init(&notified, 0, 0) == 0, "sem_init");
+    struct urn_item_spec *items = calloc(count, sizeof *items);
+    *ids = calloc(count, ID_BYTES);
+    bench_require(items != NULL && *ids != NULL, "memory");
+    for (uint32_t i = 0; i < count; i++) {
+        int length = snprintf((*ids)[i], ID_BYTES, "item-%07" PRIu32, i);
+        items[i] =
+            (struct urn_item_spec){(*ids)[i], (uint32_t)length, STOCK / count, 1 + i * 7919u % 100};
+    }
+    return items;
+}
+
+static struct urn_engine *open_engine(const struct run *run, const char *data_dir, sem_t *notified)
+{
+    char(*ids)[ID_BYTES];
+    struct urn_item_spec *items = make_items(run->items, &ids);
+    struct urn_pool_spec pool = {"main", 4, run->items, run->items == 6 ? six_items : items};
     struct urn_engine_config config = {
         .data_dir = data_dir,
         .create = true,
-        .pools = pools,
+        .pools = &pool,
         .pool_count = 1,
         .segment_size_bytes = 256ull << 20,
         .segments = 8,
         .flush_after_n_draw = 65536,
         .max_batch = 100000,
         .max_pools = 16,
-        .max_items = 1000,
+        .max_items = ITEMS_MAX,
         .queue_requests = 1u << 16,
         .queue_draws = 1ull << 32,
         .notify = on_notify,
-        .notify_context = &notified,
+        .notify_context = notified,
     };
     struct urn_engine *engine;
     struct urn_start_report report;
     struct urn_error error;
     if (urn_engine_open(&config, &engine, &report, &error) != URN_OK) {
         fprintf(stderr, "bench-engine: %s\n", error.text);
-        return 1;
+        exit(1);
     }
-    printf("engine, mode commit, 6 items\n");
-    printf("  batch  in flight        draws/s  bytes/draw   syncs/s   p50 us   p99 us\n");
-    static const uint32_t rows[][2] = {{1, 1},    {1, 64},    {1, 1024},  {1, 8192},
-                                       {1000, 1}, {1000, 16}, {1000, 64}, {1000, 256}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct result result = measure(engine, &notified, rows[i][0], rows[i][1]);
-        printf("  %5" PRIu32 "  %9" PRIu32 "  %13.0f  %10.3f  %8.0f  %7.1f  %7.1f\n", rows[i][0],
-               rows[i][1], result.draws_per_second, result.bytes_per_draw, result.syncs_per_second,
-               (double)result.p50_ns / 1e3, (double)result.p99_ns / 1e3);
-        fflush(stdout);
+    free(items);
+    free(ids);
+    return engine;
+}
+
+static void run_rows(const struct run *run)
+{
+    char data_dir[4096];
+    char remove_it[4200];
+    sem_t notified;
+    struct urn_error error;
+    snprintf(data_dir, sizeof data_dir, "%s/bench-engine-data", run->folder);
+    snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
+    bench_require(system(remove_it) == 0, "rm");
+    bench_require(sem_init(&notified, 0, 0) == 0, "sem_init");
+    log_how_use(run->how, data_dir);
+    struct urn_engine *engine = open_engine(run, data_dir, &notified);
+    if (!run->json) {
+        printf("engine, %" PRIu32 " items, log by %s\n", run->items, how_names[run->how]);
+        printf("  batch  in flight        draws/s  bytes/draw   syncs/s   p50 us   p99 us\n");
     }
-    print_floor(folder);
+    for (uint32_t i = 0; i < run->row_count; i++) {
+        struct result result = measure(engine, &notified, run->rows[i], run->row_ns);
+        print_result(run, run->rows[i], &result);
+    }
     bench_require(urn_engine_stop(engine, &error) == URN_OK, "stop");
     urn_engine_free(engine);
-    return system(remove_it) == 0 ? 0 : 1;
+    bench_require(system(remove_it) == 0, "rm");
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static noreturn void usage(void)
+{
+    fputs("usage: bench-engine [--items N] [--log mmap|pwrite|none] [--row BATCH:IN_FLIGHT ...]\n"
+          "                    [--ms N] [--json] [FOLDER]\n",
+          stderr);
+    exit(64);
+}
+
+static uint64_t number(const char *text, char stop, uint64_t maximum, const char **end)
+{
+    char *behind;
+    unsigned long long value = strtoull(text, &behind, 10);
+    if (behind == text || *behind != stop || value == 0 || value > maximum)
+        usage();
+    if (end != NULL)
+        *end = behind + 1;
+    return value;
+}
+
+static void take_row(struct run *run, const char *text)
+{
+    if (run->row_count == ROWS_MAX)
+        usage();
+    struct row *row = &run->rows[run->row_count++];
+    row->batch = (uint32_t)number(text, ':', 100000, &text);
+    row->in_flight = (uint32_t)number(text, '\0', 1u << 16, NULL);
+}
+
+static void take_how(struct run *run, const char *text)
+{
+    for (run->how = LOG_MMAP; strcmp(how_names[run->how], text) != 0; run->how++)
+        if (run->how == LOG_NONE)
+            usage();
+}
+
+static struct run read_line(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"items", required_argument, NULL, 'i'}, {"log", required_argument, NULL, 'l'},
+        {"row", required_argument, NULL, 'r'},   {"ms", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},        {NULL, 0, NULL, 0}};
+    static const struct row default_rows[] = {{1, 1},    {1, 64},    {1, 1024},  {1, 8192},
+                                              {1000, 1}, {1000, 16}, {1000, 64}, {1000, 256}};
+    struct run run = {.folder = ".", .items = 6, .row_ns = 1000ull * 1000000};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'i':
+            run.items = (uint32_t)number(optarg, '\0', ITEMS_MAX, NULL);
+            break;
+        case 'l':
+            take_how(&run, optarg);
+            break;
+        case 'r':
+            take_row(&run, optarg);
+            break;
+        case 'm':
+            run.row_ns = number(optarg, '\0', 3600000, NULL) * 1000000;
+            break;
+        case 'j':
+            run.json = true;
+            break;
+        default:
+            usage();
+        }
+    }
+    if (argc - optind > 1)
+        usage();
+    if (argc > optind)
+        run.folder = argv[optind];
+    if (run.row_count == 0) {
+        run.row_count = sizeof default_rows / sizeof default_rows[0];
+        memcpy(run.rows, default_rows, sizeof default_rows);
+    }
+    return run;
+}
+
+int main(int argc, char **argv)
+{
+    bench_require(sodium_init() >= 0, "libsodium");
+    struct run run = read_line(argc, argv);
+    run_rows(&run);
+    return 0;
 }

@@ -13,7 +13,7 @@
  * one before did. Figures are medians. The row of coupons draws a million single items until none
  * is left (linear: the first few).
  *
- *     bench-selection [repetitions]
+ *     bench-selection [--json] [repetitions]     --json: a JSON object a line instead of a table
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -238,30 +238,50 @@ static double median(double *figures, uint32_t count)
     return figures[count / 2];
 }
 
+/* The medians, 0 where this processor cannot. */
+static void print_row_text(const char *name, const double ns_per_draw[CONTENDERS])
+{
+    printf("%-24s", name);
+    for (size_t which = 0; which < CONTENDERS; which++) {
+        if (ns_per_draw[which] == 0)
+            printf("%12s", "-");
+        else
+            printf(ns_per_draw[which] < 1000 ? "%12.1f" : "%12.0f", ns_per_draw[which]);
+    }
+    printf("\n");
+}
+
+static void print_row_json(const char *name, const double ns_per_draw[CONTENDERS])
+{
+    printf("{\"items\": \"%s\"", name);
+    for (size_t which = 0; which < CONTENDERS; which++)
+        if (ns_per_draw[which] != 0)
+            printf(", \"%s\": %.2f", contenders[which].heading, ns_per_draw[which]);
+    printf("}\n");
+}
+
 static void print_workload(struct workload *workload, struct random_source *random,
-                           uint32_t repetitions)
+                           uint32_t repetitions, bool json)
 {
     static double figures[CONTENDERS][REPETITIONS_MAX];
+    double medians[CONTENDERS];
     workload_make(workload);
     for (uint32_t repetition = 0; repetition < repetitions; repetition++)
         for (size_t which = 0; which < CONTENDERS; which++)
             figures[which][repetition] = measure(workload, random, which);
-    printf("%-24s", workload->name);
-    for (size_t which = 0; which < CONTENDERS; which++) {
-        double figure = median(figures[which], repetitions);
-        if (figure == 0)
-            printf("%12s", "-");
-        else
-            printf(figure < 1000 ? "%12.1f" : "%12.0f", figure);
-    }
-    printf("\n");
+    for (size_t which = 0; which < CONTENDERS; which++)
+        medians[which] = median(figures[which], repetitions);
+    if (json)
+        print_row_json(workload->name, medians);
+    else
+        print_row_text(workload->name, medians);
     fflush(stdout);
     pool_check(workload->pool);
     workload_free(workload);
 }
 
 /* The random numbers by themselves, which every figure in the table contains. */
-static void print_random(struct random_source *random, uint32_t repetitions)
+static void print_random(struct random_source *random, uint32_t repetitions, bool json)
 {
     static double of_source[REPETITIONS_MAX], of_below[REPETITIONS_MAX];
     const uint32_t words = 1000000;
@@ -281,16 +301,27 @@ static void print_random(struct random_source *random, uint32_t repetitions)
         of_below[repetition] = (double)(end_ns - middle_ns) / words;
     }
     (void)sink;
-    printf("the source, 8 bytes: %.1f ns; one random_below(): %.1f ns\n\n",
+    printf(json ? "{\"source_ns\": %.2f, \"below_ns\": %.2f}\n"
+                : "the source, 8 bytes: %.1f ns; one random_below(): %.1f ns\n\n",
            median(of_source, repetitions), median(of_below, repetitions));
     free(block);
 }
 
+static void print_headings(void)
+{
+    printf("%-24s", "items");
+    for (size_t which = 0; which < CONTENDERS; which++)
+        printf("%12s", contenders[which].heading);
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
-    long repetitions = argc > 1 ? strtol(argv[1], NULL, 10) : 9;
-    if (argc > 2 || repetitions < 1 || repetitions > (long)REPETITIONS_MAX) {
-        fprintf(stderr, "usage: bench-selection [repetitions: 1 to %u, 9 if none are given]\n",
+    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    long repetitions = argc > 1 + json ? strtol(argv[1 + json], NULL, 10) : 9;
+    if (argc > 2 + json || repetitions < 1 || repetitions > (long)REPETITIONS_MAX) {
+        fprintf(stderr,
+                "usage: bench-selection [--json] [repetitions: 1 to %u, 9 if none are given]\n",
                 REPETITIONS_MAX);
         return 64;
     }
@@ -305,14 +336,14 @@ int main(int argc, char **argv)
     };
     struct random_source random;
     random_init(&random, os_default());
-    printf("nanoseconds a draw, random number included; medians of %ld; urn in requests of %u\n",
-           repetitions, REQUEST_DRAWS);
-    print_random(&random, (uint32_t)repetitions);
-    printf("%-24s", "items");
-    for (size_t which = 0; which < CONTENDERS; which++)
-        printf("%12s", contenders[which].heading);
-    printf("\n");
+    if (!json)
+        printf(
+            "nanoseconds a draw, random number included; medians of %ld; urn in requests of %u\n",
+            repetitions, REQUEST_DRAWS);
+    print_random(&random, (uint32_t)repetitions, json);
+    if (!json)
+        print_headings();
     for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
-        print_workload(&workloads[i], &random, (uint32_t)repetitions);
+        print_workload(&workloads[i], &random, (uint32_t)repetitions, json);
     return 0;
 }
