@@ -544,6 +544,37 @@ static void test_a_server_that_replaces_the_snapshots(void **context)
     }
 }
 
+/* It is there when the look begins, and is killed once it has acted. */
+static bool not_killed_yet(void *context)
+{
+    const struct rival *rival = context;
+    return rival->acted == 0;
+}
+
+static void test_a_server_that_is_killed_meanwhile(void **context)
+{
+    struct scene *scene = *context;
+    lap(scene);
+    static const struct {
+        const char *name;
+        uint32_t times; /* that it is opened in a look */
+    } files[] = {{"snapshot-", 3}, {"segment-000", 6}};
+    for (size_t which = 0; which < sizeof files / sizeof files[0]; which++) {
+        for (uint32_t nth = 1; nth <= files[which].times; nth++) {
+            struct rival rival = {
+                .scene = scene, .name = files[which].name, .nth = nth, .act = act_lap};
+            struct verify_report report;
+            sim_set_observer(scene->maker.world, observe, &rival);
+            verify_with(scene, not_killed_yet, &rival, &report);
+            sim_set_observer(scene->maker.world, NULL, NULL);
+            assert_int_equal(rival.acted, 1);
+            assert_int_equal(verify_exit_status(&report), EXIT_SOUND);
+            assert_true(report.end.lsn >= scene->maker.durable_lsn);
+            verify_report_free(&report);
+        }
+    }
+}
+
 /* It says so, and has no verdict of damage. */
 static void test_a_server_that_is_always_faster(void **context)
 {
@@ -768,6 +799,7 @@ int main(void)
         TEST(test_a_server_that_writes_meanwhile),
         TEST(test_a_server_that_overtakes_the_walk),
         TEST(test_a_server_that_replaces_the_snapshots),
+        TEST(test_a_server_that_is_killed_meanwhile),
         TEST(test_a_server_that_is_always_faster),
         TEST(test_a_segment_header_that_is_half_written),
         TEST(test_failing_calls),

@@ -604,6 +604,9 @@ static enum urn_code look(const struct subject *subject, struct inspection *insp
 {
     struct verify_report *report = inspection->report;
     struct log_view view;
+    /* Asked first: a server that is killed during the look has written during the look. */
+    bool live =
+        inspection->live || (subject->in_use != NULL && subject->in_use(subject->in_use_context));
     enum urn_code code = log_view_open(&view, subject->os, subject->path, subject->in_use,
                                        subject->in_use_context, error);
     if (code != URN_OK)
@@ -611,7 +614,7 @@ static enum urn_code look(const struct subject *subject, struct inspection *insp
     *inspection = (struct inspection){.view = &view,
                                       .report = report,
                                       .stop_lsn = UINT64_MAX,
-                                      .live = inspection->live,
+                                      .live = live,
                                       .doubtful_lsn = inspection->doubtful_lsn};
     code = report_begin(&view, report, error);
     if (code == URN_OK)
