@@ -47,6 +47,7 @@ void os_dir_close(struct os_dir *dir);
 
 /* Takes the exclusive lock that the file name stands for, until the file is closed or the process
  * ends. create: make the file if it is not there. The process id is written into it, for people.
+ * Who shares the lock for a moment, to see whether anybody has it, is waited for, up to a second.
  * EWOULDBLOCK: another process has it. ENOENT: not there and not create. */
 int os_dir_lock(struct os_dir *dir, const char *name, bool create, struct os_file **lock);
 

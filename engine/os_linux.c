@@ -33,6 +33,10 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14; missing from the headers of Debian 12's glibc */
 #endif
 
+/* How long others may keep the lock of a directory that is only looked at: a second. */
+#define LOCK_ATTEMPTS 1000u
+#define LOCK_REST_NS  (1000L * 1000)
+
 struct urn_os {
     pthread_mutex_t random_lock;
     bool random_seeded;
@@ -127,6 +131,22 @@ static void write_process_id(int fd)
         return;
 }
 
+/* urn-wal asks whether a server is there by a shared lock that it gives back at once, and must not keep one
+ * from starting: as long as nobody holds the lock exclusively, it is tried again. */
+static int lock_exclusively(int fd)
+{
+    const struct timespec rest = {.tv_nsec = LOCK_REST_NS};
+    for (uint32_t attempts = 1;; attempts++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        int why = errno;
+        if (why != EWOULDBLOCK || attempts == LOCK_ATTEMPTS || flock(fd, LOCK_SH | LOCK_NB) != 0)
+            return why;
+        (void)flock(fd, LOCK_UN);
+        (void)nanosleep(&rest, NULL);
+    }
+}
+
 int os_dir_lock(struct os_dir *dir, const char *name, bool create, struct os_file **lock)
 {
     struct os_file *file = malloc(sizeof *file);
@@ -134,9 +154,10 @@ int os_dir_lock(struct os_dir *dir, const char *name, bool create, struct os_fil
         return ENOMEM;
     file->fd = openat(dir->fd, name, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0640);
     int why = file->fd < 0 ? errno : 0;
-    if (why == 0 && flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
-        why = errno;
-        close(file->fd);
+    if (why == 0) {
+        why = lock_exclusively(file->fd);
+        if (why != 0)
+            close(file->fd);
     }
     if (why != 0) {
         free(file);

@@ -1,22 +1,27 @@
 /* test_threads.c: the engine with its threads on the real system: many submitters at once, a stop
  * under load, a log file cut short under the engine. Built with ThreadSanitizer as well. */
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "engine/check.h"
 #include "engine/limits.h"
+#include "engine/os.h"
+#include "engine/urn.h"
 
 #define SUBMITTERS        4u
 #define REQUESTS_EACH     400u
@@ -360,6 +365,52 @@ static void test_laps_with_io_uring(void **state)
     laps(*state, URN_SNAPSHOT_IO_URING);
 }
 
+/* ---- the lock -------------------------------------------------------------------------------- */
+
+struct looker {
+    int fd;
+    atomic_bool ended;
+};
+
+/* What urn-wal does to see whether a server is there, without a pause. */
+static void *look_at_the_lock(void *context)
+{
+    struct looker *looker = context;
+    while (!atomic_load(&looker->ended)) {
+        if (flock(looker->fd, LOCK_SH | LOCK_NB) == 0)
+            CHECK(flock(looker->fd, LOCK_UN) == 0);
+    }
+    return NULL;
+}
+
+static void test_a_look_at_the_lock_keeps_nobody_from_taking_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct os_dir *dir = NULL;
+    struct os_file *lock = NULL;
+    struct os_file *second = NULL;
+    pthread_t thread;
+    struct looker looker = {.ended = false};
+    assert_int_equal(os_dir_open(os_default(), fixture->folder, &dir), 0);
+    assert_int_equal(os_dir_lock(dir, "LOCK", true, &lock), 0);
+    assert_int_equal(os_dir_lock(dir, "LOCK", true, &second), EWOULDBLOCK);
+    os_file_close(lock);
+    char path[sizeof fixture->folder + 8];
+    snprintf(path, sizeof path, "%s/LOCK", fixture->folder);
+    looker.fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(looker.fd >= 0);
+    assert_int_equal(pthread_create(&thread, NULL, look_at_the_lock, &looker), 0);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(os_dir_lock(dir, "LOCK", false, &lock), 0);
+        os_file_close(lock);
+    }
+    atomic_store(&looker.ended, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(looker.fd);
+    os_dir_close(dir);
+    assert_int_equal(remove(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +426,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_laps_in_mode_os, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_segment_cut_short_is_a_fail_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_lock_keeps_a_second_engine_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_look_at_the_lock_keeps_nobody_from_taking_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_laps_with_snapshots_in_the_best_way, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_laps_with_plain_snapshots, set_up, tear_down),
