@@ -23,7 +23,7 @@
  *   loaded    z t s       no          yes     -        | D5 refuse: a later group says x was durable
  *   loaded    z t s       no          no      yes      | D6 refuse: a snapshot's name says x was durable
  *   loaded    zero        no          no      no       | D7 start: clean end
- *   loaded    torn        no          no      no       | D8 start: torn tail, never acknowledged
+ *   loaded    torn        no          no      no       | D8 start: torn tail, never durable
  *   loaded    stale       no          no      no       | D9 start: nothing was written over old bytes
  *
  * Stop: z(ero): nothing but zeros where a group's header would be. s(tale): a whole group of this ring,

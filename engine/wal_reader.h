@@ -58,7 +58,7 @@ enum wal_read_result wal_reader_why(const struct wal_reader *reader);
 struct wal_evidence {
     uint64_t durable_lsn_max;     /* highest that any such group carries */
     uint64_t durable_witness_lsn; /* of the group that carries it */
-    uint64_t groups_beyond; /* such groups at an LSN >= x: never acknowledged unless evidence */
+    uint64_t groups_beyond;       /* such groups at an LSN >= x: never durable unless evidence */
     uint32_t groups_beyond_epoch_max; /* their highest; below the walk's: an earlier start has
                                          discarded them, and they lie about since */
     uint32_t epoch_max;               /* highest epoch of any such group */

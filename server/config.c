@@ -52,6 +52,7 @@ static const char *const section_names[SECTIONS] = {
 enum kind {
     KIND_PATH,
     KIND_MODE,
+    KIND_DURATION,
     KIND_SIZE,
     KIND_COUNT,
     KIND_WAL,
@@ -111,10 +112,11 @@ static const struct key keys[] = {
 #define KEYS (sizeof keys / sizeof keys[0])
 
 /* The readers store through the offsets above: members must have their kind's type. */
-#define TYPE_PATH  char *
-#define TYPE_MODE  enum config_wal_mode
-#define TYPE_SIZE  uint64_t
-#define TYPE_COUNT uint32_t
+#define TYPE_PATH     char *
+#define TYPE_MODE     enum urn_wal_mode
+#define TYPE_SIZE     uint64_t
+#define TYPE_DURATION uint64_t
+#define TYPE_COUNT    uint32_t
 #define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
     _Static_assert(_Generic(((struct config *)0)->member, TYPE_##kind : 1, default : 0),           \
                    key " has the type of its kind");
@@ -361,17 +363,19 @@ static enum urn_code read_path(struct loader *loader, const struct key *key,
     return URN_OK;
 }
 
+static const char *const mode_words[] = {
+    [URN_WAL_COMMIT] = "commit", [URN_WAL_INTERVAL] = "interval", [URN_WAL_OS] = "os"};
+#define MODES (sizeof mode_words / sizeof mode_words[0])
+
 static enum urn_code read_mode(struct loader *loader, const struct key *key,
                                const struct yaml_value *value, void *target)
 {
-    if (value->kind == YAML_TEXT &&
-        (strcmp(value->text, "interval") == 0 || strcmp(value->text, "os") == 0))
-        return REFUSE(loader, value->place,
-                      "%s: `%s` comes with a later version; expected `commit`", key->path,
-                      value->text);
-    if (value->kind != YAML_TEXT || strcmp(value->text, "commit") != 0)
-        return refuse_value(loader, key, value, "`commit`");
-    *(enum config_wal_mode *)((char *)target + key->offset) = CONFIG_WAL_COMMIT;
+    size_t mode = 0;
+    while (mode < MODES && (value->kind != YAML_TEXT || strcmp(value->text, mode_words[mode]) != 0))
+        mode++;
+    if (mode == MODES)
+        return refuse_value(loader, key, value, "`commit`, `interval` or `os`");
+    *(enum urn_wal_mode *)((char *)target + key->offset) = (enum urn_wal_mode)mode;
     return URN_OK;
 }
 
@@ -394,6 +398,28 @@ static enum urn_code read_size(struct loader *loader, const struct key *key,
         bytes > size_of(key->most))
         return refuse_value(loader, key, value, expected);
     *(uint64_t *)(void *)((char *)target + key->offset) = bytes;
+    return URN_OK;
+}
+
+static uint64_t duration_of(const char *text)
+{
+    uint64_t duration_ns = 0;
+    CHECK(value_parse_duration(text, &duration_ns) == VALUE_OK);
+    return duration_ns;
+}
+
+static enum urn_code read_duration(struct loader *loader, const struct key *key,
+                                   const struct yaml_value *value, void *target)
+{
+    uint64_t duration_ns = 0;
+    char expected[128];
+    snprintf(expected, sizeof expected, "a duration from %s to %s, such as %s (ms, s, m, h or d)",
+             key->least, key->most, key->preset);
+    if (value->kind != YAML_TEXT || value->quoted ||
+        value_parse_duration(value->text, &duration_ns) != VALUE_OK ||
+        duration_ns < duration_of(key->least) || duration_ns > duration_of(key->most))
+        return refuse_value(loader, key, value, expected);
+    *(uint64_t *)(void *)((char *)target + key->offset) = duration_ns;
     return URN_OK;
 }
 
@@ -687,19 +713,13 @@ static enum urn_code read_pools(struct loader *loader, const struct key *key,
 }
 
 static const value_reader value_readers[KINDS] = {
-    [KIND_PATH] = read_path,
-    [KIND_MODE] = read_mode,
-    [KIND_SIZE] = read_size,
-    [KIND_COUNT] = read_count,
-    [KIND_WAL] = read_wal,
-    [KIND_SNAPSHOT] = read_snapshot,
-    [KIND_LIMITS] = read_limits,
-    [KIND_LISTEN] = read_listen,
-    [KIND_POOLS] = read_pools,
-    [KIND_NAME] = read_name,
-    [KIND_CATALOG] = read_catalog,
-    [KIND_QUANTITY] = read_quantity,
-    [KIND_PROBABILITY] = read_probability,
+    [KIND_PATH] = read_path,         [KIND_MODE] = read_mode,
+    [KIND_DURATION] = read_duration, [KIND_SIZE] = read_size,
+    [KIND_COUNT] = read_count,       [KIND_WAL] = read_wal,
+    [KIND_SNAPSHOT] = read_snapshot, [KIND_LIMITS] = read_limits,
+    [KIND_LISTEN] = read_listen,     [KIND_POOLS] = read_pools,
+    [KIND_NAME] = read_name,         [KIND_CATALOG] = read_catalog,
+    [KIND_QUANTITY] = read_quantity, [KIND_PROBABILITY] = read_probability,
 };
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -843,6 +863,8 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
         .data_dir = config->data_dir,
         .pools = config->pools,
         .pool_count = config->pool_count,
+        .mode = config->wal.mode,
+        .interval_ns = config->wal.interval_ns,
         .segment_size_bytes = config->wal.segment_size_bytes,
         .segments = config->wal.segments,
         .snapshot_every_bytes = config->snapshot.every_bytes,
@@ -857,10 +879,10 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
     };
 }
 
-const char *config_wal_mode_text(enum config_wal_mode mode)
+const char *config_wal_mode_text(enum urn_wal_mode mode)
 {
-    CHECK(mode == CONFIG_WAL_COMMIT);
-    return "commit";
+    CHECK((size_t)mode < MODES);
+    return mode_words[mode];
 }
 
 /* ---- differences ---------------------------------------------------------------------------- */
@@ -880,10 +902,11 @@ static bool listens_alike(const struct config *one, const struct config *other)
 #define NAME_SNAPSHOT(key) "snapshot." key
 #define NAME_LIMITS(key)   "limits." key
 
-#define DIFFER_PATH(one, other)  (strcmp(one, other) != 0)
-#define DIFFER_MODE(one, other)  ((one) != (other))
-#define DIFFER_SIZE(one, other)  ((one) != (other))
-#define DIFFER_COUNT(one, other) ((one) != (other))
+#define DIFFER_PATH(one, other)     (strcmp(one, other) != 0)
+#define DIFFER_MODE(one, other)     ((one) != (other))
+#define DIFFER_SIZE(one, other)     ((one) != (other))
+#define DIFFER_DURATION(one, other) ((one) != (other))
+#define DIFFER_COUNT(one, other)    ((one) != (other))
 
 uint32_t config_differences(const struct config *one, const struct config *other,
                             const char *names[CONFIG_DIFFERENCES_MAX])

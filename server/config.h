@@ -11,11 +11,6 @@
 
 #include "engine/error.h"
 
-/* When a reply leaves the server. */
-enum config_wal_mode {
-    CONFIG_WAL_COMMIT, /* once the change is synced */
-};
-
 /* One address to listen on: TCP on a loopback address, or a Unix socket. */
 struct config_listen {
     char *text;                      /* as it stands in the file, for messages */
@@ -37,7 +32,8 @@ struct config {
         uint64_t segment_size_bytes;
         uint32_t segments;
         uint32_t flush_after_n_draw;
-        enum config_wal_mode mode;
+        enum urn_wal_mode mode; /* when a reply leaves the server */
+        uint64_t interval_ns;   /* looked at in mode interval only */
     } wal;
     struct {
         uint64_t every_bytes; /* 0: as many as the ring allows */
@@ -81,7 +77,7 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
 uint32_t config_differences(const struct config *one, const struct config *other,
                             const char *names[CONFIG_DIFFERENCES_MAX]);
 
-/* The word in the file: "commit". */
-const char *config_wal_mode_text(enum config_wal_mode mode);
+/* The word in the file: "commit", "interval" or "os". */
+const char *config_wal_mode_text(enum urn_wal_mode mode);
 
 #endif

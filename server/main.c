@@ -82,7 +82,7 @@ static void add_recovery(struct line *line, const struct urn_start_report *repor
             add(line, ", %" PRIu32 " newer snapshots did not verify", report->snapshots_refused);
         add(line, ", log ends at LSN %" PRIu64, report->end_lsn);
         if (report->torn_tail || report->discarded_groups > 0)
-            add(line, ", dropped a torn end that was never acknowledged (%" PRIu64 " whole groups)",
+            add(line, ", dropped an end that was never durable (%" PRIu64 " whole groups)",
                 report->discarded_groups);
         if (report->rewritten_bytes > 0)
             add(line, ", made its last %" PRIu64 " bytes durable again", report->rewritten_bytes);

@@ -14,12 +14,17 @@ void reply_look_for_failure(struct server *server)
     if (failure.code == URN_OK)
         return;
     server->failure_logged = true;
+    bool is_on_disk = server->config->wal.mode == URN_WAL_COMMIT;
     log_line(
         LOG_PRIORITY_CRITICAL,
         "fail stop: %s. Nothing more is acknowledged; only ping and info are answered. What was "
-        "acknowledged before is on the disk. Find out why the disk failed, then start urnd "
+        "acknowledged before is %s. Find out why the disk failed, then start urnd "
         "again: it recovers by itself, or says what is damaged; urn-wal verify shows more",
-        failure.text);
+        failure.text,
+        is_on_disk
+            ? "on the disk"
+            : "in the page cache, and must be read back from there: do not restart the machine "
+              "before urnd has started again");
     notify_manager("STATUS=fail stop: the log failed; see the log");
 }
 

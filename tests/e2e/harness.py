@@ -229,8 +229,8 @@ def make_config(pools=None, **sections):
 
 
 def write_config(folder, config):
-    """JSON is YAML, but for sizes, which must stand unquoted."""
-    text = re.sub(r'"(\d+(?:B|KiB|MiB|GiB))"', r"\1", json.dumps(config, indent=1))
+    """JSON is YAML, but for sizes and durations, which must stand unquoted."""
+    text = re.sub(r'"(\d+(?:B|KiB|MiB|GiB|ms|s|m|h|d))"', r"\1", json.dumps(config, indent=1))
     path = pathlib.Path(folder) / "urn.yaml"
     path.write_text(text, encoding="utf-8")
     return path

@@ -8,6 +8,9 @@ import threading
 
 from harness import Client, RpcError
 
+# A start behind a life in mode interval or os lets ids go on above what was reserved.
+SKIPPED_IDS_MAX = 1 << 22
+
 
 class Oracle:
     """Every acknowledged draw of every client, over all restarts."""
@@ -19,6 +22,7 @@ class Oracle:
         self.acknowledged = {}  # request id -> (pool, item or None)
         self.drawn = collections.Counter()  # (pool, item or None) -> acknowledged draws
         self.unknown = 0  # draws asked for whose fate nobody heard
+        self.skips = 0  # starts that may have skipped ids
 
     def acknowledge(self, pool, result, floor):
         """result of a draw; floor: the highest id its client had heard of when it asked."""
@@ -57,16 +61,21 @@ class Oracle:
         heard = len(self.acknowledged)
         highest = max(self.acknowledged, default=0)
         assert last_request_id >= highest, f"{last_request_id} < {highest}"
-        assert heard <= last_request_id <= heard + self.unknown, \
-            f"{heard} heard of, {self.unknown} in doubt, {last_request_id} ids"
+        loose = self.unknown + self.skips * SKIPPED_IDS_MAX
+        assert heard <= last_request_id <= heard + loose, \
+            f"{heard} heard of, {self.unknown} in doubt, {self.skips} skips, {last_request_id} ids"
         failed_heard = sum(n for (_, item), n in self.drawn.items() if item is None)
-        assert drawn + failed_heard <= last_request_id <= drawn + failed_heard + self.unknown
+        assert drawn + failed_heard <= last_request_id <= drawn + failed_heard + loose
+        assert drawn + failed_heard <= heard + self.unknown
         return last_request_id
 
     def check_log(self, outcomes):
         """outcomes: request id -> (pool, item or None), as the log has them: each acknowledged draw is
-        there as it was told, and no id is missing."""
-        assert sorted(outcomes) == list(range(1, len(outcomes) + 1)), "the log's ids have gaps"
+        there as it was told, and no id is missing but where a start may have skipped some."""
+        ids = sorted(outcomes)
+        gaps = [after - before - 1 for before, after in zip([0] + ids, ids) if after != before + 1]
+        assert len(gaps) <= self.skips, f"the log's ids have gaps: {gaps}"
+        assert all(gap <= SKIPPED_IDS_MAX for gap in gaps), gaps
         for request_id, told in self.acknowledged.items():
             assert outcomes.get(request_id) == told, \
                 f"id {request_id}: told {told}, logged {outcomes.get(request_id)}"

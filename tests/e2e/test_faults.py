@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd
+from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd, wait_until
 from oracle import Drawer, Oracle, finish
 
 
@@ -50,6 +50,44 @@ class FailStop(TestCase):
         self.assertIn(state["last_request_id"], (500, 501))
         self.assertEqual(sum(item["drawn"] for item in state["items"]), state["last_request_id"])
         self.assertEqual(server.call("draw", "main", 1)[0], state["last_request_id"] + 1)
+
+    def test_a_failing_msync_in_mode_interval(self):
+        """No reply waits for that sync, so that draws may still succeed until it fails; then none does,
+        and what was acknowledged is found in the cache."""
+        shim = self.folder / "fail_msync.so"
+        trigger = self.folder / "fail"
+        source = pathlib.Path(__file__).with_name("fail_msync.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", shim, source, "-ldl"],
+                       check=True)
+        config = make_config(wal={"mode": "interval", "interval": "20ms"})
+        server = self.serve(config, env={"LD_PRELOAD": str(shim), "URN_FAIL_MSYNC": str(trigger)})
+        with server.client() as client:
+            client.call("draw", "main", 500)
+            wait_until(lambda: client.call("info")["unsynced_bytes"] == 0, "the first syncs")
+            trigger.touch()
+            drawn = 500
+            code = None
+            while code is None:
+                try:
+                    drawn += len(client.call("draw", "main", 1)[1])
+                except RpcError as error:
+                    code = error.code
+            self.assertIn(code, ("INDOUBT", "READONLY"))
+            self.assert_error("READONLY", client.call, "draw", "main", 1)
+            self.assertEqual(client.call("ping"), "pong")
+            info = client.call("info")
+            self.assertIsInstance(info["failure"], str)
+            self.assertGreater(info["unsynced_bytes"], 0)
+            self.assertGreater(info["unsynced_us"], 0)
+            trigger.unlink()
+            self.assert_error("READONLY", client.call, "draw", "main", 1)
+        self.assertEqual(server.stop(), 74, server.output())
+        self.assertRegex(server.output(), r"fail stop: .*segment-0000.*page cache.*do not restart the machine")
+
+        server = self.serve(config, create=False)
+        state = server.call("state", "main")
+        self.assertIn(sum(item["drawn"] for item in state["items"]), (drawn, drawn + 1))
+        self.assertGreater(server.call("draw", "main", 1)[0], drawn)
 
     def test_a_failing_msync_under_load(self):
         """Whatever was in flight is either acknowledged and there, or in doubt, or refused."""

@@ -1,4 +1,4 @@
-"""kill -9 under load, twenty times: everything acknowledged is accounted for."""
+"""kill -9 under load, many times, in every mode: everything acknowledged is accounted for."""
 import random
 import threading
 
@@ -7,6 +7,7 @@ from oracle import Drawer, Oracle, finish
 from wal_log import logged_outcomes, printed_outcomes
 
 ROUNDS = 20
+ROUNDS_RELAXED = 6
 SEED = 20240607
 
 CATALOGS = {
@@ -18,17 +19,34 @@ CATALOGS = {
 
 class Kill(TestCase):
     def test_kill_nine_under_load(self):
+        self.kill_again_and_again(["commit"] * ROUNDS)
+
+    def test_kill_nine_in_mode_interval(self):
+        self.kill_again_and_again(["interval"] * ROUNDS_RELAXED)
+
+    def test_kill_nine_in_mode_os(self):
+        self.kill_again_and_again(["os"] * ROUNDS_RELAXED)
+
+    def test_kill_nine_in_changing_modes(self):
+        self.kill_again_and_again(["os", "commit", "interval", "os", "interval", "commit", "commit", "os"])
+
+    def kill_again_and_again(self, modes):
+        """A life in each of these modes, each of them killed; then what is left is read."""
         config = make_config(pools=[{"name": name, "catalog": catalog}
                                     for name, catalog in CATALOGS.items()],
                              wal={"segment_size": "16MiB"})
         oracle = Oracle(CATALOGS)
         chance = random.Random(SEED)
-        for number in range(ROUNDS):
+        for number, mode in enumerate(modes):
+            config["wal"]["mode"] = mode
             server = self.serve(config, create=number == 0)
+            self.assertIn(f"in mode {mode}:", server.start_line)
             with server.client() as client:
                 oracle.check_state(client)
+                self.assertEqual(client.call("info")["mode"], mode)
             self.draw_and_kill(server, oracle, chance, number)
-        self.assertGreater(len(oracle.acknowledged), ROUNDS * 100)
+            oracle.skips += mode != "commit"
+        self.assertGreater(len(oracle.acknowledged), len(modes) * 100)
         self.assertGreater(oracle.unknown, 0, "no kill hit a request in flight")
 
         server = self.serve(config, create=False)

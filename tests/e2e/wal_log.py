@@ -75,9 +75,16 @@ def logged_outcomes(data_dir, catalogs):
 
 
 def printed_outcomes(text):
-    """The same from what `urn-wal cat` prints: "DRAW <request id> <pool> <item id>"."""
+    """The same from what `urn-wal cat` prints: "DRAW <request id> <pool> <item id>". Reservations of ids,
+    the only other thing that a server logs by itself, must rise."""
     printed = {}
+    reserved = 0
     for line in text.splitlines():
+        if line.startswith("IDS reserved_up_to="):
+            more = int(line.partition("=")[2])
+            assert more > reserved, line
+            reserved = more
+            continue
         word, request_id, pool, item = line.split(" ")
         assert word == "DRAW", line
         assert int(request_id) not in printed, line

@@ -106,7 +106,8 @@ static void defaults_are_those_of_the_table(void **state)
 
     assert_int_equal(config.wal.segment_size_bytes, 64ull << 20);
     assert_int_equal(config.wal.segments, 8);
-    assert_int_equal(config.wal.mode, CONFIG_WAL_COMMIT);
+    assert_int_equal(config.wal.mode, URN_WAL_COMMIT);
+    assert_int_equal(config.wal.interval_ns, 10000000);
     assert_int_equal(config.wal.flush_after_n_draw, 65536);
     assert_int_equal(config.limits.max_connections, 1024);
     assert_int_equal(config.limits.max_request_bytes, 1 << 20);
@@ -128,7 +129,8 @@ static void every_key_reaches_its_member(void **state)
     load_well(folder,
               "data_dir: /srv/urn\n"
               "listen: [\"127.1.2.3:0\", \"[::1]:65535\", unix:urn.sock, 'unix:/run/urn.sock']\n"
-              "wal: {segment_size: 4194304B, segments: 3, mode: commit, flush_after_n_draw: 7}\n"
+              "wal: {segment_size: 4194304B, segments: 3, mode: interval, interval: 250ms,\n"
+              "      flush_after_n_draw: 7}\n"
               "limits:\n"
               "  max_connections: 11\n"
               "  max_request_bytes: 12KiB\n"
@@ -144,6 +146,8 @@ static void every_key_reaches_its_member(void **state)
     assert_string_equal(config.data_dir, "/srv/urn");
     assert_int_equal(config.wal.segment_size_bytes, 4 << 20);
     assert_int_equal(config.wal.segments, 3);
+    assert_int_equal(config.wal.mode, URN_WAL_INTERVAL);
+    assert_int_equal(config.wal.interval_ns, 250000000);
     assert_int_equal(config.wal.flush_after_n_draw, 7);
     assert_int_equal(config.limits.max_connections, 11);
     assert_int_equal(config.limits.max_request_bytes, 12 << 10);
@@ -327,8 +331,8 @@ static void unknown_and_repeated_keys(void **state)
          ":3:3: unknown key `max_itmes` in `limits`: did you mean `max_items`?"},
         {"segments: 4\n", ":1:1: unknown key `segments` in the configuration: it belongs in `wal`"},
         {"wal: {max_batch: 4}\n", ":1:7: unknown key `max_batch` in `wal`: it belongs in `limits`"},
-        {"wal: {interval: 10ms}\n", ":1:7: unknown key `interval` in `wal`: expected one of "
-                                    "segment_size, segments, mode, flush_after_n_draw"},
+        {"wal: {compression: 1}\n", ":1:7: unknown key `compression` in `wal`: expected one of "
+                                    "segment_size, segments, mode, interval, flush_after_n_draw"},
         {"archive: {every: 128MiB}\n",
          ":1:1: unknown key `archive` in the configuration: "
          "expected one of data_dir, listen, pools, wal, snapshot, limits"},
@@ -355,6 +359,8 @@ static void values_of_the_wrong_kind_or_size(void **state)
 {
     static const char size[] =
         ": expected a size from 64KiB to 16GiB, such as 64MiB (B, KiB, MiB or GiB), found ";
+    static const char duration[] =
+        ": expected a duration from 1ms to 1m, such as 10ms (ms, s, m, h or d), found ";
     static const struct {
         const char *yaml, *rest_before, *middle, *found;
     } cases[] = {
@@ -390,13 +396,18 @@ static void values_of_the_wrong_kind_or_size(void **state)
          ": expected an integer from 3 to 4096, found ", "a mapping"},
         {"limits: {max_batch: 0}\n", ":1:21: limits.max_batch",
          ": expected an integer from 1 to 1000000, found ", "`0`"},
-        {"wal: {mode: fast}\n", ":1:13: wal.mode", ": expected `commit`, found ", "`fast`"},
-        {"wal: {mode: os}\n", ":1:13: wal.mode: `os` comes with a later version; expected `commit`",
-         "", ""},
-        {"wal: {mode: interval}\n",
-         ":1:13: wal.mode: `interval` comes with a later version; expected `commit`", "", ""},
+        {"wal: {mode: fast}\n", ":1:13: wal.mode",
+         ": expected `commit`, `interval` or `os`, found ", "`fast`"},
+        {"wal: {mode: [os]}\n", ":1:13: wal.mode",
+         ": expected `commit`, `interval` or `os`, found ", "a list"},
+        {"wal: {interval: 999}\n", ":1:17: wal.interval", duration, "`999`"},
+        {"wal: {interval: 0ms}\n", ":1:17: wal.interval", duration, "`0ms`"},
+        {"wal: {interval: 61s}\n", ":1:17: wal.interval", duration, "`61s`"},
+        {"wal: {interval: 10us}\n", ":1:17: wal.interval", duration, "`10us`"},
+        {"wal: {interval: \"10ms\"}\n", ":1:17: wal.interval", duration, "the quoted text `10ms`"},
+        {"wal: {interval: 999999999999d}\n", ":1:17: wal.interval", duration, "`999999999999d`"},
         {"wal: commit\n", ":1:6: expected a mapping with the keys segment_size, segments, mode, ",
-         "flush_after_n_draw", ""},
+         "interval, flush_after_n_draw", ""},
         {"data_dir:\n", ":1:10: data_dir", ": expected a path, found ", "nothing"},
         {"data_dir: \"\"\n", ":1:11: data_dir", ": expected a path of at most 4000 bytes, found ",
          "nothing"},

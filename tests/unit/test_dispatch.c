@@ -246,10 +246,12 @@ static void info_has_all_its_keys(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "version",  "mode",      "uptime_s", "epoch",       "durable_lsn", "staged_lsn",
-        "failure",  "ring",      "queue",    "connections", "counters",    "latencies",
-        "p50_us",   "p99_us",    "p999_us",  "memory",      "bound_bytes", "snapshot_io",
-        "recovery", "torn_tail", "created",  "room_bytes",  "draws_max",   "next_request_id",
+        "version",        "mode",        "uptime_s",    "epoch",           "durable_lsn",
+        "staged_lsn",     "failure",     "ring",        "queue",           "connections",
+        "counters",       "latencies",   "p50_us",      "p99_us",          "p999_us",
+        "memory",         "bound_bytes", "snapshot_io", "recovery",        "torn_tail",
+        "created",        "room_bytes",  "draws_max",   "next_request_id", "acknowledged_lsn",
+        "unsynced_bytes", "unsynced_us",
     };
     harness_wait(&harness, 12.5);
     ANSWER("draw", 2, "\xa4main\x03");

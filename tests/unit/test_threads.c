@@ -142,7 +142,7 @@ static uint32_t collect(struct fixture *fixture, uint32_t wanted, enum urn_code 
 /* Where ids go on when so many draws were made before: relaxed, what was reserved is left behind. */
 static void assert_goes_on_behind(const struct fixture *fixture, uint64_t draws)
 {
-    uint64_t gap = fixture->config.mode == URN_WAL_COMMIT ? 0 : RESERVED_IDS + RESERVED_IDS / 2;
+    uint64_t gap = fixture->config.mode == URN_WAL_COMMIT ? 0 : RESERVED_IDS;
     assert_in_range(fixture->report.next_request_id, draws + 1, draws + 1 + gap);
 }
 

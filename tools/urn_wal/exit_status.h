@@ -4,7 +4,7 @@
 
 enum exit_status {
     EXIT_SOUND = 0,
-    EXIT_TORN_TAIL = 1, /* torn tail only: never acknowledged, the next start discards it */
+    EXIT_TORN_TAIL = 1, /* torn tail only: never durable, the next start discards it */
     EXIT_DAMAGE = 2,
     EXIT_MISSING = 3,      /* files are missing */
     EXIT_MEANING = 4,      /* the bytes are sound but cannot be true */

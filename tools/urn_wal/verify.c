@@ -453,8 +453,7 @@ static void judge_tail(struct inspection *inspection, const struct wal_evidence 
         return; /* the server is writing there */
     else if (evidence->torn_at_x || whole_beyond)
         find_at(report, FINDING_TORN, x,
-                "torn tail: %s; %" PRIu64
-                " whole groups behind it; nothing of it was ever acknowledged",
+                "torn tail: %s; %" PRIu64 " whole groups behind it; nothing of it was ever durable",
                 wal_read_result_text(report->end_why), evidence->groups_beyond);
     else if (evidence->nonzero_beyond || evidence->groups_beyond > 0)
         find_at(report, FINDING_NOTE, x,
