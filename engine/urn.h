@@ -194,7 +194,7 @@ enum urn_op {
     URN_STATE,    /* pool_name, offset, limit, items */
     URN_CATALOG,  /* pool_name, offset, limit, names: item ids in index order */
     URN_POOLS,    /* offset, limit, names: pool names in order of creation */
-    URN_SNAPSHOT, /* the lsn that a snapshot covers, once that counts; else with its failure */
+    URN_SNAPSHOT, /* the lsn that a snapshot covers, once that counts; else IO, and error says why */
     URN_UPDATE,   /* pool_name, item_id, set and conditions (has_...) */
     URN_ADD,      /* pool_name, item_id, quantity, probability */
     URN_CREATE,   /* pool_name, pools: one, of this name */
@@ -252,7 +252,8 @@ struct urn_request {
     bool dry_run;               /* RELOAD: only say what would change */
     bool force;                 /* RELOAD: the file's weights win over updates */
     struct urn_change *changes; /* RELOAD: room for limit */
-    struct urn_error *error;    /* where a change that ends with an error says why; or NULL */
+    struct urn_error *error;    /* where a change or a snapshot that ends with an error says why;
+                                   or NULL */
 
     void *context; /* the caller's own; never read */
 

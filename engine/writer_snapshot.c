@@ -43,6 +43,19 @@ static void finish_requests(struct urn_engine *engine, struct urn_request **list
     }
 }
 
+/* Whatever hindered the snapshot, its askers get IO (or READONLY after a fail stop), and the reason. */
+static void refuse_requests(struct urn_engine *engine, struct urn_request **list,
+                            const struct urn_error *error)
+{
+    enum urn_code code = error->code == URN_READONLY ? URN_READONLY : URN_IO;
+    for (struct urn_request *request = *list; request != NULL; request = request->next)
+        if (request->error != NULL) {
+            *request->error = *error;
+            request->error->code = code;
+        }
+    finish_requests(engine, list, code, 0);
+}
+
 /* ---- beginning ------------------------------------------------------------------------------- */
 
 static bool room_is_short(const struct urn_engine *engine, uint64_t lsn)
@@ -81,7 +94,7 @@ static void note_failure(struct urn_engine *engine, const struct urn_error *erro
     snapshots->final_is_due = false;
     atomic_fetch_add_explicit(&engine->counters.snapshots_failed, 1, memory_order_relaxed);
     note_health(engine, error);
-    finish_requests(engine, &snapshots->serving, error->code, 0);
+    refuse_requests(engine, &snapshots->serving, error);
 }
 
 static void begin(struct urn_engine *engine, uint64_t lsn)

@@ -29,9 +29,10 @@ struct call {
     uint8_t reply[];
 };
 
-/* What a call that changes items or pools needs besides, where others have their results. */
+/* What a call that changes items or pools, or takes a snapshot, needs besides, where others have their
+ * results. */
 struct call_change {
-    struct urn_error error; /* why the change was not done */
+    struct urn_error error; /* why it was not done */
     char item_id[URN_NAME_BYTES_MAX];
     _Alignas(8) uint8_t catalog[]; /* create; of a reload, the list of changes */
 };

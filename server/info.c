@@ -169,21 +169,28 @@ static void make_utf8(char *text)
     }
 }
 
-/* nil, or why the log failed. */
-static void write_failure(struct rpc_writer *writer, const struct server *server)
+/* nil, or what failed. */
+static void write_failure(struct rpc_writer *writer, const char *key, struct urn_error *failure)
 {
-    struct urn_error failure;
-    urn_engine_failure(server->engine, &failure);
-    rpc_write_cstr(writer, "failure");
-    if (failure.code == URN_OK) {
+    rpc_write_cstr(writer, key);
+    if (failure->code == URN_OK) {
         rpc_write_nil(writer);
         return;
     }
-    make_utf8(failure.text);
-    rpc_write_cstr(writer, failure.text);
+    make_utf8(failure->text);
+    rpc_write_cstr(writer, failure->text);
 }
 
-#define WRITTEN_IN_PLACE 4u /* version, mode, snapshot_io, failure */
+static void write_failures(struct rpc_writer *writer, const struct server *server)
+{
+    struct urn_error failure;
+    urn_engine_failure(server->engine, &failure);
+    write_failure(writer, "failure", &failure);
+    urn_engine_snapshot_failure(server->engine, &failure);
+    write_failure(writer, "snapshot_failure", &failure);
+}
+
+#define WRITTEN_IN_PLACE 5u /* version, mode, snapshot_io, failure, snapshot_failure */
 #define WRITTEN_GROUPS   7u /* ring, queue, connections, counters, latencies, memory, recovery */
 
 void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct server *server)
@@ -209,7 +216,7 @@ void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct se
     rpc_write_cstr(writer, "mode");
     rpc_write_cstr(writer, config_wal_mode_text(server->config->wal.mode));
     write_figures(writer, figures, COUNT_OF(figures));
-    write_failure(writer, server);
+    write_failures(writer, server);
     rpc_write_cstr(writer, "snapshot_io");
     rpc_write_cstr(writer, engine.snapshot_io_uring ? "io_uring" : "plain");
     write_load(writer, server, &engine);

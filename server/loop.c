@@ -151,6 +151,7 @@ static void send_all(struct server *server)
 static void collect(struct server *server)
 {
     struct urn_request *list = urn_collect(server->engine);
+    reply_look_at_snapshots(server);
     if (list != NULL)
         reply_finished(server, list);
     else

@@ -114,6 +114,9 @@ static void announce(const struct server *server)
     add(&line, "; ");
     add_memory(&line, server->config);
     log_line(LOG_PRIORITY_NOTICE, "%s", line.text);
+    if (server->report.room_error.code != URN_OK)
+        log_line(LOG_PRIORITY_WARNING, "trouble with snapshots at the start: %s",
+                 server->report.room_error.text);
     notify_manager("READY=1\nSTATUS=serving");
 }
 

@@ -28,6 +28,30 @@ void reply_look_for_failure(struct server *server)
     notify_manager("STATUS=fail stop: the log failed; see the log");
 }
 
+/* A line when it begins, when it becomes another one, and when it ends: an attempt every half second would
+ * fill the log. */
+void reply_look_at_snapshots(struct server *server)
+{
+    struct urn_error trouble;
+    urn_engine_snapshot_failure(server->engine, &trouble);
+    if (trouble.code == server->snapshot_trouble &&
+        trouble.system_errno == server->snapshot_trouble_errno)
+        return;
+    server->snapshot_trouble = trouble.code;
+    server->snapshot_trouble_errno = trouble.system_errno;
+    if (trouble.code == URN_READONLY)
+        return; /* the log has failed, and says so itself */
+    if (trouble.code == URN_OK)
+        log_line_limited(&server->snapshot_log, server->now_ns, LOG_PRIORITY_NOTICE,
+                         "snapshots are written again as they should be");
+    else
+        log_line_limited(
+            &server->snapshot_log, server->now_ns, LOG_PRIORITY_WARNING,
+            "trouble with snapshots: %s. It is tried again by itself; draws go on while "
+            "the log has room",
+            trouble.text);
+}
+
 /* Makes one reply, and the loan smaller. */
 static void finish(struct server *server, struct call *call, uint64_t now_ns)
 {

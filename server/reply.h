@@ -11,4 +11,8 @@ void reply_finished(struct server *server, struct urn_request *list);
 /* After a fail stop, the first time: one line that says what failed and what to do. */
 void reply_look_for_failure(struct server *server);
 
+/* A line in the log when snapshots begin to fail, when they fail for another reason, and when they are well
+ * again. */
+void reply_look_at_snapshots(struct server *server);
+
 #endif

@@ -120,7 +120,10 @@ struct server {
     struct log_limit bad_request_log;
     struct log_limit refused_log;
     struct log_limit stalled_log;
+    struct log_limit snapshot_log;
     bool failure_logged;
+    enum urn_code snapshot_trouble; /* what was logged last; URN_OK: they are well */
+    int snapshot_trouble_errno;
 
     /* Any thread. */
     atomic_bool stop_requested;

@@ -25,6 +25,7 @@ struct urn_engine {
     bool holds;
     enum urn_code answer;
     struct urn_error failure;
+    struct urn_error snapshot_failure;
     uint64_t next_request_id;
     uint64_t requests;
 };
@@ -187,6 +188,19 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
 void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error)
 {
     *error = engine->failure;
+}
+
+void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error)
+{
+    *error = engine->snapshot_failure;
+}
+
+void fake_engine_snapshots_fail(struct urn_engine *engine, int system_errno, const char *why)
+{
+    engine->snapshot_failure = (struct urn_error){.code = URN_OK};
+    if (why != NULL)
+        error_set(&engine->snapshot_failure, URN_IO, system_errno, "%s", why);
+    engine->config.notify(engine->config.notify_context);
 }
 
 void fake_engine_hold(struct urn_engine *engine)

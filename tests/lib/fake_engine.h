@@ -26,4 +26,7 @@ void fake_engine_answer_with(struct urn_engine *engine, enum urn_code code);
 /* The log fails: what is held is in doubt, everything later finds the engine read-only. */
 void fake_engine_fail(struct urn_engine *engine, const char *why);
 
+/* What keeps snapshots from being written; NULL: nothing. Whoever asks for one gets it too. */
+void fake_engine_snapshots_fail(struct urn_engine *engine, int system_errno, const char *why);
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "tests/lib/server_harness.h"
 
@@ -242,6 +243,30 @@ static void after_a_fail_stop_ping_and_info_still_answer(void **state)
     assert_contains(ANSWER("info", 0, ""), "\"failure\"=>\"segment-0001: cannot sync\"");
 }
 
+/* Attempts are many; a line is written when something changes. */
+static void trouble_with_snapshots_is_told(void **state)
+{
+    (void)state;
+    const struct server *server = harness.server;
+    assert_contains(ANSWER("info", 0, ""), "\"snapshot_failure\"=>nil");
+    fake_engine_snapshots_fail(harness.engine, ENOSPC, "cannot write data/x");
+    harness_turn(&harness);
+    assert_int_equal(server->snapshot_trouble, URN_IO);
+    assert_int_equal(server->snapshot_log.lines, 1);
+    fake_engine_snapshots_fail(harness.engine, ENOSPC, "cannot write data/y");
+    harness_turn(&harness);
+    assert_int_equal(server->snapshot_log.lines, 1);
+    assert_contains(ANSWER("info", 0, ""), "\"snapshot_failure\"=>\"cannot write data/y");
+    fake_engine_snapshots_fail(harness.engine, EIO, "cannot write data/z");
+    harness_turn(&harness);
+    assert_int_equal(server->snapshot_log.lines, 2);
+    fake_engine_snapshots_fail(harness.engine, 0, NULL);
+    harness_turn(&harness);
+    assert_int_equal(server->snapshot_trouble, URN_OK);
+    assert_int_equal(server->snapshot_log.lines, 3);
+    assert_contains(ANSWER("info", 0, ""), "\"snapshot_failure\"=>nil");
+}
+
 static void info_has_all_its_keys(void **state)
 {
     (void)state;
@@ -285,6 +310,7 @@ int main(void)
         TEST(a_loan_beyond_the_whole_budget_is_refused),
         TEST(reply_buffers_that_cannot_lend_the_answer_to_pools_are_refused),
         TEST(the_engines_codes_reach_the_client),
+        TEST(trouble_with_snapshots_is_told),
         TEST(after_a_fail_stop_ping_and_info_still_answer),
         TEST(info_has_all_its_keys),
     };

@@ -50,6 +50,8 @@ static void known_figures_have_names_units_and_explanations(void **state)
     static const struct urnclient_pair counters[] = {
         {TEXT("draws"), UINT(9007199254740991u)},
         {TEXT("log_bytes"), UINT(4376)},
+        {TEXT("snapshots"), UINT(3)},
+        {TEXT("snapshots_failed"), UINT(0)},
     };
     static const struct urnclient_pair draw[] = {
         {TEXT("count"), UINT(12)},      {TEXT("p50_us"), UINT(105)},      {TEXT("p99_us"), UINT(0)},
@@ -70,6 +72,7 @@ static void known_figures_have_names_units_and_explanations(void **state)
         {TEXT("unsynced_bytes"), UINT(104)},
         {TEXT("unsynced_us"), UINT(10500)},
         {TEXT("failure"), {.type = URNCLIENT_NIL}},
+        {TEXT("snapshot_failure"), TEXT("cannot create data/x: No space left on device")},
         {TEXT("ring"), MAP(ring)},
         {TEXT("counters"), MAP(counters)},
         {TEXT("latencies"), MAP(latencies)},
@@ -82,7 +85,7 @@ static void unknown_figures_appear_by_themselves(void **state)
 {
     (void)state;
     static const struct urnclient_pair counters[] = {
-        {TEXT("snapshots"), UINT(3)},
+        {TEXT("lunches"), UINT(3)},
         {TEXT("pauses_us"), UINT(1500000)},
     };
     static const struct urnclient_pair deep[] = {

@@ -33,6 +33,10 @@ static const struct metric metrics[] = {
      "Position in the log up to which changes are staged."},
     {"next_request_id", "urn_next_request_id", "", "gauge", "The id that the next draw gets."},
     {"failure", "urn_failed", "", "gauge", "1 after a fail stop: the log failed for good."},
+    {"snapshot_failure", "urn_snapshots_failing", "", "gauge",
+     "1 while snapshots fail, or old ones cannot be removed."},
+    {"snapshot_lsn", "urn_snapshot_lsn_bytes", "", "gauge",
+     "Position in the log that the newest snapshot covers."},
     {"ring.size_bytes", "urn_ring_size_bytes", "", "gauge", "Size of the log's ring."},
     {"ring.room_bytes", "urn_ring_room_bytes", "", "gauge", "What is free in the log's ring."},
     {"ring.segments", "urn_ring_segments", "", "gauge", "Segment files in the ring."},
@@ -67,6 +71,11 @@ static const struct metric metrics[] = {
     {"counters.marks", "urn_marks_total", "", "counter", "Marks among the groups."},
     {"counters.log_bytes", "urn_log_bytes_total", "", "counter", "Bytes written to the log."},
     {"counters.syncs", "urn_syncs_total", "", "counter", "Syncs of the log."},
+    {"counters.snapshots", "urn_snapshots_total", "", "counter", "Snapshots written and verified."},
+    {"counters.snapshots_failed", "urn_snapshots_failed_total", "", "counter",
+     "Snapshots that failed."},
+    {"latencies.snapshot.pause_max_us", "urn_snapshot_pause_seconds_max", "", "gauge",
+     "The longest that a snapshot has kept draws waiting at one time."},
     {"latencies.sync.count", NULL, "", "", "counters.syncs"},
     {"latencies.sync.total_us", "urn_sync_seconds_total", "", "counter",
      "Time spent in syncs of the log."},
@@ -193,6 +202,12 @@ static void print_head(FILE *out, const char *family, const char *type, const ch
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", family, help, family, type);
 }
 
+/* nil, or a text that says why: as a metric, whether there is one. */
+static bool is_failure(const char *figure)
+{
+    return strcmp(figure, "failure") == 0 || strcmp(figure, "snapshot_failure") == 0;
+}
+
 static void print_known(FILE *out, const struct urnclient_value *info)
 {
     const char *family = "";
@@ -200,7 +215,7 @@ static void print_known(FILE *out, const struct urnclient_value *info)
         const struct metric *metric = &metrics[i];
         const struct urnclient_value *value = find_figure(info, metric->figure);
         struct urnclient_value failed = {.type = URNCLIENT_BOOL};
-        if (value != NULL && strcmp(metric->figure, "failure") == 0) {
+        if (value != NULL && is_failure(metric->figure)) {
             failed.truth = value->type != URNCLIENT_NIL;
             value = &failed;
         }
