@@ -120,9 +120,13 @@ static enum urn_code plan_items(struct planning *planning, const struct urn_pool
     for (uint32_t index = 0; index < pool_item_count(pool); index++) {
         if ((in_file[index / 8] >> index % 8 & 1) != 0)
             continue;
+        struct urn_item item;
+        pool_item(pool, index, &item);
         report(planning->request, &(struct urn_change){.kind = URN_CHANGE_ITEM_NOT_HERE,
                                                        .pool = pool_name(pool),
-                                                       .item_id = pool_item_id(pool, index)});
+                                                       .item_id = item.item_id,
+                                                       .quantity = item.quantity,
+                                                       .before = item.probability});
     }
     return URN_OK;
 }
@@ -201,6 +205,10 @@ enum urn_code reload_plan(const struct state *state, struct urn_request *request
                           struct stage_plan *plan, struct urn_error *error)
 {
     struct planning planning = {.state = state, .request = request, .plan = plan, .error = error};
+    /* It may have been planned before, when the open group had no room for it. */
+    memset(request->kinds, 0, sizeof request->kinds);
+    request->total = 0;
+    request->returned = 0;
     for (uint32_t i = 0; i < request->pool_count; i++)
         if (plan_pool(&planning, &request->pools[i]) != URN_OK)
             return error->code;

@@ -59,12 +59,17 @@ static const uint32_t state_item_bytes_max =
     UINT_BYTES_MAX + KEY_BYTES("drawn") + UINT_BYTES_MAX;
 
 /* The counts, and the names of the keys that need a restart. */
-#define RELOAD_HEAD_BYTES_MAX 4096u
+static const uint32_t reload_head_bytes_max =
+    CONTAINER_BYTES_MAX + KEY_BYTES("dry_run") + BOOL_BYTES +
+    URN_CHANGE_KINDS * (KEY_BYTES("pools_not_in_file") + UINT32_BYTES_MAX) + KEY_BYTES("changes") +
+    CONTAINER_BYTES_MAX + KEY_BYTES("restart") + CONTAINER_BYTES_MAX +
+    MESSAGE_RESTART_KEYS_MAX * (2u + MESSAGE_RESTART_KEY_BYTES_MAX);
 
 static const uint32_t reload_change_bytes_max =
-    CONTAINER_BYTES_MAX + KEY_BYTES("kind") + 24u + KEY_BYTES("pool") + NAME_BYTES_MAX +
-    KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("quantity") + UINT_BYTES_MAX +
-    KEY_BYTES("probability") + UINT_BYTES_MAX + KEY_BYTES("before") + UINT_BYTES_MAX;
+    CONTAINER_BYTES_MAX + KEY_BYTES("kind") + KEY_BYTES("item not in file") + KEY_BYTES("pool") +
+    NAME_BYTES_MAX + KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("quantity") +
+    UINT_BYTES_MAX + KEY_BYTES("probability") + UINT_BYTES_MAX + KEY_BYTES("before") +
+    UINT_BYTES_MAX;
 
 static uint64_t result_bytes_max(const struct message_call *call,
                                  const struct message_limits *limits)
@@ -84,7 +89,7 @@ static uint64_t result_bytes_max(const struct message_call *call,
     case RPC_SNAPSHOT:
         return UINT_BYTES_MAX;
     case RPC_RELOAD:
-        return RELOAD_HEAD_BYTES_MAX + (uint64_t)call->limit * reload_change_bytes_max;
+        return reload_head_bytes_max + (uint64_t)call->limit * reload_change_bytes_max;
     case RPC_UPDATE:
     case RPC_ADD:
     case RPC_CREATE:
@@ -120,9 +125,12 @@ static enum urn_code read_pool(struct rpc_params *params, struct message_call *c
 {
     if (rpc_param_text(params, "pool", &call->pool, error) != URN_OK)
         return error->code;
-    if (call->pool.length == 0 || call->pool.length > URN_NAME_BYTES_MAX)
-        return no_such_pool(call->pool, error);
-    return URN_OK;
+    if (call->pool.length > 0 && call->pool.length <= URN_NAME_BYTES_MAX)
+        return URN_OK;
+    if (call->method == RPC_CREATE)
+        return error_set(error, URN_BADARG, 0,
+                         "parameter 1 (pool): a pool's name has 1 to %u bytes", URN_NAME_BYTES_MAX);
+    return no_such_pool(call->pool, error);
 }
 
 static enum urn_code read_draw(struct rpc_params *params, const struct message_limits *limits,

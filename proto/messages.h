@@ -35,6 +35,9 @@ enum message_as { MESSAGE_AS_NAMES, MESSAGE_AS_INDEXES, MESSAGE_AS_TALLY };
 #define MESSAGE_PAGE_LIMIT_DEFAULT   1000u
 #define MESSAGE_RELOAD_CHANGES_MAX   1000u
 #define MESSAGE_INFO_REPLY_BYTES_MAX 16384u
+/* Keys of a configuration that a reload can tell to need a restart. */
+#define MESSAGE_RESTART_KEYS_MAX      48u
+#define MESSAGE_RESTART_KEY_BYTES_MAX 64u
 /* Of an error reply that message_write_reply() makes: [1, msgid, "CODE text", nil]. */
 #define MESSAGE_ERROR_REPLY_BYTES_MAX 267u
 
@@ -98,7 +101,8 @@ void message_fill_catalog(const struct message_call *call, void *memory,
 void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message_as as,
                          struct urn_request *done);
 
-/* The reply to a reload. restart: the keys that differ and are not applied. */
+/* The reply to a reload. restart: the keys that differ and are not applied, MESSAGE_RESTART_KEYS_MAX
+ * at most. */
 void message_write_reload(struct rpc_writer *writer, uint32_t msgid, const char *const *restart,
                           uint32_t restart_count, const struct urn_request *done);
 

@@ -902,6 +902,12 @@ static bool listens_alike(const struct config *one, const struct config *other)
 #define NAME_SNAPSHOT(key) "snapshot." key
 #define NAME_LIMITS(key)   "limits." key
 
+#define CONFIG_KEY(section, key, kind, member, preset, least, most, meaning)                       \
+    _Static_assert(sizeof(NAME_##section(key)) <= MESSAGE_RESTART_KEY_BYTES_MAX,                   \
+                   key " fits the answer to a reload");
+#include "server/config_keys.def"
+#undef CONFIG_KEY
+
 #define DIFFER_PATH(one, other)     (strcmp(one, other) != 0)
 #define DIFFER_MODE(one, other)     ((one) != (other))
 #define DIFFER_SIZE(one, other)     ((one) != (other))

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "engine/error.h"
+#include "proto/messages.h"
 
 /* One address to listen on: TCP on a loopback address, or a Unix socket. */
 struct config_listen {
@@ -73,7 +74,7 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
 
 /* The keys whose values differ between two configurations, pools apart: names into names, which has
  * room for CONFIG_DIFFERENCES_MAX; returns how many. */
-#define CONFIG_DIFFERENCES_MAX 48u
+#define CONFIG_DIFFERENCES_MAX MESSAGE_RESTART_KEYS_MAX
 uint32_t config_differences(const struct config *one, const struct config *other,
                             const char *names[CONFIG_DIFFERENCES_MAX]);
 

@@ -605,6 +605,8 @@ static void test_reload_applies_what_the_file_changed(void **unused)
         assert_int_equal(changes[1].before, 20);
         assert_int_equal(changes[1].probability, 25);
         assert_change(driver, 2, URN_CHANGE_ITEM_NOT_HERE, "main", "mud");
+        assert_int_equal(changes[2].quantity, URN_UNLIMITED);
+        assert_int_equal(changes[2].before, 70);
         assert_change(driver, 3, URN_CHANGE_NEW_POOL, "autumn", "");
         assert_int_equal(driver->request.kinds[URN_CHANGE_WEIGHT], 1);
         assert_int_equal(odds_version(driver, "main"), dry == 1 ? 1 : 2); /* one for both */
@@ -723,6 +725,47 @@ static void test_reload_of_more_than_a_group(void **unused)
     done(driver);
 }
 
+/* The group that is open has no room for all of it: it closes first, and what is told is told once. */
+static void test_a_reload_that_waits_for_the_next_group(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    enum { DRAWS = 12, ITEMS = 1000 };
+    static uint32_t outcomes[DRAWS][DRIVER_BATCH_MAX];
+    struct urn_request draws[DRAWS];
+    struct catalog large = make_catalog("large", ITEMS);
+    struct urn_pool_spec pools[] = {large.pool};
+    for (uint32_t i = 0; i < ITEMS; i++)
+        large.items[i].quantity = URN_UNLIMITED;
+    assert_asked(driver, CREATE(large));
+    for (uint32_t i = 0; i < ITEMS; i++)
+        large.items[i].probability++;
+    struct urn_request reload = {RELOAD(pools)};
+    for (int i = 0; i < DRAWS; i++) {
+        draws[i] = (struct urn_request){.op = URN_DRAW,
+                                        POOL("large"),
+                                        .count = DRIVER_BATCH_MAX,
+                                        .outcomes = outcomes[i],
+                                        .next = i + 1 < DRAWS ? &draws[i + 1] : &reload};
+    }
+    struct urn_engine_info before, after;
+    urn_engine_info(driver->engine, &before);
+    urn_submit(driver->engine, draws);
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    urn_engine_info(driver->engine, &after);
+    assert_int_equal(reload.code, URN_OK);
+    assert_int_equal(after.groups - before.groups, 2);
+    assert_int_equal(reload.kinds[URN_CHANGE_WEIGHT], ITEMS);
+    assert_int_equal(reload.kinds[URN_CHANGE_POOL_NOT_HERE], 1);
+    assert_int_equal(reload.total, ITEMS + 1);
+    assert_int_equal(reload.returned, 16);
+    free_catalog(&large);
+    done(driver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -745,6 +788,7 @@ int main(void)
         cmocka_unit_test(test_reload_against_updates),
         cmocka_unit_test(test_reload_keeps_the_sum_of_weights_in_bounds),
         cmocka_unit_test(test_reload_of_more_than_a_group),
+        cmocka_unit_test(test_a_reload_that_waits_for_the_next_group),
     };
     return cmocka_run_group_tests_name("changes", tests, NULL, NULL);
 }

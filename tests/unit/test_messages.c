@@ -148,6 +148,34 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
         CASE("state", "\x93\xa4main\x80\x80", URN_BADARG,
              "state takes at most 2 parameters, got 3"),
         CASE("pools", "\x91\xc0", URN_BADARG, "pools takes no parameters, got 1"),
+        CASE("update", "\x92\xa4main\xa1x", URN_BADARG,
+             "update needs the options \"quantity\" or \"probability\""),
+        CASE("update", "\x93\xa4main\xa1x\x81\xa8quantity\xfe", URN_BADARG,
+             "option \"quantity\": expected an integer from -1 to 9007199254740991, got -2"),
+        CASE("update", "\x93\xa4main\xa1x\x81\xabprobability\xff", URN_BADARG,
+             "option \"probability\": expected an integer from 0 to 9007199254740991, got -1"),
+        CASE("update", "\x93\xa4main\xa1x\x81\xabif_quantity\x01", URN_BADARG,
+             "update needs the options \"quantity\" or \"probability\""),
+        CASE("update", "\x93\xa4main\xa0\x81\xa8quantity\x01", URN_BADARG,
+             "parameter 2 (item_id): an item's id has 1 to 64 bytes"),
+        CASE("update", "\x93\xa0\xa1x\x81\xa8quantity\x01", URN_NOPOOL, "no pool is called \"\""),
+        CASE("add", "\x93\xa4main\xa1x\x81\xa8quantity\x01", URN_BADARG,
+             "add needs the options \"quantity\" and \"probability\""),
+        CASE("add", "\x93\xa4main\xa1x\x81\xabif_quantity\x01", URN_BADARG,
+             "no option is called \"if_quantity\"; there are \"quantity\" and \"probability\""),
+        CASE("create", "\x91\xa0", URN_BADARG,
+             "parameter 1 (pool): a pool's name has 1 to 64 bytes"),
+        CASE("create", "\x91\xd9\x41" NAME64 "4", URN_BADARG,
+             "parameter 1 (pool): a pool's name has 1 to 64 bytes"),
+        CASE("create", "\x92\xa1p\x91\x01", URN_BADARG,
+             "parameter 2 (catalog), item 0: expected a map, got 1"),
+        CASE("create", "\x92\xa1p\x91\x81\xa7item_id\xa1x", URN_BADARG,
+             "parameter 2 (catalog), item 0: \"quantity\" is missing"),
+        CASE("close", "\x91\xa0", URN_NOPOOL, "no pool is called \"\""),
+        CASE("reload",
+             "\x91\x81\xa7"
+             "dry_run\x01",
+             URN_BADARG, "option \"dry_run\": expected true or false, got 1"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct message_call call;
@@ -157,6 +185,94 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
                          cases[i].code);
         assert_string_equal(error.text, cases[i].text);
     }
+}
+
+static void changes_take_items_and_conditions(void **state)
+{
+    (void)state;
+    struct message_call call;
+    struct urn_error error;
+    struct urn_request request = {.op = URN_POOLS};
+    assert_int_equal(READ("update",
+                          "\x93\xa4main\xc4\1x\x83\xabif_quantity\xff\xabprobability\x00"
+                          "\xa8quantity\xcf\x00\x1f\xff\xff\xff\xff\xff\xff",
+                          &call, &error),
+                     URN_OK);
+    message_fill_request(&call, &request);
+    assert_int_equal(request.op, URN_UPDATE);
+    assert_memory_equal(request.item_id, "x", 1);
+    assert_int_equal(request.item_id_bytes, 1);
+    assert_true(request.has_quantity && request.has_probability && request.has_if_quantity);
+    assert_int_equal(request.quantity, URN_NUMBER_MAX);
+    assert_int_equal(request.probability, 0);
+    assert_int_equal(request.if_quantity, URN_UNLIMITED);
+    assert_int_equal(READ("update", "\x93\xa4main\xa1x\x81\xabprobability\x07", &call, &error),
+                     URN_OK);
+    message_fill_request(&call, &request);
+    assert_true(request.has_probability && !request.has_quantity && !request.has_if_quantity);
+    assert_int_equal(READ("close", "\x91\xa4main", &call, &error), URN_OK);
+    message_fill_request(&call, &request);
+    assert_int_equal(request.op, URN_CLOSE);
+}
+
+static void a_catalog_is_copied_out_of_the_message(void **state)
+{
+    (void)state;
+    struct message_call call;
+    struct urn_error error;
+    struct urn_request request = {.op = URN_POOLS};
+    assert_int_equal(READ("create",
+                          "\x92\xa1p\x92\x83\xa7item_id\xa2"
+                          "ab\xa8quantity\xff\xabprobability\x05"
+                          "\x83\xabprobability\x00\xa7item_id\xc4\1c\xa8quantity\x09",
+                          &call, &error),
+                     URN_OK);
+    assert_int_equal(call.catalog_items, 2);
+    uint64_t *memory = malloc(call.catalog_bytes); /* not a byte more: ASan looks */
+    message_fill_request(&call, &request);
+    message_fill_catalog(&call, memory, &request);
+    assert_int_equal(request.op, URN_CREATE);
+    assert_int_equal(request.pool_count, 1);
+    assert_ptr_equal(request.pools[0].name, request.pool_name);
+    assert_int_equal(request.pools[0].item_count, 2);
+    const struct urn_item_spec *items = request.pools[0].items;
+    assert_int_equal(items[0].item_id_bytes, 2);
+    assert_memory_equal(items[0].item_id, "ab", 2);
+    assert_int_equal(items[0].quantity, URN_UNLIMITED);
+    assert_int_equal(items[0].probability, 5);
+    assert_memory_equal(items[1].item_id, "c", 1);
+    assert_int_equal(items[1].quantity, 9);
+    assert_true(items[1].item_id > (const char *)memory &&
+                items[1].item_id < (const char *)memory + call.catalog_bytes);
+    free(memory);
+    assert_int_equal(READ("create", "\x92\xa1p\xc0", &call, &error), URN_OK);
+    assert_int_equal(call.catalog_items, 0);
+    struct message_limits narrow = limits;
+    narrow.max_items = 1;
+    assert_int_equal(read_call(&narrow, "create", "\x92\xa1p\x92\x80\x80", 6, &call, &error),
+                     URN_TOOBIG);
+}
+
+static void a_reload_lists_as_much_as_half_a_reply_holds(void **state)
+{
+    (void)state;
+    struct message_limits wide = limits;
+    struct message_call call;
+    struct urn_error error;
+    wide.max_reply_bytes = 16u << 20;
+    assert_int_equal(read_call(&wide, "reload", "\x90", 1, &call, &error), URN_OK);
+    assert_int_equal(call.limit, MESSAGE_RELOAD_CHANGES_MAX);
+    assert_false(call.dry_run || call.force);
+    wide.max_reply_bytes = 16u << 10; /* the least */
+    assert_int_equal(read_call(&wide, "reload",
+                               "\x91\x82\xa7"
+                               "dry_run\xc3\xa5"
+                               "force\xc3",
+                               18, &call, &error),
+                     URN_OK);
+    assert_in_range(call.limit, 1, 30);
+    assert_true(2 * call.reply_bytes_max <= wide.max_reply_bytes);
+    assert_true(call.dry_run && call.force);
 }
 
 static void too_long_a_reply_is_refused_and_what_fits_is_told(void **state)
@@ -418,6 +534,48 @@ static void no_reply_outgrows_its_bound(void **state)
     }
 }
 
+static void no_reload_outgrows_its_bound(void **state)
+{
+    (void)state;
+    struct urn_text long_name = {NAME64, 64};
+    static struct urn_change changes[MESSAGE_RELOAD_CHANGES_MAX];
+    const char *restart[MESSAGE_RESTART_KEYS_MAX];
+    for (uint32_t i = 0; i < MESSAGE_RELOAD_CHANGES_MAX; i++)
+        changes[i] = (struct urn_change){.kind = URN_CHANGE_ITEM_NOT_HERE,
+                                         .pool = long_name,
+                                         .item_id = long_name,
+                                         .quantity = (int64_t)URN_NUMBER_MAX,
+                                         .probability = URN_NUMBER_MAX,
+                                         .before = URN_NUMBER_MAX};
+    for (uint32_t i = 0; i < MESSAGE_RESTART_KEYS_MAX; i++)
+        restart[i] = NAME64;
+    struct message_call call = {.method = RPC_RELOAD, .limit = MESSAGE_RELOAD_CHANGES_MAX};
+    struct urn_request done = {.op = URN_RELOAD,
+                               .changes = changes,
+                               .returned = MESSAGE_RELOAD_CHANGES_MAX,
+                               .total = UINT32_MAX};
+    for (int kind = 0; kind < URN_CHANGE_KINDS; kind++)
+        done.kinds[kind] = UINT32_MAX;
+    uint64_t bound = message_reply_bytes_max(&call, &limits);
+    uint8_t *buffer = malloc(bound);
+    struct rpc_writer writer;
+    rpc_writer_begin(&writer, buffer, bound);
+    message_write_reload(&writer, UINT32_MAX, restart, MESSAGE_RESTART_KEYS_MAX, &done);
+    assert_false(writer.overflow);
+    /* Of a change only the header byte could have been longer. */
+    assert_in_range(rpc_written_bytes(&writer), bound - 40 - 4ull * done.returned, bound);
+    free(buffer);
+    /* A refusal fits too, wherever it comes from. */
+    done.code = URN_BADARG;
+    struct urn_error error = {.code = URN_BADARG};
+    memset(error.text, 'x', sizeof error.text - 1);
+    done.error = &error;
+    uint8_t refusal[MESSAGE_ERROR_REPLY_BYTES_MAX];
+    rpc_writer_begin(&writer, refusal, sizeof refusal);
+    message_write_reload(&writer, UINT32_MAX, NULL, 0, &done);
+    assert_false(writer.overflow);
+}
+
 static void a_failure_is_told_with_the_pools_name(void **state)
 {
     (void)state;
@@ -473,11 +631,15 @@ int main(void)
         cmocka_unit_test(draw_takes_pool_count_and_options),
         cmocka_unit_test(pages_have_defaults_and_no_more_items_than_there_can_be),
         cmocka_unit_test(a_wrong_call_is_refused_with_its_reason),
+        cmocka_unit_test(changes_take_items_and_conditions),
+        cmocka_unit_test(a_catalog_is_copied_out_of_the_message),
+        cmocka_unit_test(a_reload_lists_as_much_as_half_a_reply_holds),
         cmocka_unit_test(too_long_a_reply_is_refused_and_what_fits_is_told),
         cmocka_unit_test(draws_are_told_in_three_forms),
         cmocka_unit_test(a_tally_counts_every_draw_once),
         cmocka_unit_test(looking_is_told_whole_and_within_its_bound),
         cmocka_unit_test(no_reply_outgrows_its_bound),
+        cmocka_unit_test(no_reload_outgrows_its_bound),
         cmocka_unit_test(a_failure_is_told_with_the_pools_name),
         cmocka_unit_test(ping_is_answered_with_pong),
     };
