@@ -143,6 +143,7 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
                         sizeof(struct freeze);
     return sizeof(struct urn_engine) + groups + commit + tables + start + snapshot +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
+           comparison_memory_bytes(config->max_pools, config->max_items) +
            catalog_check_memory_bytes(config->max_items);
 }
 
@@ -260,6 +261,7 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     writer->end_lsn = x;
     start_engine_time(writer, engine->os);
     if (make_groups(writer, error) != URN_OK ||
+        comparison_make(&state->bounds, &writer->comparison, error) != URN_OK ||
         commit_make(&engine->commit, &engine->ring, engine->os, &state->tail,
                     engine->pad_capacity_bytes, error) != URN_OK)
         return error->code;
@@ -405,6 +407,7 @@ void engine_abandon(struct urn_engine *engine)
     threads_free(engine);
     free(engine->writer.groups[0].bytes);
     free(engine->writer.groups[1].bytes);
+    comparison_free(&engine->writer.comparison);
     commit_free(&engine->commit);
     snapshot_task_free(&engine->snapshot);
     wal_ring_close(&engine->ring);

@@ -86,10 +86,11 @@ struct writer {
     uint64_t end_lsn;              /* end of everything closed: where the open group will lie */
     enum wal_group_kind last_kind; /* of the last group closed that had bytes */
     uint64_t last_closed_ns;
-    uint64_t reserve_bytes;   /* of room that requests do not get */
-    struct catalog_job job;   /* a catalog that is being added over many groups */
-    struct urn_request *todo; /* taken from the inbox, not yet staged; oldest first */
-    uint64_t time_base_us;    /* engine time = this + monotonic time since time_origin_ns */
+    uint64_t reserve_bytes;       /* of room that requests do not get */
+    struct catalog_job job;       /* a request that brings catalogs, and takes many turns */
+    struct comparison comparison; /* of the job's catalogs, or of those of this turn */
+    struct urn_request *todo;     /* taken from the inbox, not yet staged; oldest first */
+    uint64_t time_base_us;        /* engine time = this + monotonic time since time_origin_ns */
     uint64_t time_origin_ns;
     uint32_t flush_after_n_draw;
     uint64_t shortage_ns; /* since when requests find no room in the log; 0: they do */

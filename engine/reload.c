@@ -1,4 +1,5 @@
-/* reload.c: see reload.h. */
+/* reload.c: see reload.h. Of the items only those are looked at that differed when they were compared;
+ * what has become of them since shows now. */
 #include "engine/reload.h"
 
 #include <inttypes.h>
@@ -18,28 +19,14 @@ enum difference {
     DIFFERENCE_CONFLICT,
 };
 
-/* The item of this id. Files and pools have their items in the same order as a rule, so that the
- * one at the same position is looked at first. */
-static bool find_item(const struct urn_pool *pool, const struct urn_item_spec *spec,
-                      uint32_t position, uint32_t *index)
-{
-    if (position < pool_item_count(pool)) {
-        const struct urn_text id = pool_item_id(pool, position);
-        if (id.length == spec->item_id_bytes &&
-            memcmp(id.bytes, spec->item_id, spec->item_id_bytes) == 0) {
-            *index = position;
-            return true;
-        }
-    }
-    return pool_find(pool, spec->item_id, spec->item_id_bytes, index);
-}
-
 /* *item is filled unless the item is new. */
-static enum difference compare(const struct urn_pool *pool, const struct urn_item_spec *spec,
-                               uint32_t position, bool force, struct urn_item *item)
+static enum difference difference_of(const struct urn_pool *pool, const struct urn_item_spec *spec,
+                                     const struct compared_item *compared, bool force,
+                                     struct urn_item *item)
 {
-    uint32_t index;
-    if (!find_item(pool, spec, position, &index))
+    uint32_t index = compared->index;
+    if (index == COMPARISON_NEW_ITEM &&
+        !pool_find(pool, spec->item_id, spec->item_id_bytes, &index))
         return DIFFERENCE_NEW;
     pool_item(pool, index, item);
     const uint64_t applied = pool_applied_weight(pool, index);
@@ -54,10 +41,11 @@ static enum difference compare(const struct urn_pool *pool, const struct urn_ite
 
 struct planning {
     const struct state *state;
+    const struct comparison *comparison;
     struct urn_request *request;
     struct stage_plan *plan;
     struct urn_error *error;
-    uint64_t new_items;
+    uint64_t new_items; /* of pools that exist */
     uint64_t new_pools;
 };
 
@@ -95,69 +83,74 @@ static void plan_item(struct planning *planning, const struct urn_pool *pool,
         report(planning->request, &change);
 }
 
-/* Compares all items; in_file gets a bit for each of the pool's that the file has. */
-static enum urn_code plan_items(struct planning *planning, const struct urn_pool *pool,
-                                const struct urn_pool_spec *spec, uint8_t *in_file)
+/* The items that the pool has and the file has not; those that were added while it was being compared
+ * are not told. */
+static void report_missing_items(const struct planning *planning, const struct urn_pool *pool,
+                                 uint32_t number)
 {
+    const struct comparison *comparison = planning->comparison;
+    struct urn_request *request = planning->request;
+    const uint32_t end = comparison->pools[number].item_count;
+    uint32_t left = comparison_missing_count(comparison, number);
+    for (uint32_t index = comparison_missing(comparison, number, 0);
+         index < end && request->returned < request->limit;
+         index = comparison_missing(comparison, number, index + 1)) {
+        struct urn_item item;
+        pool_item(pool, index, &item);
+        report(request, &(struct urn_change){.kind = URN_CHANGE_ITEM_NOT_HERE,
+                                             .pool = pool_name(pool),
+                                             .item_id = item.item_id,
+                                             .quantity = item.quantity,
+                                             .before = item.probability});
+        left--;
+    }
+    request->kinds[URN_CHANGE_ITEM_NOT_HERE] += left; /* for which the list has no room */
+    request->total += left;
+}
+
+static enum urn_code plan_items(struct planning *planning, const struct urn_pool *pool,
+                                uint32_t number)
+{
+    const struct comparison *comparison = planning->comparison;
+    const struct urn_pool_spec *spec = &planning->request->pools[number];
     uint64_t weight = pool_weight_of_all(pool);
-    for (uint32_t i = 0; i < spec->item_count; i++) {
+    for (uint32_t i = comparison_items_first(comparison, number);
+         i < comparison->pools[number].items_end; i++) {
+        const struct urn_item_spec *item_spec = &spec->items[comparison->items[i].position];
         struct urn_item item = {.probability = 0};
         const enum difference difference =
-            compare(pool, &spec->items[i], i, planning->request->force, &item);
-        if (difference != DIFFERENCE_NEW)
-            in_file[item.index / 8] |= (uint8_t)(1u << item.index % 8);
+            difference_of(pool, item_spec, &comparison->items[i], planning->request->force, &item);
         if (difference == DIFFERENCE_NONE)
             continue;
         if (difference == DIFFERENCE_NEW || difference == DIFFERENCE_WEIGHT)
-            weight += spec->items[i].probability - item.probability;
-        plan_item(planning, pool, &spec->items[i], difference, &item);
+            weight += item_spec->probability - item.probability;
+        plan_item(planning, pool, item_spec, difference, &item);
     }
     if (weight > URN_NUMBER_MAX)
         return error_set(planning->error, URN_BADARG, 0,
                          "pool \"%.*s\": the probabilities of all items would sum up to 2^53 or "
                          "more",
                          (int)spec->name_bytes, spec->name);
-    for (uint32_t index = 0; index < pool_item_count(pool); index++) {
-        if ((in_file[index / 8] >> index % 8 & 1) != 0)
-            continue;
-        struct urn_item item;
-        pool_item(pool, index, &item);
-        report(planning->request, &(struct urn_change){.kind = URN_CHANGE_ITEM_NOT_HERE,
-                                                       .pool = pool_name(pool),
-                                                       .item_id = item.item_id,
-                                                       .quantity = item.quantity,
-                                                       .before = item.probability});
-    }
+    report_missing_items(planning, pool, number);
     return URN_OK;
 }
 
-static enum urn_code no_memory(struct urn_error *error)
+static enum urn_code plan_pool(struct planning *planning, uint32_t number)
 {
-    return error_set(error, URN_NOMEMORY, 0, "no memory to compare the catalogs");
-}
-
-static enum urn_code plan_pool(struct planning *planning, const struct urn_pool_spec *spec)
-{
-    struct urn_pool *pool = state_find_pool(planning->state, spec->name, spec->name_bytes);
-    if (pool != NULL && !pool_is_unfinished(pool)) {
-        uint8_t *in_file = calloc(pool_item_count(pool) / 8 + 1, 1);
-        if (in_file == NULL)
-            return no_memory(planning->error);
-        const enum urn_code code = plan_items(planning, pool, spec, in_file);
-        free(in_file);
-        return code;
-    }
+    const struct urn_pool_spec *spec = &planning->request->pools[number];
+    const struct urn_pool *pool = state_find_pool(planning->state, spec->name, spec->name_bytes);
+    if (pool != NULL && !pool_is_unfinished(pool))
+        return plan_items(planning, pool, number);
     struct urn_change change = {.kind = URN_CHANGE_NEW_POOL,
                                 .pool = {spec->name, spec->name_bytes},
                                 .quantity = spec->item_count};
-    const uint64_t bytes = stage_catalog_bytes(pool, spec);
-    if (bytes == 0) {
+    if (planning->comparison->pools[number].differs) {
         change.kind = URN_CHANGE_CONFLICT;
     } else {
         planning->plan->has_catalogs = true;
-        planning->plan->catalog_bytes += bytes;
+        planning->plan->catalog_items +=
+            spec->item_count - (pool == NULL ? 0 : pool_item_count(pool));
         planning->new_pools += pool == NULL;
-        planning->new_items += spec->item_count - (pool == NULL ? 0 : pool_item_count(pool));
     }
     report(planning->request, &change);
     return URN_OK;
@@ -166,16 +159,17 @@ static enum urn_code plan_pool(struct planning *planning, const struct urn_pool_
 static enum urn_code check_limits(const struct planning *planning)
 {
     const struct state *state = planning->state;
+    const uint64_t new_items = planning->new_items + planning->plan->catalog_items;
     if (planning->new_pools > state->bounds.max_pools - state->pool_count)
         return error_set(planning->error, URN_TOOBIG, 0,
                          "with %" PRIu64
                          " new pools there are more than limits.max_pools, %" PRIu32,
                          planning->new_pools, state->bounds.max_pools);
-    if (planning->new_items > state->bounds.max_items - state->item_count)
+    if (new_items > state->bounds.max_items - state->item_count)
         return error_set(planning->error, URN_TOOBIG, 0,
                          "with %" PRIu64
                          " new items there are more than limits.max_items, %" PRIu32,
-                         planning->new_items, state->bounds.max_items);
+                         new_items, state->bounds.max_items);
     return URN_OK;
 }
 
@@ -186,7 +180,7 @@ static enum urn_code report_other_pools(const struct planning *planning)
     struct urn_request *request = planning->request;
     uint8_t *in_file = calloc(state->pool_count + 1u, 1);
     if (in_file == NULL)
-        return no_memory(planning->error);
+        return error_set(planning->error, URN_NOMEMORY, 0, "no memory to compare the pools");
     for (uint32_t i = 0; i < request->pool_count; i++) {
         const struct urn_pool_spec *spec = &request->pools[i];
         const struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
@@ -201,16 +195,23 @@ static enum urn_code report_other_pools(const struct planning *planning)
     return URN_OK;
 }
 
-enum urn_code reload_plan(const struct state *state, struct urn_request *request,
-                          struct stage_plan *plan, struct urn_error *error)
+enum urn_code reload_plan(const struct state *state, const struct comparison *comparison,
+                          struct urn_request *request, struct stage_plan *plan,
+                          struct urn_error *error)
 {
-    struct planning planning = {.state = state, .request = request, .plan = plan, .error = error};
+    struct planning planning = {
+        .state = state, .comparison = comparison, .request = request, .plan = plan, .error = error};
     /* It may have been planned before, when the open group had no room for it. */
     memset(request->kinds, 0, sizeof request->kinds);
     request->total = 0;
     request->returned = 0;
-    for (uint32_t i = 0; i < request->pool_count; i++)
-        if (plan_pool(&planning, &request->pools[i]) != URN_OK)
+    if (comparison->overflowed)
+        return error_set(error, URN_TOOBIG, 0,
+                         "the file differs from the pools in more than %" PRIu32
+                         " items, more than one reload can change",
+                         comparison->items_max);
+    for (uint32_t number = 0; number < request->pool_count; number++)
+        if (plan_pool(&planning, number) != URN_OK)
             return error->code;
     const enum urn_code code = check_limits(&planning);
     return code == URN_OK ? report_other_pools(&planning) : code;
@@ -262,16 +263,21 @@ static enum urn_code carry_out_item(struct state *state, struct wal_entries *ent
     return stage_one(state, entries, request, &change);
 }
 
-static enum urn_code carry_out_part(struct state *state, struct wal_entries *entries,
-                                    const struct urn_request *request, struct urn_pool *pool,
-                                    const struct urn_pool_spec *spec, enum part part, bool *raised)
+static enum urn_code carry_out_part(struct state *state, const struct comparison *comparison,
+                                    struct wal_entries *entries, const struct urn_request *request,
+                                    uint32_t number, enum part part, bool *raised)
 {
-    for (uint32_t i = 0; i < spec->item_count; i++) {
+    const struct urn_pool_spec *spec = &request->pools[number];
+    struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
+    for (uint32_t i = comparison_items_first(comparison, number);
+         i < comparison->pools[number].items_end; i++) {
+        const struct urn_item_spec *item_spec = &spec->items[comparison->items[i].position];
         struct urn_item item = {.probability = 0};
-        const enum difference difference = compare(pool, &spec->items[i], i, request->force, &item);
-        if (!is_of_part(part, difference, &spec->items[i], &item))
+        const enum difference difference =
+            difference_of(pool, item_spec, &comparison->items[i], request->force, &item);
+        if (!is_of_part(part, difference, item_spec, &item))
             continue;
-        const enum urn_code code = carry_out_item(state, entries, request, pool, &spec->items[i],
+        const enum urn_code code = carry_out_item(state, entries, request, pool, item_spec,
                                                   difference, item.index, raised);
         if (code != URN_OK)
             return code;
@@ -279,19 +285,19 @@ static enum urn_code carry_out_part(struct state *state, struct wal_entries *ent
     return URN_OK;
 }
 
-enum urn_code reload_carry_out(struct state *state, struct wal_entries *entries,
-                               const struct urn_request *request)
+enum urn_code reload_carry_out(struct state *state, const struct comparison *comparison,
+                               struct wal_entries *entries, const struct urn_request *request)
 {
-    for (uint32_t i = 0; i < request->pool_count; i++) {
-        const struct urn_pool_spec *spec = &request->pools[i];
-        struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
+    for (uint32_t number = 0; number < request->pool_count; number++) {
+        const struct urn_pool_spec *spec = &request->pools[number];
+        const struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
         if (pool == NULL || pool_is_unfinished(pool))
             continue;
         bool raised = false;
         enum urn_code code =
-            carry_out_part(state, entries, request, pool, spec, PART_LESS, &raised);
+            carry_out_part(state, comparison, entries, request, number, PART_LESS, &raised);
         if (code == URN_OK)
-            code = carry_out_part(state, entries, request, pool, spec, PART_REST, &raised);
+            code = carry_out_part(state, comparison, entries, request, number, PART_REST, &raised);
         if (code != URN_OK)
             return code;
     }

@@ -20,13 +20,16 @@
 
 #include "engine/stage.h"
 
-/* Fills the request's list and counts of changes, and *plan. Errors: URN_BADARG (weights that sum up
- * to 2^53 or more), URN_TOOBIG (limits.max_pools, limits.max_items), URN_NOMEMORY. */
-enum urn_code reload_plan(const struct state *state, struct urn_request *request,
-                          struct stage_plan *plan, struct urn_error *error);
+/* Fills the request's list and counts of changes, and *plan, from a comparison that has come to its
+ * end. Errors: URN_BADARG (weights that sum up to 2^53 or more), URN_TOOBIG (limits.max_pools,
+ * limits.max_items; more items differ than one reload can change), URN_NOMEMORY. */
+enum urn_code reload_plan(const struct state *state, const struct comparison *comparison,
+                          struct urn_request *request, struct stage_plan *plan,
+                          struct urn_error *error);
 
-/* Carries out what concerns pools that exist; stage.h has the rest. */
-enum urn_code reload_carry_out(struct state *state, struct wal_entries *entries,
-                               const struct urn_request *request);
+/* Carries out what concerns pools that exist, in the same turn as it was planned; stage.h has the
+ * rest. */
+enum urn_code reload_carry_out(struct state *state, const struct comparison *comparison,
+                               struct wal_entries *entries, const struct urn_request *request);
 
 #endif

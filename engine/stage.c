@@ -9,9 +9,10 @@
 #include "engine/check.h"
 #include "engine/reload.h"
 
-/* Of a catalog too large for one group, so much goes into the group at a time: some hundred
+/* A catalog of no more than this is added in one turn; of a larger one so much at a time: some hundred
  * microseconds of the writer. */
-#define CATALOG_SLICE_BYTES (64u * 1024)
+#define CATALOG_WHOLE_BYTES (256u * 1024)
+#define CATALOG_SLICE_BYTES (16u * 1024)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -34,9 +35,24 @@ static enum urn_code refused(const struct urn_request *request, struct urn_error
         return refused(request, &refusal);                                                         \
     } while (0)
 
-static enum urn_code refuse_unfinished(const struct urn_request *request,
-                                       const struct urn_pool *pool)
+/* What has been begun may have been done: the client must look. */
+static enum urn_code in_doubt(const struct urn_request *request)
 {
+    if (request->error == NULL)
+        return URN_INDOUBT;
+    error_prefix(request->error, "a part of it is done: ");
+    request->error->code = URN_INDOUBT;
+    return URN_INDOUBT;
+}
+
+static enum urn_code refuse_unfinished(const struct urn_request *request,
+                                       const struct urn_pool *pool, const struct catalog_job *job)
+{
+    if (job->request != NULL)
+        REFUSE(request, URN_CONFLICT,
+               "the catalog of pool \"%.*s\" is not whole, and catalogs are just being added: look "
+               "again when they are",
+               (int)request->pool_name_bytes, request->pool_name);
     REFUSE(request, URN_CONFLICT,
            "the catalog of pool \"%.*s\" has been added only up to item %" PRIu32
            ": create it again with the same catalog, or close it to keep what it has",
@@ -82,8 +98,6 @@ static enum urn_code plan_update(const struct urn_pool *pool, struct urn_request
 {
     uint32_t index;
     struct urn_item item;
-    if (pool_is_unfinished(pool))
-        return refuse_unfinished(request, pool);
     if (!pool_find(pool, request->item_id, request->item_id_bytes, &index))
         REFUSE(request, URN_NOITEM, "pool \"%.*s\" has no item of this id",
                (int)request->pool_name_bytes, request->pool_name);
@@ -119,16 +133,19 @@ static enum urn_code update(struct state *state, struct wal_entries *entries,
 
 /* ---- add, open, close ------------------------------------------------------------------------ */
 
-static enum urn_code plan_add(const struct urn_pool *pool, struct urn_request *request,
-                              struct stage_plan *plan)
+static enum urn_code plan_add(const struct state *state, const struct catalog_job *job,
+                              struct urn_request *request, struct stage_plan *plan)
 {
-    if (pool_is_unfinished(pool))
-        return refuse_unfinished(request, pool);
     if (!name_is_valid(request->item_id, request->item_id_bytes))
         REFUSE(request, URN_BADARG,
                "an item's id is 1 to %u bytes of UTF-8 without control "
                "characters",
                URN_NAME_BYTES_MAX);
+    if (state->item_count + job->items_left >= state->bounds.max_items)
+        REFUSE(request, URN_TOOBIG,
+               "all pools together have %" PRIu64 " items (%" PRIu64
+               " of them just being added), and limits.max_items allows no more",
+               state->item_count + job->items_left, job->items_left);
     plan->bytes = wal_change_bytes(request->item_id_bytes);
     return URN_OK;
 }
@@ -146,12 +163,9 @@ static enum urn_code add(struct state *state, struct wal_entries *entries,
     return stage_one(state, entries, request, &change);
 }
 
-static enum urn_code plan_open_or_close(const struct urn_pool *pool, const struct catalog_job *job,
-                                        struct urn_request *request, struct stage_plan *plan)
+static enum urn_code plan_open_or_close(const struct urn_pool *pool,
+                                        const struct urn_request *request, struct stage_plan *plan)
 {
-    bool is_filling = job->request != NULL && job->pool == pool;
-    if (pool_is_unfinished(pool) && (request->op == URN_OPEN || is_filling))
-        return refuse_unfinished(request, pool);
     if (pool_is_unfinished(pool) || pool_is_open(pool) != (request->op == URN_OPEN))
         plan->bytes = wal_change_bytes(0);
     return URN_OK;
@@ -170,34 +184,32 @@ static enum urn_code open_or_close(struct state *state, struct wal_entries *entr
 
 /* ---- catalogs -------------------------------------------------------------------------------- */
 
-/* The log that a catalog takes from an item on; with the pool itself when there is none yet. */
-static uint64_t catalog_bytes(const struct urn_pool_spec *spec, bool is_new, uint32_t from_item)
+/* The log that a catalog takes from an item on, with the pool itself when there is none yet; of one
+ * that takes more than most_bytes some number beyond that. */
+static uint64_t catalog_bytes(const struct urn_pool_spec *spec, bool is_new, uint32_t from_item,
+                              uint64_t most_bytes)
 {
     uint64_t bytes = (is_new ? wal_change_bytes(spec->name_bytes) : 0) + wal_change_bytes(0);
-    for (uint32_t i = from_item; i < spec->item_count; i++)
+    for (uint32_t i = from_item; i < spec->item_count && bytes <= most_bytes; i++)
         bytes += wal_change_bytes(spec->items[i].item_id_bytes);
     return bytes;
 }
 
-/* Whether an unfinished pool is the beginning of this catalog. */
-static bool begins_catalog(const struct urn_pool *pool, const struct urn_pool_spec *spec)
+/* What goes into a group at once of a catalog: all of it, if that is little. */
+static uint64_t catalog_turn_bytes(const struct urn_pool_spec *spec, bool is_new,
+                                   uint32_t from_item, uint64_t group_bytes)
 {
-    uint32_t count = pool_item_count(pool);
-    if (count > spec->item_count)
-        return false;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct urn_item_spec *wanted = &spec->items[i];
-        struct urn_item item;
-        pool_item(pool, i, &item);
-        if (item.item_id.length != wanted->item_id_bytes ||
-            memcmp(item.item_id.bytes, wanted->item_id, wanted->item_id_bytes) != 0 ||
-            item.quantity != wanted->quantity || item.probability != wanted->probability)
-            return false;
-    }
-    return true;
+    const uint64_t whole_bytes =
+        group_bytes < CATALOG_WHOLE_BYTES ? group_bytes : CATALOG_WHOLE_BYTES;
+    const uint64_t bytes = catalog_bytes(spec, is_new, from_item, whole_bytes);
+    if (bytes <= whole_bytes)
+        return bytes;
+    const uint64_t half = group_bytes / 2 / WAL_ALIGN_BYTES * WAL_ALIGN_BYTES;
+    return half < CATALOG_SLICE_BYTES ? half : CATALOG_SLICE_BYTES;
 }
 
-static enum urn_code plan_create(const struct state *state, struct urn_request *request,
+static enum urn_code plan_create(const struct state *state, const struct comparison *comparison,
+                                 struct urn_request *request, uint64_t group_bytes,
                                  struct stage_plan *plan)
 {
     const struct urn_pool_spec *spec = request->pools;
@@ -205,7 +217,7 @@ static enum urn_code plan_create(const struct state *state, struct urn_request *
     if (pool != NULL && !pool_is_unfinished(pool))
         REFUSE(request, URN_EXISTS, "pool \"%.*s\" exists already", (int)spec->name_bytes,
                spec->name);
-    if (pool != NULL && !begins_catalog(pool, spec))
+    if (pool != NULL && comparison->pools[0].differs)
         REFUSE(
             request, URN_EXISTS,
             "pool \"%.*s\" exists, unfinished, with another catalog; close it to keep the %" PRIu32
@@ -222,52 +234,63 @@ static enum urn_code plan_create(const struct state *state, struct urn_request *
                " more they are beyond limits.max_items, %" PRIu32,
                state->item_count, spec->item_count - there, state->bounds.max_items);
     plan->has_catalogs = true;
-    plan->catalog_bytes = catalog_bytes(spec, pool == NULL, there);
+    plan->catalog_items = spec->item_count - there;
+    plan->bytes = catalog_turn_bytes(spec, pool == NULL, there, group_bytes);
     return URN_OK;
 }
 
-uint64_t stage_catalog_bytes(const struct urn_pool *pool, const struct urn_pool_spec *spec)
+enum urn_code stage_refuse_second_job(const struct urn_request *request)
 {
-    if (pool == NULL)
-        return catalog_bytes(spec, true, 0);
-    CHECK(pool_is_unfinished(pool));
-    return begins_catalog(pool, spec) ? catalog_bytes(spec, false, pool_item_count(pool)) : 0;
+    REFUSE(request, URN_BUSY, "the catalogs of another request are still being compared or added");
 }
 
-void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request)
+void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request,
+                          const struct stage_plan *plan)
 {
-    CHECK(job->request == NULL);
-    *job = (struct catalog_job){.request = request};
+    CHECK(job->request == NULL || job->request == request);
+    *job = (struct catalog_job){.request = request,
+                                .is_compared = true,
+                                .begun = request->op == URN_RELOAD && plan->bytes > 0,
+                                .items_left = plan->catalog_items};
+}
+
+enum urn_code stage_give_up(const struct catalog_job *job, enum urn_code code, const char *why)
+{
+    struct urn_error error;
+    error_set(&error, code, 0, "%s", why);
+    refused(job->request, &error);
+    return job->begun ? in_doubt(job->request) : code;
 }
 
 /* Moves the job to the next catalog that is still to be added; false when there is none. */
-static bool find_catalog(const struct state *state, struct catalog_job *job)
+static bool find_catalog(const struct state *state, const struct comparison *comparison,
+                         struct catalog_job *job)
 {
+    if (job->pool != NULL)
+        return true;
     for (; job->next_pool < job->request->pool_count; job->next_pool++) {
         const struct urn_pool_spec *spec = &job->request->pools[job->next_pool];
         struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
-        if (pool != NULL && (!pool_is_unfinished(pool) || !begins_catalog(pool, spec)))
+        if (pool != NULL &&
+            (!pool_is_unfinished(pool) || comparison->pools[job->next_pool].differs))
             continue;
-        if (job->rest_bytes == 0) {
-            job->pool = pool;
-            job->next_item = pool == NULL ? 0 : pool_item_count(pool);
-            job->rest_bytes = catalog_bytes(spec, pool == NULL, job->next_item);
-        }
+        job->pool = pool;
+        job->next_item = pool == NULL ? 0 : pool_item_count(pool);
         return true;
     }
     return false;
 }
 
-uint64_t stage_catalogs_need(const struct state *state, struct catalog_job *job,
-                             uint64_t group_bytes)
+uint64_t stage_catalogs_need(const struct state *state, const struct comparison *comparison,
+                             struct catalog_job *job, uint64_t group_bytes)
 {
-    CHECK(job->request != NULL);
-    if (job->rest_bytes == 0 && !find_catalog(state, job))
+    CHECK(job->request != NULL && job->is_compared);
+    if (!find_catalog(state, comparison, job)) {
+        CHECK(job->items_left == 0);
         return 0;
-    if (job->rest_bytes <= group_bytes)
-        return job->rest_bytes;
-    const uint64_t half = group_bytes / 2 / WAL_ALIGN_BYTES * WAL_ALIGN_BYTES;
-    return half < CATALOG_SLICE_BYTES ? half : CATALOG_SLICE_BYTES;
+    }
+    return catalog_turn_bytes(&job->request->pools[job->next_pool], job->pool == NULL,
+                              job->next_item, group_bytes);
 }
 
 static enum urn_code stage_create(struct state *state, struct wal_entries *entries,
@@ -280,10 +303,11 @@ static enum urn_code stage_create(struct state *state, struct wal_entries *entri
         .name = {spec->name, spec->name_bytes},
     };
     struct urn_error error;
-    if (stage_one(state, entries, job->request, &change) != URN_OK)
-        return URN_BUSY;
+    const enum urn_code code = stage_one(state, entries, job->request, &change);
+    if (code != URN_OK)
+        return code;
     job->pool = state->pools[change.pool_id];
-    job->rest_bytes -= wal_change_bytes(spec->name_bytes);
+    job->begun = true;
     if (pool_reserve(job->pool, spec->item_count, &error) != URN_OK)
         return refused(job->request, &error);
     return URN_OK;
@@ -300,8 +324,10 @@ static enum urn_code stage_item(struct state *state, struct wal_entries *entries
     enum urn_code code = stage_one(state, entries, job->request, &change);
     if (code != URN_OK)
         return code;
+    CHECK(job->items_left > 0);
+    job->begun = true;
     job->next_item++;
-    job->rest_bytes -= wal_change_bytes(item->item_id_bytes);
+    job->items_left--;
     return URN_OK;
 }
 
@@ -310,18 +336,18 @@ static enum urn_code stage_finish(struct state *state, struct wal_entries *entri
 {
     struct wal_change change = change_of(job->pool, WAL_ENTRY_OPEN);
     enum urn_code code = stage_one(state, entries, job->request, &change);
-    job->rest_bytes -= wal_change_bytes(0);
-    CHECK(job->rest_bytes == 0);
+    job->begun = true;
     job->pool = NULL;
     job->next_pool++;
     return code;
 }
 
-enum urn_code stage_catalogs(struct state *state, struct wal_entries *entries,
-                             struct catalog_job *job, uint64_t group_bytes)
+/* As much of a catalog as so many bytes hold. */
+static enum urn_code stage_turn(struct state *state, struct wal_entries *entries,
+                                struct catalog_job *job, uint64_t bytes)
 {
     const struct urn_pool_spec *spec = &job->request->pools[job->next_pool];
-    uint64_t end = entries->used_bytes + stage_catalogs_need(state, job, group_bytes);
+    const uint64_t end = entries->used_bytes + bytes;
     enum urn_code code = URN_OK;
     if (job->pool == NULL)
         code = stage_create(state, entries, job, spec);
@@ -336,6 +362,15 @@ enum urn_code stage_catalogs(struct state *state, struct wal_entries *entries,
     return code;
 }
 
+enum urn_code stage_catalogs(struct state *state, struct wal_entries *entries,
+                             struct catalog_job *job, uint64_t group_bytes)
+{
+    const uint64_t bytes = catalog_turn_bytes(&job->request->pools[job->next_pool],
+                                              job->pool == NULL, job->next_item, group_bytes);
+    const enum urn_code code = stage_turn(state, entries, job, bytes);
+    return code == URN_OK || !job->begun ? code : in_doubt(job->request);
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static enum urn_code plan_in_pool(const struct state *state, const struct catalog_job *job,
@@ -346,28 +381,29 @@ static enum urn_code plan_in_pool(const struct state *state, const struct catalo
     if (pool == NULL)
         return URN_NOPOOL;
     request->odds_version = pool_odds_version(pool);
+    if (pool_is_unfinished(pool) && (request->op != URN_CLOSE || job->request != NULL))
+        return refuse_unfinished(request, pool, job);
     if (request->op == URN_UPDATE)
         return plan_update(pool, request, plan);
     if (request->op == URN_ADD)
-        return plan_add(pool, request, plan);
-    return plan_open_or_close(pool, job, request, plan);
+        return plan_add(state, job, request, plan);
+    return plan_open_or_close(pool, request, plan);
 }
 
 enum urn_code stage_plan(const struct state *state, const struct catalog_job *job,
-                         struct urn_request *request, uint64_t group_bytes, struct stage_plan *plan)
+                         const struct comparison *comparison, struct urn_request *request,
+                         uint64_t group_bytes, struct stage_plan *plan)
 {
     CHECK(stage_is_change(request->op));
     *plan = (struct stage_plan){0};
-    bool brings_catalogs = request->op == URN_CREATE || request->op == URN_RELOAD;
-    if (brings_catalogs && job->request != NULL && !request->dry_run)
-        REFUSE(request, URN_BUSY, "the catalog of another request is still being added");
     enum urn_code code;
     struct urn_error error;
     if (request->op == URN_CREATE)
-        code = plan_create(state, request, plan);
+        code = plan_create(state, comparison, request, group_bytes, plan);
     else if (request->op == URN_RELOAD)
-        code =
-            reload_plan(state, request, plan, &error) == URN_OK ? URN_OK : refused(request, &error);
+        code = reload_plan(state, comparison, request, plan, &error) == URN_OK
+                   ? URN_OK
+                   : refused(request, &error);
     else
         code = plan_in_pool(state, job, request, plan);
     if (code == URN_OK && plan->bytes > group_bytes)
@@ -377,9 +413,10 @@ enum urn_code stage_plan(const struct state *state, const struct catalog_job *jo
     return code;
 }
 
-enum urn_code stage_carry_out(struct state *state, struct wal_entries *entries,
-                              struct urn_request *request)
+enum urn_code stage_carry_out(struct state *state, const struct comparison *comparison,
+                              struct wal_entries *entries, struct urn_request *request)
 {
+    const uint64_t used_bytes = entries->used_bytes;
     enum urn_code code = URN_OK;
     if (request->op == URN_UPDATE)
         code = update(state, entries, request);
@@ -388,8 +425,8 @@ enum urn_code stage_carry_out(struct state *state, struct wal_entries *entries,
     else if (request->op == URN_OPEN || request->op == URN_CLOSE)
         code = open_or_close(state, entries, request);
     else if (request->op == URN_RELOAD)
-        code = reload_carry_out(state, entries, request);
+        code = reload_carry_out(state, comparison, entries, request);
     if (request->pool != NULL)
         request->odds_version = pool_odds_version(request->pool);
-    return code;
+    return code == URN_OK || entries->used_bytes == used_bytes ? code : in_doubt(request);
 }

@@ -275,11 +275,12 @@ struct urn_request {
 /* Changes. Each is carried out whole or not at all, in its place among all requests, and raises the
  * odds version of its pool by one if it adds an item or changes a weight.
  *
- * A catalog whose log does not fit one group is added over many: the pool is created closed, and
- * opened with its last item; draws from other pools go on meanwhile. Only one CREATE or RELOAD does
- * that at a time; another that comes gets BUSY. If it ends before (a crash, or BUSY: no room in the
- * log), the pool is unfinished: the same CREATE again goes on where it ended, another one gets
- * EXISTS, and CLOSE makes it an ordinary closed pool of the items that it has.
+ * A large catalog is added over many groups: the pool is created closed, and opened with its last
+ * item; draws from other pools go on meanwhile. So they do while RELOAD compares large catalogs. Only
+ * one CREATE or RELOAD does that at a time; another that comes gets BUSY. Once a part of it is staged it
+ * waits for room in the log, however long. If it ends before it is done (a crash, or INDOUBT at a stop
+ * that finds no room), the pool is unfinished: the same CREATE again goes on where it ended, another one
+ * gets EXISTS, and CLOSE makes it an ordinary closed pool of the items that it has.
  *
  * Errors: NOPOOL, NOITEM, EXISTS, BADARG; CONFLICT (if_quantity; a pool that is unfinished);
  * TOOBIG (limits.max_pools, limits.max_items, or a reload that changes more of the pools there are

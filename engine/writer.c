@@ -382,11 +382,11 @@ static uint64_t group_entries_bytes(const struct writer *writer)
     return writer->group_capacity_bytes - WAL_GROUP_HEADER_BYTES;
 }
 
-/* The job is over, well or not: its request waits for what has been staged. */
-static void end_catalogs(struct writer *writer, enum urn_code code)
+/* The request, be it the job or not, waits for what has been staged. */
+static void end_change(struct writer *writer, struct urn_request *request, enum urn_code code)
 {
-    struct urn_request *request = writer->job.request;
-    writer->job = (struct catalog_job){0};
+    if (writer->job.request == request)
+        writer->job = (struct catalog_job){0};
     if (request->op == URN_CREATE) {
         request->pool =
             state_find_pool(&writer->state, request->pool_name, request->pool_name_bytes);
@@ -395,72 +395,125 @@ static void end_catalogs(struct writer *writer, enum urn_code code)
     wait_for_group(&writer->groups[writer->open], request, code);
 }
 
-/* Adds as much of the catalogs under way as the open group should take now. Returns whether
- * anything was done. */
+/* What has come of a request in this turn. */
+enum turn {
+    TURN_TAKEN,
+    TURN_NEEDS_GROUP, /* the open group must close first */
+    TURN_NEEDS_ROOM,  /* the log has none */
+};
+
+/* Plans and stages a change, of which all but new pools' catalogs go into the open group. The catalogs
+ * that it brings have been compared. */
+static enum turn stage_planned(struct urn_engine *engine, struct urn_request *request)
+{
+    struct writer *writer = &engine->writer;
+    struct stage_plan plan;
+    enum urn_code code = stage_plan(&writer->state, &writer->job, &writer->comparison, request,
+                                    group_entries_bytes(writer), &plan);
+    if (code != URN_OK || request->dry_run) {
+        end_change(writer, request, code);
+        return TURN_TAKEN;
+    }
+    if (!group_has_room(writer, request, plan.bytes))
+        return TURN_NEEDS_GROUP;
+    if (!log_has_room(engine, plan.bytes)) {
+        if (waits_for_room(engine))
+            return TURN_NEEDS_ROOM;
+        count(&engine->counters.busy_log, 1);
+        end_change(writer, request, URN_BUSY);
+        return TURN_TAKEN;
+    }
+    code = stage_carry_out(&writer->state, &writer->comparison,
+                           &writer->groups[writer->open].entries, request);
+    if (code == URN_OK && plan.has_catalogs)
+        stage_begin_catalogs(&writer->job, request, &plan);
+    else
+        end_change(writer, request, code);
+    return TURN_TAKEN;
+}
+
+/* One turn of the job's catalogs; there is one, and it is compared. */
+static enum turn stage_job_catalogs(struct urn_engine *engine)
+{
+    struct writer *writer = &engine->writer;
+    struct catalog_job *job = &writer->job;
+    struct wal_entries *entries = &writer->groups[writer->open].entries;
+    const uint64_t group_bytes = group_entries_bytes(writer);
+    const uint64_t need =
+        stage_catalogs_need(&writer->state, &writer->comparison, job, group_bytes);
+    enum urn_code code = URN_OK;
+    if (need == 0) {
+        end_change(writer, job->request, URN_OK);
+        return TURN_TAKEN;
+    }
+    if (entries->used_bytes + need > writer->group_capacity_bytes)
+        return TURN_NEEDS_GROUP;
+    if (log_has_room(engine, need)) {
+        code = stage_catalogs(&writer->state, entries, job, group_bytes);
+    } else if (waits_for_room(engine) || (job->begun && !atomic_load(&engine->stopping))) {
+        return TURN_NEEDS_ROOM; /* what is staged is not given up */
+    } else {
+        count(&engine->counters.busy_log, 1);
+        code = stage_give_up(job, URN_BUSY, "the log has no room");
+    }
+    if (code != URN_OK)
+        end_change(writer, job->request, code);
+    return TURN_TAKEN;
+}
+
+/* Goes on with the job, if there is one: a slice of what takes long, so that others come in between.
+ * Returns whether anything was done. */
 static bool stage_job(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
-    struct wal_entries *entries = &writer->groups[writer->open].entries;
-    const uint64_t group_bytes = group_entries_bytes(writer);
     bool did = false;
     writer->job_blocked = false;
     while (writer->job.request != NULL) {
-        const uint64_t need = stage_catalogs_need(&writer->state, &writer->job, group_bytes);
-        if (need == 0) {
-            end_catalogs(writer, URN_OK);
+        enum turn turn = TURN_TAKEN;
+        if (writer->job.is_compared)
+            turn = stage_job_catalogs(engine);
+        else if (comparison_step(&writer->comparison, &writer->state))
+            turn = stage_planned(engine, writer->job.request);
+        else
             return true;
-        }
-        if (entries->used_bytes + need > writer->group_capacity_bytes)
+        writer->job_blocked = turn == TURN_NEEDS_ROOM;
+        if (turn != TURN_TAKEN)
             return did;
-        enum urn_code code = URN_BUSY;
-        if (log_has_room(engine, need)) {
-            code = stage_catalogs(&writer->state, entries, &writer->job, group_bytes);
-        } else if (waits_for_room(engine)) {
-            writer->job_blocked = true;
-            return did;
-        } else {
-            count(&engine->counters.busy_log, 1);
-        }
-        if (code != URN_OK)
-            end_catalogs(writer, code);
         did = true;
         if (writer->job.pool != NULL)
-            return true; /* one slice of a large catalog a turn: draws come in between */
+            return true;
     }
     return did;
+}
+
+/* Compares the catalogs that a request brings, a first slice of them: false when that was not all, and
+ * it has become the job. */
+static bool compare_catalogs(struct writer *writer, struct urn_request *request)
+{
+    comparison_begin(&writer->comparison, request->pools, request->pool_count);
+    if (comparison_step(&writer->comparison, &writer->state))
+        return true;
+    writer->job = (struct catalog_job){.request = request};
+    return false;
 }
 
 /* Stages a change of items or pools; false when the open group must close first, or room must be made. */
 static bool stage_change(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
-    struct group *group = &writer->groups[writer->open];
-    struct stage_plan plan;
-    enum urn_code code =
-        stage_plan(&writer->state, &writer->job, request, group_entries_bytes(writer), &plan);
-    if (code != URN_OK || request->dry_run) {
-        wait_for_group(group, request, code);
-        return true;
-    }
-    if (!group_has_room(writer, request, plan.bytes))
-        return false;
-    if (!log_has_room(engine, plan.bytes)) {
-        if (waits_for_room(engine)) {
-            writer->blocked = true;
-            return false;
+    if (stage_brings_catalogs(request->op)) {
+        if (writer->job.request != NULL) {
+            end_change(writer, request, stage_refuse_second_job(request));
+            return true;
         }
-        count(&engine->counters.busy_log, 1);
-        wait_for_group(group, request, URN_BUSY);
-        return true;
+        if (!compare_catalogs(writer, request))
+            return true;
     }
-    code = stage_carry_out(&writer->state, &group->entries, request);
-    if (code == URN_OK && plan.has_catalogs) {
-        stage_begin_catalogs(&writer->job, request);
+    const enum turn turn = stage_planned(engine, request);
+    writer->blocked = turn == TURN_NEEDS_ROOM;
+    if (writer->job.request == request)
         (void)stage_job(engine);
-    } else {
-        wait_for_group(group, request, code);
-    }
-    return true;
+    return turn == TURN_TAKEN;
 }
 
 /* ---- the step ------------------------------------------------------------------------------ */
@@ -539,10 +592,10 @@ static bool refuse_everything(struct urn_engine *engine)
         writer_begin_group(writer);
         did = true;
     }
-    if (writer->job.request != NULL) { /* what was added of its catalog may stay */
+    if (writer->job.request != NULL) { /* what was staged of it may stay */
         struct urn_request *request = writer->job.request;
+        request->code = writer->job.begun ? URN_INDOUBT : URN_READONLY;
         writer->job = (struct catalog_job){0};
-        request->code = URN_INDOUBT;
         engine_finish(engine, request, request, 1, 0);
         did = true;
     }
@@ -626,9 +679,9 @@ static bool step_failed(struct urn_engine *engine)
 static bool step_idle(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
-    /* An empty group holds any request, and any part of a catalog. */
+    /* An empty group holds any request, and any part of a catalog. Comparing needs none. */
     CHECK(writer->todo == NULL || writer->blocked || writer->ids.lacking);
-    CHECK(writer->job.request == NULL || writer->job_blocked);
+    CHECK(writer->job.request == NULL || writer->job_blocked || !writer->job.is_compared);
     CHECK(!writer->ids.lacking || writer->ids.reserved_lsn != 0);
     writer->stop_seen = atomic_load(&engine->stopping);
     bool is_done = writer->todo == NULL && writer->job.request == NULL;
@@ -694,8 +747,10 @@ uint64_t writer_deadline_ns(const struct urn_engine *engine)
     uint64_t snapshot_ns = snapshots_deadline_ns(engine);
     if (snapshot_ns < deadline_ns)
         deadline_ns = snapshot_ns;
-    if ((writer->blocked || writer->job_blocked) &&
-        writer->shortage_ns + ROOM_WAIT_NS < deadline_ns)
+    /* A job that has begun is given up only by a stop. */
+    bool job_may_end =
+        writer->job_blocked && (!writer->job.begun || atomic_load(&engine->stopping));
+    if ((writer->blocked || job_may_end) && writer->shortage_ns + ROOM_WAIT_NS < deadline_ns)
         deadline_ns = writer->shortage_ns + ROOM_WAIT_NS;
     return deadline_ns;
 }

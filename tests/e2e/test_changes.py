@@ -3,6 +3,7 @@ import signal
 
 from harness import MAIN_CATALOG, SharedServerTestCase, TestCase, make_config, wait_until, write_config
 
+COIN_STOCK = {"quantity": 5, "probability": 2}
 COIN = {"item_id": "coin", "quantity": 5, "probability": 2}
 
 
@@ -127,6 +128,39 @@ class Changes(SharedServerTestCase):
 
 
 class Survival(TestCase):
+    def test_a_create_that_was_killed_goes_on(self):
+        """The same catalog finishes the pool, another one does not; or what it has is kept."""
+        catalog = [{"item_id": f"code-{n}", "quantity": 1, "probability": 1} for n in range(200000)]
+        config = make_config(limits={"max_request_bytes": "32MiB", "max_items": 500000})
+        server = self.serve(config)
+        for keep in (False, True):
+            pool = f"large {keep}"
+            with server.client() as client, server.client() as other:
+                client.send("create", pool, catalog)
+                wait_until(lambda: pool in other.call("pools"), "the pool")  # pylint: disable=W0640
+                for method, *params in [("open",), ("close",), ("add", "x", COIN_STOCK),
+                                        ("update", "code-0", COIN_STOCK)]:
+                    self.assert_error("CONFLICT", other.call, method, pool, *params)
+                self.assert_error("CLOSED", other.call, "draw", pool, 1)
+                self.assert_error("BUSY", other.call, "create", "another", [COIN])
+                self.assert_error("BUSY", other.call, "reload", {"dry_run": True})
+                server.kill()
+            server = self.serve(config, create=False)
+            state = server.call("state", pool, {"limit": 1})
+            self.assertEqual((state["open"], 0 <= state["total"] < len(catalog)), (False, True))
+            self.assert_error("CONFLICT", server.call, "open", pool)
+            error = self.assert_error("EXISTS", server.call, "create", pool, [{**COIN, "quantity": 7}])
+            self.assertIn("unfinished", error)
+            if keep:
+                server.call("close", pool)
+                server.call("add", pool, "x", COIN_STOCK)
+                server.call("open", pool)
+                self.assertEqual(server.call("state", pool, {"limit": 1})["total"], state["total"] + 1)
+            else:
+                self.assertEqual(server.call("create", pool, catalog), 1)
+                self.assertEqual(server.call("state", pool, {"limit": 1})["total"], len(catalog))
+            self.assertTrue(server.call("state", pool, {"limit": 1})["open"])
+
     def test_changes_survive_a_kill(self):
         server = self.serve(make_config(pools=[{"name": "main", "catalog": MAIN_CATALOG}]))
         server.call("create", "new", [COIN])

@@ -472,6 +472,31 @@ static void test_a_create_goes_on_after_a_crash(void **unused)
     free_catalog(&catalog);
 }
 
+/* The room of a catalog that is being added is taken already. */
+static void test_an_add_leaves_a_catalog_its_room(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    many_items(driver);
+    struct catalog catalog = make_catalog("large", driver->config.max_items - 3 - 1);
+    struct urn_request create = {CREATE(catalog)};
+    struct urn_request adds[2] = {
+        {.op = URN_ADD, POOL("main"), ITEM("x"), .quantity = 1, .next = &adds[1]},
+        {.op = URN_ADD, POOL("main"), ITEM("y"), .quantity = 1}};
+    urn_submit(driver->engine, &create);
+    assert_true(writer_step(driver->engine));
+    urn_submit(driver->engine, adds);
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    assert_int_equal(adds[0].code, URN_OK);
+    assert_int_equal(adds[1].code, URN_TOOBIG);
+    assert_int_equal(create.code, URN_OK);
+    assert_not_done(driver, URN_TOOBIG, .op = URN_ADD, POOL("large"), ITEM("x"), .quantity = 1);
+    free_catalog(&catalog);
+    done(driver);
+}
+
 static void test_a_stop_finishes_a_create(void **unused)
 {
     (void)unused;
@@ -511,32 +536,152 @@ static void test_a_create_that_meets_a_failing_disk_is_in_doubt(void **unused)
     done(driver);
 }
 
-/* The ring is too small for the whole, and the disk is full, so that no snapshot makes room: BUSY, and what
- * is there is sound. */
-static void test_a_create_without_room_ends_with_busy(void **unused)
+/* Lets time pass while requests wait for room in a log that no snapshot frees. */
+static void let_pass(struct driver *driver, uint64_t seconds)
+{
+    for (uint64_t tenths = 0; tenths < 10 * seconds; tenths++) {
+        sim_advance(driver->world, 100000000);
+        driver_run(driver);
+    }
+}
+
+/* A driver whose ring is too small for a catalog of 10,000 items while the disk is full, so that no
+ * snapshot makes room. */
+static struct driver *a_full_disk(uint64_t seed)
+{
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, seed);
+    driver->config.max_items = 20000;
+    driver_must_open(driver);
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
+    return driver;
+}
+
+/* What is staged is never given up: it waits, however long, while others get BUSY, and goes on by itself
+ * once the disk is freed. */
+static void test_a_create_that_has_begun_waits_for_room(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_full_disk(23);
+    struct catalog catalog = make_catalog("large", 10000);
+    struct catalog other = make_catalog("other", 1);
+    struct urn_request create = {CREATE(catalog)};
+    urn_submit(driver->engine, &create);
+    driver_run(driver);
+    let_pass(driver, 60);
+    assert_null(urn_collect(driver->engine));
+    assert_not_done(driver, URN_BUSY, CREATE(other)); /* there is one job at a time */
+    assert_not_done(driver, URN_CONFLICT, .op = URN_CLOSE, POOL("large"));
+    while (driver_draw(driver, "main", DRIVER_BATCH_MAX, false) == URN_OK)
+        ; /* which need less room than it does */
+    assert_int_equal(driver->request.code, URN_BUSY);
+    assert_null(urn_collect(driver->engine));
+    sim_set_capacity(driver->world, UINT64_MAX);
+    let_pass(driver, 5);
+    assert_ptr_equal(urn_collect(driver->engine), &create);
+    assert_int_equal(create.code, URN_OK);
+    assert_int_equal(create.odds_version, 1);
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    crash_and_open(driver);
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_int_equal(driver->request.total, 10000);
+    assert_true(driver->request.open);
+    free_catalog(&other);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+/* A stop does not wait for a disk: then it is in doubt, which is what it says, and the same create goes on
+ * behind the next start. */
+static void test_a_stop_gives_a_create_without_room_up(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_full_disk(25);
+    struct catalog catalog = make_catalog("large", 10000);
+    struct urn_error error = {.code = URN_OK};
+    struct urn_request create = {CREATE(catalog), .error = &error};
+    urn_submit(driver->engine, &create);
+    driver_run(driver);
+    let_pass(driver, 1);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    assert_int_equal(create.code, URN_INDOUBT);
+    assert_int_equal(error.code, URN_INDOUBT);
+    assert_string_equal(error.text, "a part of it is done: the log has no room");
+    sim_set_capacity(driver->world, UINT64_MAX);
+    driver_must_open(driver);
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_in_range(driver->request.total, 1000, 9999);
+    assert_false(driver->request.open);
+    assert_asked(driver, CREATE(catalog));
+    assert_int_equal(driver_state(driver, "large"), URN_OK);
+    assert_int_equal(driver->request.total, 10000);
+    assert_true(driver->request.open);
+    free_catalog(&catalog);
+    done(driver);
+}
+
+/* One that has not begun gets BUSY like all others, and has done nothing. */
+static void test_a_create_that_never_begins_gets_busy(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_full_disk(26);
+    struct catalog large = make_catalog("large", 10000);
+    struct catalog catalog = make_catalog("new", 3);
+    while (driver_draw(driver, "main", DRIVER_BATCH_MAX, false) == URN_OK)
+        ;
+    assert_int_equal(driver->request.code, URN_BUSY);
+    assert_not_done(driver, URN_BUSY, CREATE(large));
+    assert_not_done(driver, URN_BUSY, CREATE(catalog));
+    struct urn_pool_spec pools[] = {large.pool, catalog.pool};
+    assert_not_done(driver, URN_BUSY, .op = URN_RELOAD, .pools = pools, .pool_count = 2);
+    sim_set_capacity(driver->world, UINT64_MAX);
+    let_pass(driver, 5);
+    assert_int_equal(driver_state(driver, "large"), URN_NOPOOL);
+    assert_int_equal(driver_state(driver, "new"), URN_NOPOOL);
+    assert_asked(driver, CREATE(large));
+    free_catalog(&catalog);
+    free_catalog(&large);
+    done(driver);
+}
+
+/* Requests that follow a create in one list find its pool, whatever the open group holds already. */
+static void test_a_create_comes_before_what_follows_it(void **unused)
 {
     (void)unused;
     struct driver *driver = a_driver();
     driver_free(driver);
-    driver_init(driver, 23);
+    driver_init(driver, 27);
+    driver->config.segments = 64;
     driver->config.max_items = 20000;
+    driver->config.max_pools = 64;
     driver_must_open(driver);
-    struct catalog catalog = make_catalog("large", 10000);
-    sim_set_capacity(driver->world, sim_used_bytes(driver->world));
-    assert_not_done(driver, URN_BUSY, CREATE(catalog));
-    sim_set_capacity(driver->world, UINT64_MAX);
-    assert_int_equal(driver_state(driver, "large"), URN_OK);
-    uint32_t there = driver->request.total;
-    assert_in_range(there, 1000, 9999);
-    assert_false(driver->request.open);
-    for (int starts = 0; driver_ask(driver, (struct urn_request){CREATE(catalog)}) != URN_OK;) {
-        assert_true(++starts < 20); /* a start makes room */
-        assert_int_equal(driver->request.code, URN_BUSY);
-        crash_and_open(driver);
+    enum { ITEMS = 300, LEAST = 35, MOST = 55 }; /* 17 KB of log, of 61 in a group; a draw: 1 KB */
+    static uint32_t outcomes[MOST][DRIVER_BATCH_MAX];
+    struct catalog catalog = make_catalog("new", ITEMS);
+    for (uint32_t before = LEAST; before < MOST; before++) {
+        char name[16];
+        snprintf(name, sizeof name, "new %" PRIu32, before);
+        catalog.pool.name = name;
+        catalog.pool.name_bytes = (uint32_t)strlen(name);
+        struct urn_request draws[MOST];
+        struct urn_request from_new = {
+            .op = URN_DRAW, POOL(name), .count = ITEMS, .outcomes = outcomes[0]};
+        struct urn_request create = {CREATE(catalog), .next = &from_new};
+        for (uint32_t i = 0; i < before; i++)
+            draws[i] = (struct urn_request){.op = URN_DRAW,
+                                            POOL("main"),
+                                            .count = DRIVER_BATCH_MAX,
+                                            .outcomes = outcomes[i],
+                                            .next = i + 1 < before ? &draws[i + 1] : &create};
+        urn_submit(driver->engine, draws);
+        driver_run(driver);
+        while (urn_collect(driver->engine) != NULL)
+            ;
+        assert_int_equal(create.code, URN_OK);
+        assert_int_equal(from_new.code, URN_OK);
+        assert_int_equal(from_new.failed, 0);
     }
-    assert_int_equal(driver_state(driver, "large"), URN_OK);
-    assert_int_equal(driver->request.total, 10000);
-    assert_true(driver->request.open);
     free_catalog(&catalog);
     done(driver);
 }
@@ -725,6 +870,196 @@ static void test_reload_of_more_than_a_group(void **unused)
     done(driver);
 }
 
+/* A driver with a pool "large" of so many items, whose catalog (the file) is *catalog. */
+static struct driver *a_large_pool(struct catalog *catalog, uint32_t items)
+{
+    struct driver *driver = a_driver();
+    many_items(driver);
+    *catalog = make_catalog("large", items + 1);
+    catalog->pool.item_count = items;
+    assert_asked(driver, CREATE(*catalog));
+    return driver;
+}
+
+/* What the file was known to say when it was compared, a weight that an update had set meanwhile
+ * included. */
+static void applied_as_compared(struct driver *driver, const struct urn_pool_spec *large,
+                                struct urn_item_spec *items)
+{
+    struct urn_pool_spec pools[] = {*large};
+    crash_and_open(driver);
+    assert_asked(driver, RELOAD(pools)); /* the file was applied, and says nothing new */
+    assert_int_equal(driver->request.total, 3);
+    assert_change(driver, 0, URN_CHANGE_CONFLICT, "large", "item-10");
+    assert_change(driver, 1, URN_CHANGE_ITEM_NOT_HERE, "large", "not in the file");
+    items[40].probability = 3; /* a conflict: it had followed the file when the file was compared */
+    assert_asked(driver, RELOAD(pools));
+    assert_change(driver, 1, URN_CHANGE_CONFLICT, "large", "item-40");
+    items[20].probability = 4; /* and none: there it was applied */
+    assert_asked(driver, RELOAD(pools));
+    assert_int_equal(driver->request.kinds[URN_CHANGE_WEIGHT], 1);
+}
+
+/* Large catalogs are compared a slice a turn. What others change between the slices counts. */
+static void test_changes_while_a_reload_compares(void **unused)
+{
+    (void)unused;
+    enum { ITEMS = 5000 };
+    struct catalog large;
+    struct driver *driver = a_large_pool(&large, ITEMS);
+    struct catalog other = make_catalog("other", 1);
+    struct urn_pool_spec pools[] = {large.pool};
+    const struct urn_item_spec first = large.items[0];
+    pools[0].item_count = ITEMS + 1; /* item-5000 is new, and stands first in the file */
+    large.items[0] = large.items[ITEMS];
+    large.items[ITEMS] = first;
+    large.items[10].probability = 5;
+    large.items[20].probability = 6;
+    large.items[30].probability = 7;
+    struct urn_request reload = {RELOAD(pools)};
+    urn_submit(driver->engine, &reload);
+    assert_true(writer_step(driver->engine));
+    struct urn_request between[] = {
+        {.op = URN_UPDATE,
+         POOL("large"),
+         ITEM("item-10"),
+         .has_probability = true,
+         .probability = 9},
+        {.op = URN_UPDATE,
+         POOL("large"),
+         ITEM("item-20"),
+         .has_probability = true,
+         .probability = 6},
+        {.op = URN_UPDATE,
+         POOL("large"),
+         ITEM("item-40"),
+         .has_probability = true,
+         .probability = 9},
+        {.op = URN_ADD, POOL("large"), ITEM("item-5000"), .quantity = 77, .probability = 1},
+        {.op = URN_ADD, POOL("large"), ITEM("not in the file"), .quantity = 1, .probability = 1},
+        {.op = URN_DRAW, POOL("large"), .count = 10, .outcomes = driver->outcomes},
+        {CREATE(other)},
+        {RELOAD(pools, .dry_run = true)},
+    };
+    enum { BETWEEN = sizeof between / sizeof between[0] };
+    for (int i = 0; i + 1 < BETWEEN; i++)
+        between[i].next = &between[i + 1];
+    urn_submit(driver->engine, between);
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    for (int i = 0; i < BETWEEN; i++)
+        assert_int_equal(between[i].code, i < 6 ? URN_OK : URN_BUSY);
+    assert_int_equal(reload.code, URN_OK);
+    assert_int_equal(reload.total, 3);
+    driver->request = reload;
+    assert_change(driver, 0, URN_CHANGE_CONFLICT, "large", "item-10");
+    assert_int_equal(changes[0].before, 9);
+    assert_change(driver, 1, URN_CHANGE_WEIGHT, "large", "item-30");
+    assert_change(driver, 2, URN_CHANGE_POOL_NOT_HERE, "main", "");
+    assert_int_equal(odds_version(driver, "large"), 1 + 5 + 1);
+    free_catalog(&other);
+    applied_as_compared(driver, pools, large.items);
+    free_catalog(&large);
+    done(driver);
+}
+
+/* Whatever the order of the file's items, and however many of its pool it has. */
+static void test_reload_finds_items_wherever_they_stand(void **unused)
+{
+    (void)unused;
+    enum { ITEMS = 3000 };
+    struct catalog large;
+    struct driver *driver = a_large_pool(&large, ITEMS);
+    struct urn_pool_spec pools[] = {large.pool};
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        const uint32_t with = i * 7919u % ITEMS;
+        const struct urn_item_spec one = large.items[i];
+        large.items[i] = large.items[with];
+        large.items[with] = one;
+    }
+    assert_asked(driver, RELOAD(pools));
+    assert_int_equal(driver->request.total, 1);
+    for (uint32_t missing = 1; missing <= 129; missing += 64) {
+        pools[0].item_count = ITEMS - missing;
+        assert_asked(driver, RELOAD(pools));
+        assert_int_equal(driver->request.kinds[URN_CHANGE_ITEM_NOT_HERE], missing);
+        assert_int_equal(driver->request.total, missing + 1);
+        assert_int_equal(driver->request.returned, missing + 1 < 16 ? missing + 1 : 16);
+        for (uint32_t i = 0; i + 1 < driver->request.returned; i++) {
+            bool is_one = false;
+            for (uint32_t at = ITEMS - missing; at < ITEMS; at++)
+                is_one = is_one || (large.items[at].item_id_bytes == changes[i].item_id.length &&
+                                    memcmp(large.items[at].item_id, changes[i].item_id.bytes,
+                                           changes[i].item_id.length) == 0);
+            assert_true(is_one);
+        }
+    }
+    pools[0].item_count = 0;
+    assert_asked(driver, RELOAD(pools, .dry_run = true));
+    assert_int_equal(driver->request.kinds[URN_CHANGE_ITEM_NOT_HERE], ITEMS);
+    free_catalog(&large);
+    done(driver);
+}
+
+/* Nothing of it is staged yet, so that nothing of it is in doubt. */
+static void test_a_failing_disk_while_a_reload_compares(void **unused)
+{
+    (void)unused;
+    struct catalog large;
+    struct driver *driver = a_large_pool(&large, 5000);
+    struct urn_pool_spec pools[] = {large.pool};
+    struct urn_request reload = {RELOAD(pools)};
+    driver_submit_draw(driver, "main", 1);
+    assert_true(writer_step(driver->engine));
+    urn_submit(driver->engine, &reload);
+    assert_true(writer_step(driver->engine));
+    assert_true(engine_commit_begin(driver->engine));
+    sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, 0);
+    assert_true(engine_commit_end(driver->engine));
+    driver_run(driver);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    assert_int_equal(driver->request.code, URN_INDOUBT);
+    assert_int_equal(reload.code, URN_READONLY);
+    free_catalog(&large);
+    done(driver);
+}
+
+/* Each pool costs something too: a thousand of them are not compared in one turn. */
+static void test_a_reload_of_many_pools(void **unused)
+{
+    (void)unused;
+    enum { POOLS = 1000 };
+    struct driver *driver = a_driver();
+    driver_free(driver);
+    driver_init(driver, 28);
+    driver->config.max_pools = POOLS + 1;
+    driver->config.max_items = 20000;
+    driver->config.segments = 32;
+    driver_must_open(driver);
+    static struct urn_pool_spec pools[POOLS];
+    static char names[POOLS][16];
+    static struct urn_item_spec item = {"x", 1, 5, 1};
+    for (uint32_t i = 0; i < POOLS; i++)
+        pools[i] = (struct urn_pool_spec){
+            names[i], (uint32_t)snprintf(names[i], sizeof names[i], "pool %" PRIu32, i), 1, &item};
+    for (int round = 0; round < 2; round++) {
+        struct urn_request reload = {RELOAD(pools)};
+        urn_submit(driver->engine, &reload);
+        assert_true(writer_step(driver->engine));
+        assert_ptr_equal(driver->engine->writer.job.request, &reload);
+        driver_run(driver);
+        assert_ptr_equal(urn_collect(driver->engine), &reload);
+        assert_int_equal(reload.code, URN_OK);
+        assert_int_equal(reload.kinds[URN_CHANGE_NEW_POOL], round == 0 ? POOLS : 0);
+        assert_int_equal(reload.kinds[URN_CHANGE_WEIGHT], round == 0 ? 0 : POOLS);
+        assert_int_equal(driver_draw(driver, "pool 999", 1, true), URN_OK);
+        item.probability++;
+    }
+    done(driver);
+}
+
 /* The group that is open has no room for all of it: it closes first, and what is told is told once. */
 static void test_a_reload_that_waits_for_the_next_group(void **unused)
 {
@@ -780,14 +1115,22 @@ int main(void)
         cmocka_unit_test(test_limits_hold_for_all_pools_together),
         cmocka_unit_test(test_a_large_pool_is_created_over_many_groups),
         cmocka_unit_test(test_a_create_goes_on_after_a_crash),
+        cmocka_unit_test(test_an_add_leaves_a_catalog_its_room),
         cmocka_unit_test(test_a_stop_finishes_a_create),
         cmocka_unit_test(test_a_create_that_meets_a_failing_disk_is_in_doubt),
-        cmocka_unit_test(test_a_create_without_room_ends_with_busy),
+        cmocka_unit_test(test_a_create_that_has_begun_waits_for_room),
+        cmocka_unit_test(test_a_stop_gives_a_create_without_room_up),
+        cmocka_unit_test(test_a_create_that_never_begins_gets_busy),
+        cmocka_unit_test(test_a_create_comes_before_what_follows_it),
         cmocka_unit_test(test_a_create_larger_than_the_ring_goes_round),
         cmocka_unit_test(test_reload_applies_what_the_file_changed),
         cmocka_unit_test(test_reload_against_updates),
         cmocka_unit_test(test_reload_keeps_the_sum_of_weights_in_bounds),
         cmocka_unit_test(test_reload_of_more_than_a_group),
+        cmocka_unit_test(test_changes_while_a_reload_compares),
+        cmocka_unit_test(test_reload_finds_items_wherever_they_stand),
+        cmocka_unit_test(test_a_failing_disk_while_a_reload_compares),
+        cmocka_unit_test(test_a_reload_of_many_pools),
         cmocka_unit_test(test_a_reload_that_waits_for_the_next_group),
     };
     return cmocka_run_group_tests_name("changes", tests, NULL, NULL);

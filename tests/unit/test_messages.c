@@ -109,15 +109,29 @@ static void pages_have_defaults_and_no_more_items_than_there_can_be(void **state
     }
 #define NAME64 "0123456789012345678901234567890123456789012345678901234567890123"
 
+struct wrong_call {
+    const char *method, *parameters;
+    size_t length;
+    enum urn_code code;
+    const char *text;
+};
+
+static void assert_refused(const struct wrong_call *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct message_call call;
+        struct urn_error error = {.code = URN_OK};
+        assert_int_equal(read_call(&limits, cases[i].method, cases[i].parameters, cases[i].length,
+                                   &call, &error),
+                         cases[i].code);
+        assert_string_equal(error.text, cases[i].text);
+    }
+}
+
 static void a_wrong_call_is_refused_with_its_reason(void **state)
 {
     (void)state;
-    static const struct {
-        const char *method, *parameters;
-        size_t length;
-        enum urn_code code;
-        const char *text;
-    } cases[] = {
+    static const struct wrong_call cases[] = {
         CASE("drow", "\x90", URN_NOMETHOD,
              "no method is called \"drow\"; there are \"ping\", \"draw\", \"state\", \"catalog\", "
              "\"pools\", \"update\", \"add\", \"create\", \"close\", "
@@ -148,6 +162,14 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
         CASE("state", "\x93\xa4main\x80\x80", URN_BADARG,
              "state takes at most 2 parameters, got 3"),
         CASE("pools", "\x91\xc0", URN_BADARG, "pools takes no parameters, got 1"),
+    };
+    assert_refused(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void a_wrong_change_is_refused_with_its_reason(void **state)
+{
+    (void)state;
+    static const struct wrong_call cases[] = {
         CASE("update", "\x92\xa4main\xa1x", URN_BADARG,
              "update needs the options \"quantity\" or \"probability\""),
         CASE("update", "\x93\xa4main\xa1x\x81\xa8quantity\xfe", URN_BADARG,
@@ -177,14 +199,7 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
              "dry_run\x01",
              URN_BADARG, "option \"dry_run\": expected true or false, got 1"),
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct message_call call;
-        struct urn_error error = {.code = URN_OK};
-        assert_int_equal(read_call(&limits, cases[i].method, cases[i].parameters, cases[i].length,
-                                   &call, &error),
-                         cases[i].code);
-        assert_string_equal(error.text, cases[i].text);
-    }
+    assert_refused(cases, sizeof cases / sizeof cases[0]);
 }
 
 static void changes_take_items_and_conditions(void **state)
@@ -588,7 +603,8 @@ static void a_failure_is_told_with_the_pools_name(void **state)
                       "\"main\"\", nil]"},
         {URN_CLOSED, "[1, 5, \"CLOSED closed for draws: pool \"main\"\", nil]"},
         {URN_BUSY, "[1, 5, \"BUSY a queue or the log has no room for this request now\", nil]"},
-        {URN_INDOUBT, "[1, 5, \"INDOUBT the log failed while the request was under way\", nil]"},
+        {URN_INDOUBT, "[1, 5, \"INDOUBT the log failed, or had no room at a stop, while the "
+                      "request was under way\", nil]"},
     };
     struct message_call call = {.method = RPC_DRAW, .count = 1};
     struct urn_request done = {
@@ -631,6 +647,7 @@ int main(void)
         cmocka_unit_test(draw_takes_pool_count_and_options),
         cmocka_unit_test(pages_have_defaults_and_no_more_items_than_there_can_be),
         cmocka_unit_test(a_wrong_call_is_refused_with_its_reason),
+        cmocka_unit_test(a_wrong_change_is_refused_with_its_reason),
         cmocka_unit_test(changes_take_items_and_conditions),
         cmocka_unit_test(a_catalog_is_copied_out_of_the_message),
         cmocka_unit_test(a_reload_lists_as_much_as_half_a_reply_holds),
