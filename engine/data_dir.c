@@ -256,6 +256,42 @@ enum urn_code data_dir_check_files(const struct data_dir *data_dir, struct urn_e
                      faults.text, more, data_dir->path);
 }
 
+struct file_syncs {
+    const struct data_dir *data_dir;
+    struct urn_error *error;
+};
+
+static int sync_file(void *context, const char *name)
+{
+    const struct file_syncs *syncs = context;
+    enum data_dir_name_kind kind = data_dir_name_kind(name);
+    if (kind != DATA_DIR_NAME_IDENTITY && kind != DATA_DIR_NAME_SEGMENT &&
+        kind != DATA_DIR_NAME_SNAPSHOT)
+        return 0;
+    struct os_file *file = NULL;
+    int failed = os_file_open(syncs->data_dir->dir, name, OS_READ, &file);
+    if (failed == 0) {
+        failed = os_file_sync(file);
+        os_file_close(file);
+    }
+    if (failed != 0)
+        error_set(syncs->error, URN_IO, failed,
+                  "cannot sync %.200s/%.60s; what it holds may not be on the disk",
+                  syncs->data_dir->path, name);
+    return failed;
+}
+
+/* What marks and names say is durable was so where it was written. Here it may be a copy. */
+static enum urn_code sync_files(const struct data_dir *data_dir, struct urn_error *error)
+{
+    struct file_syncs syncs = {data_dir, error};
+    *error = (struct urn_error){.code = URN_OK};
+    int failed = os_dir_list(data_dir->dir, sync_file, &syncs);
+    if (failed != 0 && error->code == URN_OK)
+        error_set(error, URN_IO, failed, "cannot list %.200s", data_dir->path);
+    return error->code;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static enum urn_code set_path(struct data_dir *data_dir, const char *path, struct urn_error *error)
@@ -353,12 +389,14 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
             return refuse_no_data(data_dir, "the creation was not finished in", error);
         code = data_dir_create(os, config, data_dir, error);
         data_dir->created = code == URN_OK;
-    } else {
-        code = compare_geometry(data_dir, config, error);
-        if (code == URN_OK)
-            code = data_dir_remove_temporaries(data_dir->dir, error);
+        return code == URN_OK ? data_dir_check_files(data_dir, error) : code;
     }
-    return code == URN_OK ? data_dir_check_files(data_dir, error) : code;
+    code = compare_geometry(data_dir, config, error);
+    if (code == URN_OK)
+        code = data_dir_remove_temporaries(data_dir->dir, error);
+    if (code == URN_OK)
+        code = data_dir_check_files(data_dir, error);
+    return code == URN_OK ? sync_files(data_dir, error) : code;
 }
 
 enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *config,

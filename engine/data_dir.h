@@ -10,8 +10,8 @@
  * The rule of opening: everything but LOCK is looked at and made under the lock only. Without
  * config->create nothing is ever made: a volume that is not mounted refuses instead of beginning
  * anew with all stock. (A complete directory that has lost its LOCK gets a new one: it is only a
- * lock.) The directory is synced before anything found in it is trusted, for it may stand in the
- * cache only.
+ * lock.) The directory is synced before anything found in it is trusted, and so is every file of ours,
+ * for they may stand in the cache only: a copy that was put back a moment ago does.
  *
  * identity.h owns the text of IDENTITY, data_dir_create.h the creation and what a crash leaves.
  */

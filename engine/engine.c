@@ -233,6 +233,22 @@ static void enter_mode(struct urn_engine *engine, uint64_t interval_ns)
                   engine->mode == URN_WAL_INTERVAL ? interval_ns : LOG_SYNC_ONLY_WANTED);
 }
 
+/* Step 5, and the ring mapped anew: not before then can its files be dropped from the cache, for until
+ * its tail has been rewritten and synced, that may be the only place where it stands. */
+static enum urn_code open_ring(struct urn_engine *engine, const struct recovery *recovery,
+                               uint64_t *rewritten_bytes, struct urn_error *error)
+{
+    const struct data_dir *data_dir = &engine->data_dir;
+    if (wal_ring_open(data_dir, &engine->ring, error) != URN_OK ||
+        recovery_rewrite_tail(data_dir, &engine->ring, recovery->durable_lsn,
+                              engine->writer.state.tail.lsn, rewritten_bytes, error) != URN_OK)
+        return error->code;
+    wal_ring_close(&engine->ring);
+    if (wal_ring_drop_cache(data_dir, error) != URN_OK)
+        return error->code;
+    return wal_ring_open(data_dir, &engine->ring, error);
+}
+
 /* Steps 5 to 7 behind a successful reading; engine->writer.state is the recovered one. */
 static enum urn_code begin_epoch(struct urn_engine *engine, const struct recovery *recovery,
                                  struct urn_start_report *report, struct urn_error *error)
@@ -240,9 +256,7 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     struct writer *writer = &engine->writer;
     struct state *state = &writer->state;
     uint64_t x = state->tail.lsn;
-    if (wal_ring_open(&engine->data_dir, &engine->ring, error) != URN_OK ||
-        recovery_rewrite_tail(&engine->data_dir, &engine->ring, recovery->durable_lsn, x,
-                              &report->rewritten_bytes, error) != URN_OK)
+    if (open_ring(engine, recovery, &report->rewritten_bytes, error) != URN_OK)
         return error->code;
 
     /* After a start, any allowed request finds room. */

@@ -360,6 +360,8 @@ int os_map_sync_end(struct os_sync *sync)
 void os_map_populate(struct os_map *map, uint64_t offset, uint64_t length_bytes)
 {
     CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
+    /* Reads from the disk all at once, and into folios of one page; what follows finds them there. */
+    (void)madvise(map->bytes + offset, length_bytes, MADV_WILLNEED);
     /* POPULATE_WRITE would make every page dirty, and each lap would be written twice. */
     (void)madvise(map->bytes + offset, length_bytes, MADV_POPULATE_READ);
 }

@@ -6,7 +6,7 @@
  *      group stands; search every slot for evidence that acknowledged data lay at or beyond x
  *   5  decide by the table below; on a go, make the tail durable: rewrite everything from the highest
  *      carried durable LSN to x with identical bytes, and sync it (it may live in the cache only: after
- *      a crash of the process, or after a sync that failed)
+ *      a crash of the process, or after a sync that failed); then drop the ring from the cache and map it
  *   6  make room if the ring is full: a snapshot at x, or two, which free every segment before it
  *   7  write and sync the epoch group at x, on a fresh page; then requests may come
  *

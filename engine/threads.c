@@ -223,33 +223,42 @@ static void *snapshot_main(void *argument)
     return NULL;
 }
 
-static void populate_slot(struct urn_engine *engine, uint32_t slot)
+/* By what has been closed, and not by what the commit side has done of it: the log is about to enter the
+ * segment when the writer says so. */
+uint64_t threads_populate_lsn(const struct urn_engine *engine)
 {
-    uint64_t segment_bytes = engine->ring.geometry.segment_size_bytes;
-    for (uint64_t offset = 0; offset < segment_bytes; offset += POPULATE_CHUNK_BYTES) {
-        if (atomic_load_explicit(&engine->threads->populate_ends, memory_order_relaxed))
-            return;
-        uint64_t rest = segment_bytes - offset;
-        wal_ring_populate(&engine->ring, slot, offset,
-                          rest < POPULATE_CHUNK_BYTES ? rest : POPULATE_CHUNK_BYTES);
+    const struct wal_geometry *geometry = &engine->ring.geometry;
+    return wal_segment_begin(geometry, atomic_load(&engine->counters.staged_lsn)) +
+           geometry->segment_size_bytes;
+}
+
+/* From a page on, as much of the ring as this. */
+static void populate(struct urn_engine *engine, uint64_t lsn, uint64_t length_bytes)
+{
+    const struct wal_geometry *geometry = &engine->ring.geometry;
+    while (length_bytes > 0 && !atomic_load(&engine->threads->populate_ends)) {
+        uint64_t offset = lsn % geometry->segment_size_bytes;
+        uint64_t chunk = geometry->segment_size_bytes - offset;
+        chunk = chunk < POPULATE_CHUNK_BYTES ? chunk : POPULATE_CHUNK_BYTES;
+        chunk = chunk < length_bytes ? chunk : length_bytes;
+        wal_ring_populate(&engine->ring, wal_slot(geometry, lsn), offset, chunk);
+        lsn += chunk;
+        length_bytes -= chunk;
     }
 }
 
-/* Slot by slot, from the one that is being written; then the next one, again and again. */
+/* All of the ring once, then the next segment, again and again. */
 static void *populate_main(void *argument)
 {
     struct urn_engine *engine = argument;
     struct threads *threads = engine->threads;
-    const struct wal_geometry *geometry = &engine->ring.geometry;
-    uint32_t first = wal_slot(geometry, atomic_load(&engine->commit.copied_lsn));
-    for (uint32_t i = 0; i < geometry->segments; i++)
-        populate_slot(engine, (first + i) % geometry->segments);
+    uint64_t end_lsn = atomic_load(&engine->counters.staged_lsn);
+    populate(engine, end_lsn - end_lsn % OS_PAGE_BYTES, wal_ring_bytes(&engine->ring.geometry));
     for (;;) {
         wait_for_post(&threads->populate_posted);
         if (atomic_load(&threads->populate_ends))
             return NULL;
-        uint32_t now = wal_slot(geometry, atomic_load(&engine->commit.copied_lsn));
-        populate_slot(engine, (now + 1) % geometry->segments);
+        populate(engine, threads_populate_lsn(engine), engine->ring.geometry.segment_size_bytes);
     }
 }
 

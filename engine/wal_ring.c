@@ -47,6 +47,24 @@ void wal_ring_close(struct wal_ring *ring)
     ring->maps = NULL;
 }
 
+enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct urn_error *error)
+{
+    for (uint32_t slot = 0; slot < data_dir->geometry.segments; slot++) {
+        char name[DATA_DIR_NAME_MAX];
+        struct os_file *file;
+        data_dir_segment_name(name, slot);
+        int why = os_file_open(data_dir->dir, name, OS_READ, &file);
+        if (why == 0) {
+            why = os_file_drop_cache(file);
+            os_file_close(file);
+        }
+        if (why != 0)
+            return error_set(error, URN_IO, why, "cannot drop %.200s/%s from the cache",
+                             data_dir->path, name);
+    }
+    return URN_OK;
+}
+
 /* The mapping of a range, which must lie inside one segment, and its offset there. */
 static struct os_map *locate(const struct wal_ring *ring, uint64_t lsn, uint64_t length_bytes,
                              uint64_t *offset)

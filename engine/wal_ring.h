@@ -39,6 +39,11 @@ enum urn_code wal_ring_open(const struct data_dir *data_dir, struct wal_ring *ri
                             struct urn_error *error);
 void wal_ring_close(struct wal_ring *ring);
 
+/* Drops the ring's files from the page cache, before they are mapped for good. Whoever has read them with
+ * read-ahead, or put them there, left large folios, and each small sync would write a whole one
+ * (docs/wal-format.md, "Traps"). What is dropped must be on the disk. Errors: URN_IO. */
+enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct urn_error *error);
+
 /* Copies bytes to their place in the mapping. URN_IO: the log has failed for good. */
 enum urn_code wal_ring_write(struct wal_ring *ring, uint64_t lsn, const void *bytes,
                              uint64_t length_bytes, struct urn_error *error);

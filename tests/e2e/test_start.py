@@ -21,6 +21,12 @@ def as_nobody():
     return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], None
 
 
+def bytes_written(server):
+    """As the kernel counts them: a whole piece of its cache once a page of it is changed."""
+    counts = pathlib.Path(f"/proc/{server.process.pid}/io").read_text().split()
+    return int(counts[counts.index("write_bytes:") + 1])
+
+
 class Options(TestCase):
     def test_version(self):
         done = run("urnd", "--version")
@@ -277,6 +283,29 @@ class Life(TestCase):
         self.assertEqual(again["last_request_id"], last)
         self.assertEqual(server.call("draw", "main", 1)[0], last + 1)
         self.assertEqual(server.stop(), 0)
+
+    def test_a_ring_that_somebody_has_read_costs_no_more(self):
+        """A backup reads ahead, and one that is put back is written at a stretch: either leaves large
+        pieces in the system's cache, each of which a sync of one page would write whole."""
+        config = make_config(wal={"segment_size": "4MiB"})
+        server = self.serve(config)
+        server.call("draw", "main", 1000)
+        self.assertEqual(server.stop(), 0)
+        for segment in server.data_dir.glob("segment-*"):
+            with open(segment, "rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                while file.read(131072):
+                    pass
+        shutil.copytree(server.data_dir, self.folder / "copy")
+        for data_dir in ("data", "copy"):
+            server = self.serve({**config, "data_dir": data_dir}, create=False)
+            with server.client() as client:
+                before = client.call("info")["counters"]["syncs"], bytes_written(server)
+                for _ in range(50):
+                    client.call("draw", "main", 1)
+                after = client.call("info")["counters"]["syncs"], bytes_written(server)
+            self.assertLessEqual((after[1] - before[1]) / (after[0] - before[0]), 16384, data_dir)
+            self.assertEqual(server.stop(), 0)
 
     def test_pools_of_the_file_seed_only_a_new_directory(self):
         server = self.serve()

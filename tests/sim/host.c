@@ -52,7 +52,9 @@ static enum window start_window(const struct host *host, const struct sim_event 
     bool writes = call->call == SIM_FILE_CREATE || call->call == SIM_FILE_WRITE ||
                   call->call == SIM_FILE_SYNC || call->call == SIM_FILE_DROP_CACHE ||
                   call->call == SIM_RENAME;
-    bool writes_snapshot = writes && begins_with(call->name, "snapshot-");
+    bool writes_snapshot =
+        writes && begins_with(call->name, "snapshot-") &&
+        (call->call == SIM_RENAME || strstr(call->name, DATA_DIR_TEMPORARY) != NULL);
     return writes_snapshot ? WINDOW_ROOM_SNAPSHOT : WINDOW_START_READING;
 }
 

@@ -787,6 +787,86 @@ static void test_readonly_makes_and_locks_nothing(void **context)
     sim_world_free(world);
 }
 
+/* ---- copies -------------------------------------------------------------------------------------- */
+
+#define COPY "/copy"
+
+struct copying {
+    struct sim_world *world;
+    struct os_dir *to;
+};
+
+static void copy_file(void *context, const char *name)
+{
+    const struct copying *copying = context;
+    char path[2 * DATA_DIR_NAME_MAX];
+    uint64_t size_bytes;
+    size_t wrote;
+    struct os_file *file;
+    snprintf(path, sizeof path, DIR "/%s", name);
+    assert_true(sim_file_size(copying->world, path, &size_bytes));
+    uint8_t *bytes = malloc(size_bytes + 1);
+    assert_non_null(bytes);
+    assert_true(sim_file_bytes(copying->world, path, 0, bytes, size_bytes));
+    assert_int_equal(os_file_open(copying->to, name, OS_CREATE, &file), 0);
+    assert_int_equal(os_file_write(file, bytes, size_bytes, 0, &wrote), 0);
+    assert_int_equal(wrote, size_bytes);
+    os_file_close(file);
+    free(bytes);
+}
+
+/* As cp leaves it: in the cache. */
+static void copy_directory(struct sim_world *world)
+{
+    struct copying copying = {.world = world};
+    struct os_dir *root;
+    assert_int_equal(os_dir_make(sim_os(world), COPY), 0);
+    assert_int_equal(os_dir_open(sim_os(world), "/", &root), 0);
+    assert_int_equal(os_dir_sync(root), 0);
+    os_dir_close(root);
+    assert_int_equal(os_dir_open(sim_os(world), COPY, &copying.to), 0);
+    (void)sim_list(world, DIR, copy_file, &copying);
+    os_dir_close(copying.to);
+}
+
+/* A backup that was put back a moment ago: what is built on it must not outlive it. */
+static void test_a_copy_is_made_durable_before_it_is_trusted(void **context)
+{
+    (void)context;
+    struct urn_engine_config config = test_config(false);
+    config.data_dir = COPY;
+    bool created = false;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_world *world = make_created(seed);
+        copy_directory(world);
+        assert_true(sim_unsynced(world) > 0);
+        assert_int_equal(open_with(sim_os(world), &config, &created), URN_OK);
+        crash_machine(world);
+        assert_int_equal(open_with(sim_os(world), &config, &created), URN_OK);
+        struct data_dir data_dir;
+        assert_int_equal(data_dir_open(sim_os(world), &config, &data_dir, &test_error), URN_OK);
+        assert_first_state(&data_dir);
+        data_dir_close(&data_dir);
+        sim_world_free(world);
+    }
+}
+
+static void test_a_file_that_cannot_be_synced_is_named(void **context)
+{
+    (void)context;
+    uint32_t named = 0;
+    for (uint64_t nth = 1; nth <= SEGMENTS + 2; nth++) { /* and IDENTITY and a snapshot */
+        struct sim_world *world = make_created(1);
+        sim_fail_at(world, SIM_FILE_SYNC, nth, EIO);
+        assert_int_equal(open_once(world, false), URN_IO);
+        assert_says("cannot sync " DIR "/");
+        named += strstr(test_error.text, "segment-") != NULL;
+        assert_int_equal(open_once(world, false), URN_OK);
+        sim_world_free(world);
+    }
+    assert_int_equal(named, SEGMENTS);
+}
+
 /* ---- what is of worth ------------------------------------------------------------------------ */
 
 static void assert_worth(struct sim_world *world, const char *words)
@@ -1209,6 +1289,8 @@ int main(void)
         cmocka_unit_test(test_missing_files_are_named),
         cmocka_unit_test(test_many_missing_files_are_counted),
         cmocka_unit_test(test_temporary_files_are_removed),
+        cmocka_unit_test(test_a_copy_is_made_durable_before_it_is_trusted),
+        cmocka_unit_test(test_a_file_that_cannot_be_synced_is_named),
         cmocka_unit_test(test_readonly_makes_and_locks_nothing),
         cmocka_unit_test(test_each_kind_of_worth_is_refused),
         cmocka_unit_test(test_leftovers_of_another_geometry_are_removed),

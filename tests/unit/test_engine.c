@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "engine/threads.h"
 #include "tests/lib/engine_driver.h"
 
 static struct driver *a_driver(void)
@@ -420,6 +421,29 @@ static void test_snapshot_every_has_to_fit_the_ring(void **unused)
     done(driver);
 }
 
+/* The segment after the one that the log enters, and before it is there: what is closed counts, not what
+ * the commit side has done of it. */
+static void test_the_next_segment_is_brought_into_memory_in_time(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    const struct urn_engine *engine = driver->engine;
+    uint64_t segment_bytes = engine->ring.geometry.segment_size_bytes;
+    for (uint64_t segment = 1; segment < 8; segment++) {
+        while (engine->writer.end_lsn < segment * segment_bytes) {
+            assert_int_equal(threads_populate_lsn(engine), segment * segment_bytes);
+            driver_submit_draw(driver, "main", DRIVER_BATCH_MAX);
+            while (!writer_step(driver->engine))
+                driver_run(driver); /* a snapshot first, which makes room */
+            if (engine->writer.end_lsn >= segment * segment_bytes)
+                assert_int_equal(threads_populate_lsn(engine), (segment + 1) * segment_bytes);
+            driver_run(driver);
+            assert_ptr_equal(urn_collect(driver->engine), &driver->request);
+        }
+    }
+    done(driver);
+}
+
 /* ---- P6: fail stop ------------------------------------------------------------------------- */
 
 static void fail_stop(enum sim_call call)
@@ -618,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_that_the_disk_does_not_have_does_not_count),
         cmocka_unit_test(test_requests_wait_for_room_then_get_busy_then_go_on),
         cmocka_unit_test(test_snapshot_every_has_to_fit_the_ring),
+        cmocka_unit_test(test_the_next_segment_is_brought_into_memory_in_time),
         cmocka_unit_test(test_a_failed_sync_is_final),
         cmocka_unit_test(test_a_failed_store_is_final),
         cmocka_unit_test(test_reads_come_back_in_order),
