@@ -13,6 +13,7 @@
 
 #include "engine/data_dir.h"
 #include "tests/lib/engine_driver.h"
+#include "tests/lib/sim_random.h"
 
 #define INTERVAL_NS (10ull * 1000 * 1000)
 #define SEEDS       40u
@@ -778,6 +779,160 @@ static void test_requests_that_wait_for_ids_hear_of_the_failure(void **unused)
     done(driver);
 }
 
+/* ---- at random ----------------------------------------------------------------------------- */
+
+#define IN_FLIGHT 6u
+
+/* One life after the other, in any mode, with steps in any order. */
+struct history {
+    struct driver *driver;
+    struct sim_random luck;
+    struct urn_request requests[IN_FLIGHT];
+    uint32_t outcomes[IN_FLIGHT][DRIVER_BATCH_MAX];
+    bool under_way[IN_FLIGHT];
+    bool syncing, log_syncing;
+    uint64_t highest_id;   /* that anybody has heard of */
+    uint64_t kept;         /* draws that the last start found */
+    uint64_t heard;        /* draws acknowledged since then */
+    uint64_t heard_synced; /* of those, before the log was last durable to its end */
+    uint64_t asked;        /* draws submitted since then */
+};
+
+static void submit_some(struct history *history)
+{
+    for (uint32_t i = 0; i < IN_FLIGHT; i++) {
+        if (history->under_way[i] || sim_random_one_in(&history->luck, 2))
+            continue;
+        struct urn_request *request = &history->requests[i];
+        *request = (struct urn_request){.op = URN_DRAW,
+                                        .pool_name = "main",
+                                        .pool_name_bytes = 4,
+                                        .outcomes = history->outcomes[i]};
+        request->count = 1 + (uint32_t)sim_random_below(&history->luck, DRIVER_BATCH_MAX);
+        if (sim_random_one_in(&history->luck, 8))
+            request->op = URN_SNAPSHOT;
+        else
+            history->asked += request->count;
+        history->under_way[i] = true;
+        urn_submit(history->driver->engine, request);
+    }
+}
+
+static void collect_all(struct history *history)
+{
+    struct urn_request *next;
+    for (struct urn_request *done = urn_collect(history->driver->engine); done != NULL;
+         done = next) {
+        next = done->next;
+        history->under_way[done - history->requests] = false;
+        if (done->op == URN_SNAPSHOT && done->code == URN_OK)
+            assert_true(engine_durable_lsn(history->driver->engine) >= done->lsn);
+        if (done->op != URN_DRAW || done->code != URN_OK)
+            continue;
+        assert_true(done->first_request_id > history->highest_id);
+        history->highest_id = done->first_request_id + done->count - 1;
+        history->heard += done->count;
+    }
+    const struct urn_engine_info info = info_of(history->driver);
+    if (info.durable_lsn == info.acknowledged_lsn)
+        history->heard_synced = history->heard;
+}
+
+static void step_commit(struct history *history)
+{
+    struct urn_engine *engine = history->driver->engine;
+    if (history->syncing)
+        history->syncing = !engine_commit_end(engine) && engine_commit_begin(engine);
+    else if (atomic_load(&engine->commit_slot) != NULL)
+        history->syncing = engine_commit_begin(engine);
+}
+
+static void step_log_sync(struct history *history)
+{
+    if (history->log_syncing)
+        engine_log_sync_end(history->driver->engine);
+    history->log_syncing = !history->log_syncing && engine_log_sync_begin(history->driver->engine);
+}
+
+static void live(struct history *history)
+{
+    struct driver *driver = history->driver;
+    const uint64_t steps = sim_random_below(&history->luck, 400);
+    if (sim_random_one_in(&history->luck, 2))
+        sim_crash_at(driver->world, 1 + sim_random_below(&history->luck, 200),
+                     sim_random_one_in(&history->luck, 2) ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE,
+                     sim_random_one_in(&history->luck, 2) ? SIM_CRASH_AMID : SIM_CRASH_BEFORE);
+    for (uint64_t i = 0; i < steps && sim_crashed(driver->world) == SIM_NO_CRASH; i++) {
+        switch (sim_random_below(&history->luck, 8)) {
+        case 0:
+            submit_some(history);
+            break;
+        case 1:
+        case 2:
+            (void)writer_step(driver->engine);
+            break;
+        case 3:
+        case 4:
+            step_commit(history);
+            break;
+        case 5:
+            step_log_sync(history);
+            break;
+        case 6:
+            (void)snapshot_task_step(&driver->engine->snapshot);
+            break;
+        default:
+            sim_advance(driver->world, sim_random_below(&history->luck, INTERVAL_NS));
+        }
+        if (sim_crashed(driver->world) == SIM_NO_CRASH)
+            collect_all(history);
+    }
+}
+
+/* Ends a life; what must be left of what was heard of. */
+static uint64_t end_life(struct history *history)
+{
+    struct driver *driver = history->driver;
+    if (sim_crashed(driver->world) == SIM_NO_CRASH)
+        sim_crash_now(driver->world,
+                      sim_random_one_in(&history->luck, 2) ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
+    const bool loses = sim_crashed(driver->world) == SIM_CRASH_MACHINE;
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    memset(history->under_way, 0, sizeof history->under_way);
+    history->syncing = history->log_syncing = false;
+    return history->kept + (loses ? history->heard_synced : history->heard);
+}
+
+static void begin_life(struct history *history, uint64_t least)
+{
+    struct driver *driver = history->driver;
+    driver->config.mode = (enum urn_wal_mode)sim_random_below(&history->luck, 3);
+    driver_must_open(driver);
+    assert_true(driver->report.next_request_id > history->highest_id);
+    const uint64_t found = drawn(driver);
+    assert_in_range(found, least, history->kept + history->asked);
+    history->kept = found;
+    history->heard = history->heard_synced = history->asked = 0;
+}
+
+static void test_random_lives_in_random_modes(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 10 * SEEDS; seed++) {
+        struct history *history = calloc(1, sizeof *history);
+        assert_non_null(history);
+        history->driver = make_driver(seed, URN_WAL_COMMIT);
+        history->luck = sim_random_stream(seed, 7);
+        begin_life(history, 0);
+        for (uint32_t life = 0; life < 6; life++) {
+            live(history);
+            begin_life(history, end_life(history));
+        }
+        done(history->driver);
+        free(history);
+    }
+}
+
 /* ---- configurations ------------------------------------------------------------------------ */
 
 static void test_the_interval_has_bounds(void **unused)
@@ -821,6 +976,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_copied_behind_a_failed_sync),
         cmocka_unit_test(test_both_sides_may_fail),
         cmocka_unit_test(test_requests_that_wait_for_ids_hear_of_the_failure),
+        cmocka_unit_test(test_random_lives_in_random_modes),
         cmocka_unit_test(test_the_interval_has_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
