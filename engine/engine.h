@@ -99,6 +99,7 @@ struct writer {
     struct writer_ids ids;
     struct writer_snapshots snapshots;
     uint64_t awaited_lsn; /* a stop waits until all below it is durable; 0: for nothing */
+    bool failure_seen;
     bool stop_seen;
     bool done; /* stopped; the inbox is closed */
 };
@@ -225,7 +226,7 @@ void engine_finish_group(struct urn_engine *engine, struct group *group, bool fa
 /* Comes to the fail stop; the first failure is the one that is told. Any thread. */
 void engine_fail(struct urn_engine *engine, const struct urn_error *error);
 
-/* True when a sync has come to what the writer waits for. */
+/* True when a sync has come to what the writer waits for, or the engine has failed since its last step. */
 bool writer_sync_has_come(const struct urn_engine *engine);
 
 /* Prepares an empty open group. */

@@ -283,6 +283,8 @@ static bool has_come(const struct urn_engine *engine, uint64_t awaited_lsn)
 
 bool writer_sync_has_come(const struct urn_engine *engine)
 {
+    if (atomic_load(&engine->failed))
+        return !engine->writer.failure_seen;
     return has_come(engine, engine->writer.ids.reserved_lsn) ||
            has_come(engine, engine->writer.awaited_lsn);
 }
@@ -667,6 +669,7 @@ static void finish_stop(struct urn_engine *engine)
 /* The step behind a fail stop. */
 static bool step_failed(struct urn_engine *engine)
 {
+    engine->writer.failure_seen = true;
     bool did = refuse_everything(engine);
     did = snapshots_give_up(engine) || did;
     engine->writer.stop_seen = atomic_load(&engine->stopping);

@@ -718,6 +718,21 @@ static void test_a_failed_sync_is_a_fail_stop(void **unused)
     done(driver);
 }
 
+static void test_a_stop_tells_of_a_failed_sync(void **unused)
+{
+    (void)unused;
+    for (size_t m = 0; m < RELAXED_MODES; m++)
+        for (uint64_t nth = 1; nth <= 2; nth++) { /* of the draws, of the mark */
+            struct driver *driver = a_driver(1, relaxed_modes[m]);
+            driver->holds_syncs = true;
+            draw_often(driver, 1, 10);
+            driver->holds_syncs = false;
+            sim_fail_at(driver->world, SIM_MAP_SYNC_END, nth, EIO);
+            assert_int_equal(driver_stop(driver), URN_IO);
+            done(driver);
+        }
+}
+
 /* A closed group that was not copied yet is not copied any more. */
 static void test_nothing_is_copied_behind_a_failed_sync(void **unused)
 {
@@ -769,12 +784,17 @@ static void test_requests_that_wait_for_ids_hear_of_the_failure(void **unused)
     driver->holds_syncs = true;
     driver_submit_draw(driver, "main", 3);
     driver_run(driver);
-    driver->holds_syncs = false;
     sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, EIO);
-    driver_run(driver);
+    assert_true(engine_log_sync_begin(driver->engine));
+    assert_false(writer_sync_has_come(driver->engine));
+    engine_log_sync_end(driver->engine);
+    assert_true(writer_sync_has_come(
+        driver->engine)); /* or a writer that falls asleep now never hears of it */
+    assert_true(writer_step(driver->engine));
     assert_ptr_equal(urn_collect(driver->engine), &driver->request);
     assert_int_equal(driver->request.code, URN_READONLY); /* nothing of it was staged */
     assert_false(writer_sync_has_come(driver->engine));
+    driver->holds_syncs = false;
     assert_int_equal(driver_stop(driver), URN_IO);
     done(driver);
 }
@@ -973,6 +993,7 @@ int main(void)
         cmocka_unit_test(test_a_clean_stop_makes_all_durable),
         cmocka_unit_test(test_a_stop_waits_for_its_syncs),
         cmocka_unit_test(test_a_failed_sync_is_a_fail_stop),
+        cmocka_unit_test(test_a_stop_tells_of_a_failed_sync),
         cmocka_unit_test(test_nothing_is_copied_behind_a_failed_sync),
         cmocka_unit_test(test_both_sides_may_fail),
         cmocka_unit_test(test_requests_that_wait_for_ids_hear_of_the_failure),

@@ -24,6 +24,7 @@ static const char help[] =
     "cat     prints the draws, one a line: DRAW <request id> <pool> <item id>, or FAILED for the\n"
     "        item when nothing was in stock. A space or backslash in a name is written \\x20, "
     "\\x5c.\n"
+    "        Changes of items and pools and reservations of ids (IDS) have lines of their own.\n"
     "        Entries of an unknown type are printed as hexadecimal digits.\n"
     "    --from LSN   begins with the first group at or behind this position of the log\n"
     "    --to LSN     ends before the first group at or behind this position\n"
@@ -41,7 +42,8 @@ static const char help[] =
     "    urn-wal verify --json data | jq .verdict\n"
     "    urn-wal cat data | tail                  the last draws\n"
     "    urn-wal cat data --groups --from 0x4000  all from a position on, with the groups\n"
-    "    urn-wal cat data | awk '{n[$4]++} END {for (i in n) print n[i], i}'   draws by item\n";
+    "    urn-wal cat data | awk '/^DRAW/ {n[$4]++} END {for (i in n) print n[i], i}'\n"
+    "                                             draws by item\n";
 
 void options_print_help(FILE *out)
 {
