@@ -83,10 +83,14 @@ static enum urn_code check_catalog(const struct urn_pool_spec *pool, struct urn_
 }
 
 enum urn_code catalog_check(const struct urn_pool_spec *pools, uint32_t pool_count,
-                            uint32_t max_items, struct urn_error *error)
+                            const struct state_bounds *bounds, struct urn_error *error)
 {
-    CHECK(max_items <= MAX_ITEMS_MAX);
+    CHECK(bounds->max_items <= MAX_ITEMS_MAX);
     uint64_t items = 0;
+    if (pool_count > bounds->max_pools)
+        return error_set(error, URN_TOOBIG, 0,
+                         "there are %" PRIu32 " pools, and limits.max_pools allows %" PRIu32,
+                         pool_count, bounds->max_pools);
     for (uint32_t i = 0; i < pool_count; i++) {
         if (!name_is_valid(pools[i].name, pools[i].name_bytes))
             return error_set(error, URN_BADARG, 0,
@@ -94,11 +98,11 @@ enum urn_code catalog_check(const struct urn_pool_spec *pools, uint32_t pool_cou
                              "control characters",
                              i, URN_NAME_BYTES_MAX);
         items += pools[i].item_count;
-        if (items > max_items)
+        if (items > bounds->max_items)
             return error_set(error, URN_TOOBIG, 0,
                              "with pool \"%.*s\" there are %" PRIu64
                              " items, and limits.max_items allows %" PRIu32,
-                             (int)pools[i].name_bytes, pools[i].name, items, max_items);
+                             (int)pools[i].name_bytes, pools[i].name, items, bounds->max_items);
         if (check_catalog(&pools[i], error) != URN_OK)
             return error->code;
     }

@@ -3,13 +3,14 @@
 #ifndef URN_ENGINE_CATALOG_CHECK_H
 #define URN_ENGINE_CATALOG_CHECK_H
 
-#include "engine/error.h"
+#include "engine/state.h"
 
 /* Names, numbers, the sum of the weights, and that nothing occurs twice, pools included. Takes time
  * and (for as long as it runs) memory in proportion to the largest catalog: 16 bytes an item at
- * most. Errors: URN_BADARG, URN_TOOBIG (max_items), URN_NOMEMORY. Pure; any thread. */
+ * most. Errors: URN_BADARG, URN_TOOBIG (more pools or items than the bounds), URN_NOMEMORY. Pure; any
+ * thread. */
 enum urn_code catalog_check(const struct urn_pool_spec *pools, uint32_t pool_count,
-                            uint32_t max_items, struct urn_error *error);
+                            const struct state_bounds *bounds, struct urn_error *error);
 
 /* The most memory that one check takes, in bytes. */
 static inline uint64_t catalog_check_memory_bytes(uint64_t items)

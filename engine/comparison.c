@@ -32,7 +32,8 @@ uint64_t comparison_memory_bytes(uint64_t max_pools, uint64_t max_items)
 enum urn_code comparison_make(const struct state_bounds *bounds, struct comparison *comparison,
                               struct urn_error *error)
 {
-    *comparison = (struct comparison){.items_max = (uint32_t)items_max(bounds->max_items)};
+    *comparison = (struct comparison){.items_max = (uint32_t)items_max(bounds->max_items),
+                                      .pools_max = bounds->max_pools};
     comparison->items = calloc(comparison->items_max + 1u, sizeof *comparison->items);
     comparison->pools = calloc(bounds->max_pools + 1u, sizeof *comparison->pools);
     comparison->in_catalog =
@@ -56,6 +57,7 @@ void comparison_free(struct comparison *comparison)
 void comparison_begin(struct comparison *comparison, const struct urn_pool_spec *specs,
                       uint32_t spec_count)
 {
+    CHECK(spec_count <= comparison->pools_max);
     comparison->specs = specs;
     comparison->spec_count = spec_count;
     comparison->next_pool = 0;

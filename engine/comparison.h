@@ -48,6 +48,7 @@ struct comparison {
     uint32_t item_count;
     bool overflowed; /* there are more than items_max */
     uint32_t items_max;
+    uint32_t pools_max;
     struct compared_item *items; /* by catalog and position */
     struct compared_pool *pools; /* by specs */
     uint64_t *in_catalog;        /* a bit for each item of the pools: the catalog has it */

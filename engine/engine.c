@@ -310,7 +310,7 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     engine->os = config->os != NULL ? config->os : os_default();
     engine->mode = config->mode;
     engine->max_batch = config->max_batch;
-    engine->max_items = config->max_items;
+    engine->bounds = (struct state_bounds){config->max_pools, config->max_items};
     engine->queue_requests_max = config->queue_requests;
     engine->queue_draws_max = config->queue_draws;
     engine->notify = config->notify;
@@ -360,10 +360,9 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         free_engine(engine);
         return error->code;
     }
-    struct state_bounds bounds = {config->max_pools, config->max_items};
     struct recovery recovery;
     enum urn_code code =
-        recovery_read(&engine->data_dir, &bounds, &engine->writer.state, &recovery, error);
+        recovery_read(&engine->data_dir, &engine->bounds, &engine->writer.state, &recovery, error);
     uint64_t end_lsn = code == URN_OK ? engine->writer.state.tail.lsn : 0;
     if (code == URN_OK)
         code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
@@ -478,7 +477,7 @@ static enum urn_code check_catalogs(const struct urn_engine *engine,
 {
     struct urn_error error = {.code = URN_OK};
     CHECK(request->op == URN_RELOAD || request->pool_count == 1);
-    catalog_check(request->pools, request->pool_count, engine->max_items, &error);
+    catalog_check(request->pools, request->pool_count, &engine->bounds, &error);
     if (error.code == URN_NOMEMORY)
         error.code = URN_BUSY;
     if (error.code != URN_OK && request->error != NULL)

@@ -125,7 +125,7 @@ struct urn_engine {
     struct wal_ring ring;
     enum urn_wal_mode mode;
     uint32_t max_batch;
-    uint32_t max_items;
+    struct state_bounds bounds; /* of pools and items */
     uint32_t queue_requests_max;
     uint64_t queue_draws_max;
     uint64_t pad_capacity_bytes;

@@ -345,6 +345,12 @@ static void test_limits_hold_for_all_pools_together(void **unused)
     struct catalog more = make_catalog("more", 1);
     assert_not_done(driver, URN_TOOBIG, CREATE(more));
     assert_non_null(strstr(driver->error.text, "limits.max_pools"));
+    enum { POOLS = 20 }; /* a file may say more than the limits of the last start allow */
+    struct urn_pool_spec pools[POOLS];
+    for (uint32_t i = 0; i < POOLS; i++)
+        pools[i] = (struct urn_pool_spec){&"abcdefghijklmnopqrst"[i], 1, 0, NULL};
+    assert_not_done(driver, URN_TOOBIG, .op = URN_RELOAD, .pools = pools, .pool_count = POOLS);
+    assert_non_null(strstr(driver->error.text, "limits.max_pools"));
     free_catalog(&more);
     free_catalog(&catalog);
     free_catalog(&too_large);
