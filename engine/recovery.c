@@ -78,7 +78,18 @@ bool recovery_case_starts(enum recovery_case which)
 
 /* ---- step 3: the snapshot ------------------------------------------------------------------ */
 
-/* Loads one snapshot into *state; one that belongs to another ring does not verify. */
+/* One that belongs to another ring does not verify. */
+static enum urn_code check_ring(const struct data_dir *data_dir,
+                                const struct wal_geometry *geometry, struct urn_error *error)
+{
+    const struct wal_geometry *ours = &data_dir->geometry;
+    if (memcmp(geometry->ring_uuid, ours->ring_uuid, WAL_UUID_BYTES) == 0 &&
+        geometry->segment_size_bytes == ours->segment_size_bytes &&
+        geometry->segments == ours->segments)
+        return URN_OK;
+    return error_set(error, URN_DAMAGED, 0, "its content belongs to another ring");
+}
+
 static enum urn_code load_one(const struct data_dir *data_dir, struct snapshot_name name,
                               const struct state_bounds *bounds, struct state *state,
                               struct urn_error *error)
@@ -87,13 +98,10 @@ static enum urn_code load_one(const struct data_dir *data_dir, struct snapshot_n
     enum urn_code code = snapshot_file_load(data_dir->dir, name, bounds, state, &geometry, error);
     if (code != URN_OK)
         return code;
-    const struct wal_geometry *ours = &data_dir->geometry;
-    if (memcmp(geometry.ring_uuid, ours->ring_uuid, WAL_UUID_BYTES) == 0 &&
-        geometry.segment_size_bytes == ours->segment_size_bytes &&
-        geometry.segments == ours->segments && state->tail.lsn == name.lsn)
-        return URN_OK;
-    state_free(state);
-    return error_set(error, URN_DAMAGED, 0, "its content belongs to another ring or position");
+    code = check_ring(data_dir, &geometry, error);
+    if (code != URN_OK)
+        state_free(state);
+    return code;
 }
 
 /* The newest of the listed snapshots that verifies. A failure that says nothing about the file (no
@@ -383,27 +391,30 @@ static uint64_t limit_without_reuse(const struct wal_geometry *geometry, uint64_
     return begun > first_lap ? begun : first_lap;
 }
 
-/* True when the second newest snapshot verifies as well. */
-static bool second_verifies(const struct data_dir *data_dir, const struct state_bounds *bounds,
-                            const struct recovery *recovery)
+/* True when the second newest snapshot verifies as well; else *error says why not. It is not loaded: there
+ * is memory for one state. */
+static bool second_verifies(const struct data_dir *data_dir, const struct recovery *recovery,
+                            struct urn_error *error)
 {
-    struct state state;
-    struct urn_error ignored; /* a snapshot that does not verify frees nothing; no more is asked */
-    if (load_one(data_dir, recovery->second_snapshot, bounds, &state, &ignored) != URN_OK)
-        return false;
-    state_free(&state);
-    return true;
+    struct wal_geometry geometry;
+    if (snapshot_file_check(data_dir->dir, recovery->second_snapshot, &geometry, error) == URN_OK &&
+        check_ring(data_dir, &geometry, error) == URN_OK)
+        return true;
+    error_prefix(error, "the second newest snapshot does not verify: ");
+    return false;
 }
 
-/* What this start has verified. The second is read only if it would let the log grow further. */
-static struct snapshot_ledger verified(const struct data_dir *data_dir, const struct state *state,
-                                       const struct recovery *recovery, uint64_t limit_so_far)
+/* What this start has verified. The second is read only if it would let the log grow further; one that does
+ * not verify frees nothing, and is told of. */
+static struct snapshot_ledger verified(const struct data_dir *data_dir,
+                                       const struct recovery *recovery, uint64_t limit_so_far,
+                                       struct urn_error *error)
 {
     struct snapshot_ledger ledger = {0};
     uint64_t limit_lsn =
         snapshot_limit_behind_lsn(&data_dir->geometry, recovery->second_snapshot.lsn);
     if (recovery->has_second_snapshot && limit_lsn > limit_so_far &&
-        second_verifies(data_dir, &state->bounds, recovery))
+        second_verifies(data_dir, recovery, error))
         snapshot_ledger_add(&ledger, recovery->second_snapshot);
     struct snapshot_name loaded = {recovery->snapshot_lsn, recovery->snapshot_serial};
     snapshot_ledger_add(&ledger, loaded);
@@ -488,7 +499,7 @@ enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct s
     const uint64_t tail_lsn = state->tail.lsn;
     const uint64_t most_lsn = snapshot_limit_behind_lsn(geometry, tail_lsn);
     uint64_t limit_lsn = limit_without_reuse(geometry, tail_lsn);
-    *ledger = verified(data_dir, state, recovery, limit_lsn);
+    *ledger = verified(data_dir, recovery, limit_lsn, error);
     for (;;) {
         if (snapshot_ledger_limit_lsn(ledger, geometry) > limit_lsn)
             limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);

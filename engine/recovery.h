@@ -105,7 +105,7 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
 /* Step 6: says up to where the log may grow (*room_limit_lsn), and which snapshots this start has verified
  * (*ledger: one at least). When less than wanted_bytes would be left, it first writes one snapshot at the
  * tail, or two, and removes older ones behind each. An error leaves both at what has been reached; *error
- * may also hold, besides URN_OK, what could not be removed. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
+ * may also hold, besides URN_OK, what could not be removed, or why the second snapshot is none. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,
                                  const struct recovery *recovery, uint64_t wanted_bytes,
                                  struct snapshot_ledger *ledger, uint64_t *room_limit_lsn,

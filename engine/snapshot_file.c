@@ -170,21 +170,55 @@ static enum urn_code read_bytes(void *context, uint8_t *to, uint32_t length_byte
     return code;
 }
 
-static enum urn_code load_open_file(struct snapshot_reader *reader,
-                                    const struct state_bounds *bounds, struct state *state,
-                                    struct wal_geometry *geometry, struct urn_error *error)
+/* What is done with the bytes of a file that is open: a state is made of them, or they are only checked. */
+struct reading {
+    const struct state_bounds *bounds; /* NULL: they are checked */
+    struct state *state;
+    struct wal_geometry *geometry;
+    uint64_t lsn; /* as the content says */
+};
+
+static enum urn_code read_open_file(struct snapshot_reader *reader, struct reading *reading,
+                                    struct urn_error *error)
 {
     uint64_t size_bytes = 0;
     int failed = os_file_size(reader->file, &size_bytes);
     if (failed != 0)
         return error_set(error, URN_IO, failed, "cannot find its size");
+    /* A start relies on what the disk has, and not on what the cache still holds of a file gone bad. */
+    failed = os_file_drop_cache(reader->file);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot read it past the cache");
     uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
     if (block == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory to read it");
-    enum urn_code code =
-        snapshot_decode(size_bytes, bounds, read_bytes, reader, block, state, geometry, error);
+    enum urn_code code;
+    if (reading->bounds == NULL) {
+        code = snapshot_check(size_bytes, read_bytes, reader, block, reading->geometry,
+                              &reading->lsn, error);
+    } else {
+        code = snapshot_decode(size_bytes, reading->bounds, read_bytes, reader, block,
+                               reading->state, reading->geometry, error);
+        reading->lsn = reading->state->tail.lsn;
+    }
     free(block);
     return code;
+}
+
+static enum urn_code read_file(struct os_dir *dir, struct snapshot_name name,
+                               struct reading *reading, struct urn_error *error)
+{
+    char file_name[DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(file_name, name.lsn, name.serial);
+    struct snapshot_reader reader = {.name = file_name};
+    int failed = os_file_open(dir, file_name, OS_READ, &reader.file);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot open %s", file_name);
+    enum urn_code code = read_open_file(&reader, reading, error);
+    os_file_close(reader.file);
+    if (code == URN_OK && reading->lsn != name.lsn)
+        code = error_set(error, URN_DAMAGED, 0, "its content is of LSN %" PRIu64, reading->lsn);
+    return code == URN_OK ? code : error_prefix(error, "%s: ", file_name);
 }
 
 enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
@@ -192,20 +226,20 @@ enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
                                  struct wal_geometry *geometry, struct urn_error *error)
 {
     *state = (struct state){0};
-    char file_name[DATA_DIR_NAME_MAX];
-    data_dir_snapshot_name(file_name, name.lsn, name.serial);
-    struct snapshot_reader reader = {.name = file_name};
-    int failed = os_file_open(dir, file_name, OS_READ, &reader.file);
-    if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot open %s", file_name);
-    enum urn_code code = load_open_file(&reader, bounds, state, geometry, error);
-    os_file_close(reader.file);
-    if (code == URN_OK && state->tail.lsn != name.lsn) {
-        code = error_set(error, URN_DAMAGED, 0, "its content is of LSN %" PRIu64, state->tail.lsn);
+    struct reading reading = {.bounds = bounds, .state = state, .geometry = geometry};
+    enum urn_code code = read_file(dir, name, &reading, error);
+    if (code != URN_OK) {
         state_free(state);
         *state = (struct state){0};
     }
-    return code == URN_OK ? code : error_prefix(error, "%s: ", file_name);
+    return code;
+}
+
+enum urn_code snapshot_file_check(struct os_dir *dir, struct snapshot_name name,
+                                  struct wal_geometry *geometry, struct urn_error *error)
+{
+    struct reading reading = {.geometry = geometry};
+    return read_file(dir, name, &reading, error);
 }
 
 /* ---- listing --------------------------------------------------------------------------------- */

@@ -24,12 +24,16 @@ enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
                                   const struct wal_geometry *geometry, uint32_t serial,
                                   struct urn_error *error);
 
-/* Loads and verifies one snapshot: the file's content, and that it is of the LSN in its name.
- * *geometry is what the file says; *state is the caller's to state_free(), and holds nothing after
+/* Loads and verifies one snapshot, from the disk and not from the cache: the file's content, and that it is
+ * of the LSN in its name. *geometry is what the file says; *state is the caller's to state_free(), and holds nothing after
  * an error. Errors: those of snapshot_decode, URN_IO, all with the file's name in front. Blocks. */
 enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
                                  const struct state_bounds *bounds, struct state *state,
                                  struct wal_geometry *geometry, struct urn_error *error);
+
+/* The same, but that no state is made of it: rules F1 to F5 of its format, and no memory to speak of. */
+enum urn_code snapshot_file_check(struct os_dir *dir, struct snapshot_name name,
+                                  struct wal_geometry *geometry, struct urn_error *error);
 
 /* The finished snapshots of a directory, newest (highest LSN, then serial) first; *names is the
  * caller's to free(), NULL when there are none. Temporary names are not listed. Errors: URN_IO,

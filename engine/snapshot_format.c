@@ -604,25 +604,57 @@ static enum urn_code decode_pools(struct decoder *decoder, const struct snapshot
     return decode_end(decoder);
 }
 
-enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bounds,
-                              snapshot_source source, void *context, uint8_t *block,
-                              struct state *state, struct wal_geometry *geometry,
-                              struct urn_error *error)
+/* F1, and the decoder before its first block. */
+static enum urn_code begin_decoding(struct decoder *decoder, uint64_t file_bytes,
+                                    snapshot_source source, void *context, uint8_t *block,
+                                    struct urn_error *error)
 {
-    *state = (struct state){0};
     if (file_bytes < SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES ||
         file_bytes % SNAPSHOT_BLOCK_BYTES != SNAPSHOT_END_BYTES ||
         file_bytes / SNAPSHOT_BLOCK_BYTES > UINT32_MAX)
         return error_set(error, URN_DAMAGED, 0,
                          "%" PRIu64 " bytes is no length that a snapshot can have", file_bytes);
-    struct decoder decoder = {
+    *decoder = (struct decoder){
         .block = block,
         .blocks = (uint32_t)(file_bytes / SNAPSHOT_BLOCK_BYTES),
         .source = source,
         .context = context,
         .error = error,
     };
-    crypto_hash_sha256_init(&decoder.hash);
+    crypto_hash_sha256_init(&decoder->hash);
+    return URN_OK;
+}
+
+enum urn_code snapshot_check(uint64_t file_bytes, snapshot_source source, void *context,
+                             uint8_t *block, struct wal_geometry *geometry, uint64_t *lsn,
+                             struct urn_error *error)
+{
+    struct decoder decoder;
+    struct snapshot_header header = {0};
+    if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK ||
+        decode_header(&decoder, &header) != URN_OK)
+        return error->code;
+    for (;;) {
+        decoder.at = decoder.end; /* the rest of the block is not looked into */
+        if (decoder.next_block == decoder.blocks)
+            break;
+        if (decoder_read_data_block(&decoder) != URN_OK)
+            return error->code;
+    }
+    *geometry = header.geometry;
+    *lsn = header.tail.lsn;
+    return decode_end(&decoder);
+}
+
+enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bounds,
+                              snapshot_source source, void *context, uint8_t *block,
+                              struct state *state, struct wal_geometry *geometry,
+                              struct urn_error *error)
+{
+    *state = (struct state){0};
+    struct decoder decoder;
+    if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK)
+        return error->code;
     struct snapshot_header header = {0};
     enum urn_code code = decode_header(&decoder, &header);
     if (code == URN_OK)

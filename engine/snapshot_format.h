@@ -142,6 +142,13 @@ enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bo
                               struct state *state, struct wal_geometry *geometry,
                               struct urn_error *error);
 
+/* Checks a file without building its state, whatever the size: rules F1 to F5, so that it is what some urn
+ * encoded. *geometry and *lsn are what it says. Takes no memory. Errors: URN_DAMAGED, URN_FORMAT, and what
+ * the source returns. Any thread. */
+enum urn_code snapshot_check(uint64_t file_bytes, snapshot_source source, void *context,
+                             uint8_t *block, struct wal_geometry *geometry, uint64_t *lsn,
+                             struct urn_error *error);
+
 /* The most that the file of such a state can take. */
 uint64_t snapshot_bytes_max(uint64_t pools, uint64_t items);
 

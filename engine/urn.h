@@ -149,9 +149,10 @@ struct urn_start_report {
     uint64_t epoch;            /* of this start */
     uint64_t next_request_id;
     uint32_t recovery_case; /* 1 for case D1 and so on: docs/wal-format.md, "Start-up decisions" */
-    struct urn_error
-        room_error; /* URN_OK, or why a full log could not be freed by snapshots, or what could
-                                   not be removed behind them */
+    /* URN_OK, or what there is to say of snapshots but for those that did not verify: why none could be
+     * written to free a full log, what could not be removed behind them, or why the second newest is of
+     * no use. */
+    struct urn_error room_error;
     uint64_t duration_us;
 };
 

@@ -504,6 +504,25 @@ static void test_a_full_ring_starts_with_room_for_one_more_snapshot(void **unuse
     done(driver);
 }
 
+static void test_a_second_snapshot_that_does_not_verify_is_told(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint64_t draws = 0;
+    while (driver->engine->writer.end_lsn < 2 * wal_ring_bytes(&driver->engine->ring.geometry))
+        draw_some(driver, &draws);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    assert_true(sim_flip_bit(driver->world, snapshots_of(driver).second, 5000, 1));
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshots_refused, 0);
+    assert_int_equal(driver->report.room_error.code, URN_DAMAGED);
+    assert_non_null(strstr(driver->report.room_error.text, "the second newest snapshot"));
+    assert_int_equal(driver->report.next_request_id, draws + 1);
+    while (driver->engine->writer.end_lsn < 4 * wal_ring_bytes(&driver->engine->ring.geometry))
+        draw_some(driver, &draws);
+    done(driver);
+}
+
 /* What cannot be removed is told, and keeps nobody from starting. */
 static void test_a_start_goes_on_when_an_old_snapshot_cannot_be_removed(void **unused)
 {
@@ -657,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_a_full_ring_starts_again_any_number_of_times),
         cmocka_unit_test(test_a_full_ring_on_a_full_disk_still_starts),
         cmocka_unit_test(test_a_full_ring_starts_with_room_for_one_more_snapshot),
+        cmocka_unit_test(test_a_second_snapshot_that_does_not_verify_is_told),
         cmocka_unit_test(test_a_start_goes_on_when_an_old_snapshot_cannot_be_removed),
         cmocka_unit_test(test_an_old_snapshot_that_comes_back_does_no_harm),
     };

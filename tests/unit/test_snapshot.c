@@ -148,6 +148,25 @@ static enum urn_code decode(struct memory_file *file, struct urn_error *error)
     return code;
 }
 
+/* Checks without decoding. */
+static enum urn_code check(struct memory_file *file, struct urn_error *error)
+{
+    struct wal_geometry geometry = {0};
+    uint64_t lsn = 0;
+    file->read_offset = 0;
+    file->calls = 0;
+    enum urn_code code =
+        snapshot_check(file->length, memory_source, file, test_block, &geometry, &lsn, error);
+    if (code != URN_OK)
+        return code;
+    assert_int_equal(file->read_offset, file->length);
+    assert_int_equal(lsn, get_u64(file->bytes + 16 + 48));
+    assert_memory_equal(geometry.ring_uuid, file->bytes + 16 + 16, WAL_UUID_BYTES);
+    assert_int_equal(geometry.segment_size_bytes, get_u64(file->bytes + 16 + 32));
+    assert_int_equal(geometry.segments, get_u32(file->bytes + 16 + 40));
+    return code;
+}
+
 /* Makes every block's CRC and the end block's SHA-256 right again, so that what a test has changed
  * is all that is wrong. Written from the format's description, not with the encoder's code. */
 static void reseal(struct memory_file *file)
@@ -287,6 +306,7 @@ static void assert_round_trip(const struct state *state)
     encode(state, &file);
     assert_true(file.length <= snapshot_bytes_max(state->pool_count, state->item_count));
     assert_int_equal(decode_with(&file, &test_bounds, &back, &error), URN_OK);
+    assert_int_equal(check(&file, &error), URN_OK);
     state_check(&back);
     encode(&back, &again);
     assert_int_equal(file.length, again.length);
@@ -412,6 +432,7 @@ static void test_every_flipped_byte_is_refused(void **context)
             continue;
         file.bytes[i] ^= (uint8_t)(1u << (i % 8));
         assert_int_equal(decode(&file, &error), URN_DAMAGED);
+        assert_int_equal(check(&file, &error), URN_DAMAGED);
         file.bytes[i] ^= (uint8_t)(1u << (i % 8));
     }
     assert_int_equal(decode(&file, &error), URN_OK);
@@ -441,6 +462,7 @@ static void test_every_wrong_length_is_refused(void **context)
     for (uint64_t length = 0; length < right + 2 * 65536; length += 512) {
         file.length = length;
         assert_int_equal(decode(&file, &error), length == right ? URN_OK : URN_DAMAGED);
+        assert_int_equal(check(&file, &error), length == right ? URN_OK : URN_DAMAGED);
     }
     file.length = right;
     file.read_offset = 0;
@@ -635,6 +657,8 @@ static void test_hash_over_blocks_is_checked(void **context)
     put_u32(file.bytes + END_BLOCK + 4, crc32c(file.bytes + END_BLOCK + 8, 4088));
     assert_int_equal(decode(&file, &error), URN_DAMAGED);
     assert_non_null(strstr(error.text, "SHA-256"));
+    assert_int_equal(check(&file, &error), URN_DAMAGED);
+    assert_non_null(strstr(error.text, "SHA-256"));
     free(file.bytes);
     state_free(&state);
 }
@@ -653,6 +677,8 @@ static void test_block_of_another_snapshot_is_refused(void **context)
     encode(&state, &other);
     memcpy(file.bytes, other.bytes, SNAPSHOT_BLOCK_BYTES);
     assert_int_equal(decode(&file, &error), URN_DAMAGED);
+    assert_non_null(strstr(error.text, "SHA-256"));
+    assert_int_equal(check(&file, &error), URN_DAMAGED);
     assert_non_null(strstr(error.text, "SHA-256"));
     free(other.bytes);
     free(file.bytes);
