@@ -284,8 +284,9 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     return write_epoch_group(engine, (uint64_t)recovery->epoch_max + 1, error);
 }
 
-static void fill_report(const struct urn_engine *engine, const struct recovery *recovery,
-                        uint64_t end_lsn, struct urn_start_report *report)
+/* What the reading of the files has found. */
+static void report_recovery(const struct urn_engine *engine, const struct recovery *recovery,
+                            struct urn_start_report *report)
 {
     report->created = engine->data_dir.created;
     report->recovery_case = recovery->which;
@@ -293,9 +294,13 @@ static void fill_report(const struct urn_engine *engine, const struct recovery *
     report->snapshots_refused = recovery->snapshots_refused;
     report->replayed_groups = recovery->replayed_groups;
     report->replayed_draws = recovery->replayed_draws;
-    report->end_lsn = end_lsn;
+    report->end_lsn = engine->writer.state.tail.lsn;
     report->discarded_groups = recovery->discarded_groups;
     report->torn_tail = recovery->which == RECOVERY_TORN_TAIL;
+}
+
+static void report_epoch(const struct urn_engine *engine, struct urn_start_report *report)
+{
     report->epoch = engine->commit.tail.epoch;
     report->next_request_id = engine->writer.state.next_request_id;
 }
@@ -363,7 +368,8 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
     struct recovery recovery;
     enum urn_code code =
         recovery_read(&engine->data_dir, &engine->bounds, &engine->writer.state, &recovery, error);
-    uint64_t end_lsn = code == URN_OK ? engine->writer.state.tail.lsn : 0;
+    if (code == URN_OK)
+        report_recovery(engine, &recovery, report);
     if (code == URN_OK)
         code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
                                   io_kind(config->snapshot_io), &engine->commit.durable_lsn,
@@ -375,7 +381,7 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         return code;
     }
     enter_mode(engine, config->interval_ns);
-    fill_report(engine, &recovery, end_lsn, report);
+    report_epoch(engine, report);
     atomic_store(&engine->counters.next_request_id, report->next_request_id);
     report->duration_us = (os_monotonic_ns(engine->os) - began_ns) / 1000;
     *opened = engine;

@@ -157,7 +157,8 @@ struct urn_start_report {
 };
 
 /* Opens the data directory (creates it when config->create says so and there is none), recovers,
- * and starts the engine's threads. On success *engine is set and *report filled. Errors:
+ * and starts the engine's threads. On success *engine is set and *report filled; on an error *report
+ * holds what the start had found by then, and zeroes. Errors:
  * URN_CONFIG, URN_NODATA, URN_CANTCREATE, URN_INUSE, URN_DAMAGED, URN_FORMAT, URN_IO, URN_NOMEMORY.
  * Blocks. */
 URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,

@@ -1,5 +1,5 @@
-/* coverage.h: where crashes have struck, and by which rows of the recovery table starts were
- * decided. A whole run fails when it has left one out. */
+/* coverage.h: where crashes have struck, by which rows of the recovery table starts were decided, and
+ * how requests were answered. A whole run fails when it has left one out. */
 #ifndef URN_TESTS_SIM_COVERAGE_H
 #define URN_TESTS_SIM_COVERAGE_H
 
@@ -46,6 +46,7 @@
     ROW(SNAPSHOT_REMOVED, "snapshot N9: older ones removed, the directory not synced")             \
     ROW(SNAPSHOT_ABORT, "snapshot: cleaning up behind a failure")                                  \
     ROW(SNAPSHOT_ENDED, "snapshot: over, the writer has not taken the result")                     \
+    ROW(CATALOG, "a large catalog between two of its groups")                                      \
     ROW(STOPPING, "a clean stop asked for and not finished")                                       \
     ROW(IDLE, "nothing under way")
 
@@ -56,8 +57,43 @@ enum window {
         WINDOW_COUNT
 };
 
+/* What a group holds. */
+#define COVERAGE_SUBJECTS(ROW)                                                                     \
+    ROW(DRAWS, "draws")                                                                            \
+    ROW(CHANGE, "changes")                                                                         \
+    ROW(CATALOG_PART, "catalog's part")                                                            \
+    ROW(CATALOG_END, "catalog's end")                                                              \
+    ROW(RELOAD, "a reload")
+
+enum subject {
+#define ROW(symbol, text) SUBJECT_##symbol,
+    COVERAGE_SUBJECTS(ROW)
+#undef ROW
+        SUBJECT_COUNT
+};
+
+/* Where a group is: the crash windows of commit.h. (K3 stands among the windows above. The simulator knows
+ * of nothing between K4 and K5: what was synced is published in the same step.) */
+#define COVERAGE_STAGES(ROW)                                                                       \
+    ROW(OPEN, "staged, not closed")                                                                \
+    ROW(CLOSED, "K1: closed, not copied")                                                          \
+    ROW(COPY, "K1, K2: before or amid its copy")                                                   \
+    ROW(COPIED, "K2: copied, its sync not begun")                                                  \
+    ROW(SYNCING, "K2: between begin and end of its sync")                                          \
+    ROW(FINISHED, "K4, K5: durable, not yet collected")
+
+enum stage {
+#define ROW(symbol, text) STAGE_##symbol,
+    COVERAGE_STAGES(ROW)
+#undef ROW
+        STAGE_COUNT
+};
+
 struct coverage {
     uint64_t crashes[WINDOW_COUNT][SIM_CRASH_MACHINE + 1];
+    uint64_t group_crashes[STAGE_COUNT][SUBJECT_COUNT][SIM_CRASH_MACHINE + 1];
+    uint64_t answers[URN_RELOAD + 1][URN_CODE_COUNT];
+    uint64_t changes_told[URN_CHANGE_KINDS]; /* by reloads */
     uint64_t cases[RECOVERY_CASES_END];
     uint64_t starts_after_crash; /* every start that followed a crash, finished or not */
     uint64_t starts;
@@ -72,11 +108,17 @@ struct coverage {
 
 void coverage_crash(struct coverage *coverage, enum window window, enum sim_crash kind);
 
+/* With groups that hold these subjects (bits, 1 << enum subject) under way. */
+void coverage_crash_group(struct coverage *coverage, enum stage stage, uint32_t subjects,
+                          enum sim_crash kind);
+
+void coverage_answer(struct coverage *coverage, const struct urn_request *collected);
+
 /* Notes the row by which a start was decided: from its report, or from the words of its refusal. */
 void coverage_start(struct coverage *coverage, enum urn_code code,
                     const struct urn_start_report *report, const struct urn_error *error);
 
-/* Prints the two tables. False: something was left out. */
-bool coverage_print(const struct coverage *coverage);
+/* Prints the tables. False: something was left out. marks: say so where. */
+bool coverage_print(const struct coverage *coverage, bool marks);
 
 #endif

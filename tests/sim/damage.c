@@ -34,6 +34,9 @@ static const char *const kind_text[DAMAGE_KINDS] = {
     [DAMAGE_LOSE_IDENTITY] = "IDENTITY lost",
     [DAMAGE_FLIP_IDENTITY] = "a bit flipped in IDENTITY",
     [DAMAGE_SNAPSHOT] = "the newest snapshot damaged",
+    [DAMAGE_STALE_SNAPSHOT] = "an older content under the newest snapshot's name",
+    [DAMAGE_SECOND] = "the second newest snapshot damaged",
+    [DAMAGE_BOTH] = "the two newest snapshots damaged",
     [DAMAGE_ALL_SNAPSHOTS] = "all snapshots damaged",
     [DAMAGE_FORGE_MEANING] = "a group forged that cannot be true",
     [DAMAGE_FORGE_EPOCH] = "a group forged in an earlier epoch",
@@ -219,17 +222,36 @@ static enum expected damage_identity(struct host *host, struct sim_world *world,
     return EXPECT_REFUSAL;
 }
 
+static void snapshot_path(const struct host *host, struct snapshot_name snapshot,
+                          char path[PATH_BYTES])
+{
+    char name[DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(name, snapshot.lsn, snapshot.serial);
+    path_of(host, name, path);
+}
+
+/* Some sectors never came to the disk, one at least. */
+static void tear(struct host *host, struct sim_world *world, const char *path, uint64_t size)
+{
+    static const uint8_t zeroes[OS_SECTOR_BYTES];
+    const uint64_t sectors = size / OS_SECTOR_BYTES;
+    /* The first sector holds what makes it a snapshot; the others may be zero as it is. */
+    uint64_t sector = 0;
+    do {
+        CHECK(sim_overwrite(world, path, sector * OS_SECTOR_BYTES, zeroes, sizeof zeroes));
+        sector += 1 + sim_random_below(&host->luck, 8);
+    } while (sector < sectors && !sim_random_one_in(&host->luck, 6));
+}
+
 static void damage_one_snapshot(struct host *host, struct sim_world *world,
                                 struct snapshot_name snapshot)
 {
-    char name[DATA_DIR_NAME_MAX];
     char path[PATH_BYTES];
     uint64_t size = 0;
-    data_dir_snapshot_name(name, snapshot.lsn, snapshot.serial);
-    path_of(host, name, path);
+    snapshot_path(host, snapshot, path);
     CHECK(sim_file_size(world, path, &size) && size > 0);
     uint64_t offset = sim_random_below(&host->luck, size);
-    switch (sim_random_below(&host->luck, 4)) {
+    switch (sim_random_below(&host->luck, 5)) {
     case 0:
         CHECK(sim_set_unreadable(world, path, offset));
         break;
@@ -239,20 +261,80 @@ static void damage_one_snapshot(struct host *host, struct sim_world *world,
     case 2:
         CHECK(sim_lose_file(world, path));
         break;
+    case 3:
+        tear(host, world, path, size);
+        break;
     default:
         CHECK(sim_flip_bit(world, path, offset, (unsigned)sim_random_below(&host->luck, 8)));
         break;
     }
 }
 
+static void copy_content(const struct host *host, struct sim_world *world,
+                         struct snapshot_name from, struct snapshot_name to)
+{
+    char from_path[PATH_BYTES];
+    char to_path[PATH_BYTES];
+    uint64_t from_size = 0;
+    uint64_t to_size = 0;
+    snapshot_path(host, from, from_path);
+    snapshot_path(host, to, to_path);
+    CHECK(sim_file_size(world, from_path, &from_size) && sim_file_size(world, to_path, &to_size));
+    CHECK(from_size <= to_size); /* nothing ever shrinks */
+    uint8_t *bytes = malloc(from_size);
+    CHECK(bytes != NULL);
+    CHECK(sim_file_bytes(world, from_path, 0, bytes, from_size));
+    CHECK(sim_overwrite(world, to_path, 0, bytes, from_size));
+    CHECK(from_size == to_size || sim_truncate(world, to_path, from_size));
+    free(bytes);
+}
+
+/* The one before the newest, and the log from it on, are kept until two newer ones count; so that one whole
+ * snapshot of the two newest is enough, and only an older one's log may be gone. */
 static enum expected damage_snapshots(struct host *host, struct sim_world *world,
                                       const struct survey *survey, enum damage_kind kind)
 {
-    uint32_t count = kind == DAMAGE_ALL_SNAPSHOTS ? survey->snapshot_count : 1;
-    for (uint32_t i = 0; i < count; i++)
-        damage_one_snapshot(host, world, survey->snapshots[i]);
-    /* The one before, and the log from it on, are kept until two newer ones count. */
-    return count == survey->snapshot_count ? EXPECT_REFUSAL : EXPECT_START;
+    const uint32_t count = survey->snapshot_count;
+    const struct snapshot_name *names = survey->snapshots;
+    if (kind == DAMAGE_ALL_SNAPSHOTS) {
+        for (uint32_t i = 0; i < count; i++)
+            damage_one_snapshot(host, world, names[i]);
+        return EXPECT_REFUSAL;
+    }
+    if (count < 2)
+        return EXPECT_NOTHING;
+    switch (kind) {
+    case DAMAGE_SNAPSHOT:
+        damage_one_snapshot(host, world, names[0]);
+        return EXPECT_START;
+    case DAMAGE_SECOND:
+        damage_one_snapshot(host, world, names[1]);
+        return EXPECT_START;
+    case DAMAGE_STALE_SNAPSHOT:
+        copy_content(host, world, names[1], names[0]);
+        return EXPECT_START;
+    default:
+        damage_one_snapshot(host, world, names[0]);
+        damage_one_snapshot(host, world, names[1]);
+        return count == 2 ? EXPECT_REFUSAL : EXPECT_EITHER;
+    }
+}
+
+void damage_under_engine(struct host *host)
+{
+    CHECK(host->engine != NULL && !host_crashed(host));
+    const struct snapshot_ledger *ledger = &host->engine->writer.snapshots.ledger;
+    const struct snapshot_task *task = &host->engine->snapshot;
+    /* One more counts, of which the writer does not know yet. */
+    const bool is_outdated = atomic_load(&task->phase) != SNAPSHOT_RESTS && task->counts;
+    if (ledger->count < 2 || is_outdated || host_has_damaged_snapshot(host))
+        return;
+    host->damaged = sim_random_one_in(&host->luck, 2) ? ledger->newest : ledger->older;
+    host->is_damaged = true;
+    trace("damaged under the engine: the snapshot at LSN %" PRIu64 ", serial %" PRIu32,
+          host->damaged.lsn, host->damaged.serial);
+    damage_one_snapshot(host, host->world, host->damaged);
+    host->coverage->damages++;
 }
 
 /* Writes a group anew, whole by its bytes, with one thing changed. */
@@ -327,6 +409,9 @@ static enum expected inject(struct host *host, struct sim_world *world, const st
     case DAMAGE_FLIP_IDENTITY:
         return damage_identity(host, world, kind);
     case DAMAGE_SNAPSHOT:
+    case DAMAGE_STALE_SNAPSHOT:
+    case DAMAGE_SECOND:
+    case DAMAGE_BOTH:
     case DAMAGE_ALL_SNAPSHOTS:
         return damage_snapshots(host, world, survey, kind);
     case DAMAGE_FORGE_MEANING:
@@ -378,7 +463,8 @@ static void start_on(struct host *host, struct sim_world *world, const struct su
     PROMISE(expected != EXPECT_REFUSAL, "P5: %s was not noticed", kind_text[kind]);
     PROMISE(kind != DAMAGE_FORGE_EPOCH || report.next_request_id <= survey->last.first_request_id,
             "a group of an earlier epoch was accepted");
-    oracle_check_start(host->oracle, engine, &report,
+    const uint64_t found_lsn = host->found_lsn < report.end_lsn ? host->found_lsn : report.end_lsn;
+    oracle_check_start(host->oracle, engine, &report, found_lsn,
                        expected == EXPECT_PREFIX ? ORACLE_PREFIX : ORACLE_LOOK);
     engine_abandon(engine);
 }
@@ -386,7 +472,7 @@ static void start_on(struct host *host, struct sim_world *world, const struct su
 void damage_try_kind(struct host *host, enum damage_kind kind)
 {
     CHECK(host->engine == NULL && !host_crashed(host));
-    if (oracle_is_fresh(host->oracle))
+    if (oracle_is_fresh(host->oracle) || host->is_damaged)
         return;
     /* Behind a power loss nothing in a cache hides what the disk has. */
     struct sim_world *world = sim_world_clone(host->world, sim_random_next(&host->luck));

@@ -17,7 +17,10 @@ enum damage_kind {
     DAMAGE_CUT_SEGMENT,
     DAMAGE_LOSE_IDENTITY,
     DAMAGE_FLIP_IDENTITY,
-    DAMAGE_SNAPSHOT,       /* the newest: refused, or the one before does it */
+    DAMAGE_SNAPSHOT,       /* the newest: the one before does it */
+    DAMAGE_STALE_SNAPSHOT, /* the newest has the content of the one before: likewise */
+    DAMAGE_SECOND,         /* the one before the newest: starts, and nothing is missing */
+    DAMAGE_BOTH, /* the two newest: refused, unless an older one was left with all its log */
     DAMAGE_ALL_SNAPSHOTS,  /* refused */
     DAMAGE_FORGE_MEANING,  /* a whole group that cannot be true: refused */
     DAMAGE_FORGE_EPOCH,    /* a whole group of an earlier epoch: does not count */
@@ -29,5 +32,10 @@ enum damage_kind {
  * starts. */
 void damage_try(struct host *host);
 void damage_try_kind(struct host *host, enum damage_kind kind);
+
+/* Under a running engine, in the world itself: damages one of the two snapshots that count, which the
+ * engine has verified and does not look at again. The history must go on: one at a time, and not before two
+ * others count. */
+void damage_under_engine(struct host *host);
 
 #endif

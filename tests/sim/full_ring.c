@@ -42,6 +42,30 @@ static void go_on(struct host *host)
             "a freed disk does not end a shortage");
 }
 
+/* While there is hope a request waits for room instead of getting BUSY: the disk is freed in time. */
+static void wait_for_room(struct host *host)
+{
+    sim_set_capacity(host->world, sim_used_bytes(host->world));
+    struct client_request *draw = NULL;
+    for (uint32_t draws = 0; draw == NULL || draw->collected; draws++) {
+        PROMISE(draws < DRAWS_MAX, "the ring never gets full");
+        clients_forget(&host->clients);
+        draw = clients_make_draw(&host->clients, clients_pool(&host->clients, SCENARIO_ENDLESS),
+                                 SCENARIO_LARGE_DRAW, false);
+        host_submit(host, draw);
+        host_settle(host);
+        PROMISE(!draw->collected || draw->request.code == URN_OK,
+                "%s where a request should wait for room", urn_code_text(draw->request.code));
+    }
+    sim_advance(host->world, ROOM_WAIT_NS / 2);
+    host_settle(host);
+    PROMISE(!draw->collected, "a request did not wait for room");
+    sim_set_capacity(host->world, UINT64_MAX);
+    host_drain(host);
+    PROMISE(draw->request.code == URN_OK, "a request that waited for room got %s",
+            urn_code_text(draw->request.code));
+}
+
 /* What the next start does: how many calls, and whether it makes room. */
 struct preview {
     uint64_t calls;
@@ -145,8 +169,10 @@ void full_ring_run(uint64_t seed, struct coverage *coverage)
     reach_room(&host);
     for (unsigned refill = 0; refill < REFILLS; refill++) {
         fill(&host);
-        if (refill % 2 == 0)
+        if (refill % 2 == 0) {
             go_on(&host);
+            wait_for_room(&host);
+        }
         fill(&host);
         for (unsigned number = 0; number < STARTS_A_REFILL; number++)
             kill_and_start(&host, number);

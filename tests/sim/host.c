@@ -119,6 +119,20 @@ static enum window window_of_crash(const struct host *host)
                                                   : creation_window(event);
 }
 
+/* Counts the groups that are under way when a crash comes between two calls. */
+static void note_groups(const struct host *host, enum sim_crash kind)
+{
+    const struct urn_engine *engine = host->engine;
+    if (engine == NULL)
+        return;
+    coverage_crash_group(host->coverage, STAGE_OPEN, oracle_open_subjects(host->oracle), kind);
+    if (atomic_load(&engine->commit_slot) != NULL)
+        coverage_crash_group(host->coverage, host->syncing ? STAGE_SYNCING : STAGE_CLOSED,
+                             host->closed_subjects, kind);
+    else
+        coverage_crash_group(host->coverage, STAGE_FINISHED, host->finished_subjects, kind);
+}
+
 /* A crash that no call met: by what the engine was about. */
 static enum window window_between_calls(const struct host *host)
 {
@@ -133,6 +147,8 @@ static enum window window_between_calls(const struct host *host)
         return WINDOW_CLOSED;
     if (atomic_load(&host->engine->finished) != NULL)
         return WINDOW_FINISHED;
+    if (host->engine->writer.job.request != NULL)
+        return WINDOW_CATALOG;
     if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_WORKS)
         return snapshot_window(host->engine->snapshot.step);
     if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_ENDED)
@@ -148,6 +164,13 @@ static void note_crash(struct host *host)
         return;
     enum window window = window_of_crash(host);
     coverage_crash(host->coverage, window, sim_crashed(host->world));
+    if (!host->step_is_start && is_log_call(host->last_call.call)) {
+        static const enum stage stages[] = {STAGE_COPY, STAGE_COPIED, STAGE_SYNCING};
+        const unsigned stage =
+            (unsigned)log_window(WINDOW_COPY, host->last_call.call) - WINDOW_COPY;
+        coverage_crash_group(host->coverage, stages[stage], host->closed_subjects,
+                             sim_crashed(host->world));
+    }
     if (host->stopping && !host->step_is_start)
         coverage_crash(host->coverage, WINDOW_STOPPING, sim_crashed(host->world));
     const struct sim_event *event = sim_last_event(host->world);
@@ -167,9 +190,36 @@ void host_make(struct host *host, const struct scenario *scenario, struct covera
                           .oracle = oracle_make(scenario),
                           .coverage = coverage,
                           .rigour = ORACLE_ADOPT,
+                          .found_lsn = UINT64_MAX,
                           .luck = sim_random_stream(seed, 100)};
     host->clients.scenario = scenario;
+    host->clients.book = book_make(scenario, seed);
     sim_set_observer(host->world, watch_call, host);
+}
+
+static bool is_newer(struct snapshot_name a, struct snapshot_name b)
+{
+    return a.lsn > b.lsn || (a.lsn == b.lsn && a.serial > b.serial);
+}
+
+bool host_has_damaged_snapshot(struct host *host)
+{
+    const struct snapshot_ledger *ledger = &host->engine->writer.snapshots.ledger;
+    if (ledger->count == 2 && is_newer(ledger->older, host->damaged))
+        host->is_damaged = false;
+    return host->is_damaged;
+}
+
+/* Every snapshot that ever got its name had been verified, so that none is refused but one that was damaged
+ * since; and the newest that counted is found. */
+static void check_snapshots(const struct host *host, const struct urn_start_report *report)
+{
+    PROMISE(report->snapshots_refused <= host->is_damaged, "%u snapshots were refused",
+            report->snapshots_refused);
+    PROMISE(host->is_damaged || report->snapshot_lsn >= host->counted_lsn,
+            "the snapshot at LSN %" PRIu64 " was loaded, but the one at LSN %" PRIu64
+            " had counted",
+            report->snapshot_lsn, host->counted_lsn);
 }
 
 static void close_engine(struct host *host)
@@ -177,6 +227,9 @@ static void close_engine(struct host *host)
     if (host->engine != NULL) {
         struct urn_engine_info info;
         urn_engine_info(host->engine, &info);
+        (void)host_has_damaged_snapshot(host);
+        if (info.snapshot_lsn > host->counted_lsn)
+            host->counted_lsn = info.snapshot_lsn;
         host->coverage->snapshots += info.snapshots;
         host->coverage->snapshots_failed += info.snapshots_failed;
         engine_abandon(host->engine);
@@ -196,6 +249,7 @@ void host_free(struct host *host)
     close_engine(host);
     sim_world_free(host->world);
     oracle_free(host->oracle);
+    book_free(host->clients.book);
 }
 
 bool host_crashed(const struct host *host)
@@ -214,6 +268,8 @@ enum urn_code host_open(struct host *host)
     enum urn_code code = engine_open_steps(&config, &host->engine, &host->report, &host->error);
     note_crash(host);
     host->step_is_start = false;
+    if (host->report.recovery_case != 0 && host->report.end_lsn < host->found_lsn)
+        host->found_lsn = host->report.end_lsn;
     if (code != URN_OK) {
         trace("open: %s %s", urn_code_text(code), host->error.text);
         PROMISE(code == host->error.code && host->error.text[0] != '\0', "a refusal says nothing");
@@ -230,7 +286,14 @@ enum urn_code host_open(struct host *host)
           host->report.epoch, host->report.recovery_case, host->report.end_lsn,
           host->report.next_request_id);
     host->data_end_lsn = 0;
-    oracle_check_start(host->oracle, host->engine, &host->report, host->rigour);
+    host->closed_subjects = 0;
+    host->finished_subjects = 0;
+    host->plenty_ns = os_monotonic_ns(config.os);
+    if (sim_last_event(host->world)->error == 0) /* else one may not have been readable */
+        check_snapshots(host, &host->report);
+    oracle_check_start(host->oracle, host->engine, &host->report, host->found_lsn, host->rigour);
+    if (host->rigour == ORACLE_ADOPT)
+        host->found_lsn = UINT64_MAX;
     return URN_OK;
 }
 
@@ -241,14 +304,33 @@ void host_must_open(struct host *host)
             host->error.text);
 }
 
+static void crash_between_calls(struct host *host, enum sim_crash kind)
+{
+    trace("crash of the %s between calls", kind == SIM_CRASH_MACHINE ? "machine" : "process");
+    coverage_crash(host->coverage, window_between_calls(host), kind);
+    note_groups(host, kind);
+    sim_crash_now(host->world, kind);
+    host->last_call.number = UINT64_MAX;
+}
+
 void host_crash(struct host *host, enum sim_crash kind)
 {
-    if (!host_crashed(host)) {
-        trace("crash of the %s between calls", kind == SIM_CRASH_MACHINE ? "machine" : "process");
-        coverage_crash(host->coverage, window_between_calls(host), kind);
-        sim_crash_now(host->world, kind);
-    }
+    if (!host_crashed(host))
+        crash_between_calls(host, kind);
     close_engine(host);
+}
+
+void host_crash_behind_step(struct host *host, uint64_t nth, enum sim_crash kind)
+{
+    host->steps_left = nth;
+    host->step_crash = kind;
+}
+
+/* To be called behind every step. */
+static void count_step(struct host *host)
+{
+    if (host->steps_left > 0 && --host->steps_left == 0 && !host_crashed(host))
+        crash_between_calls(host, host->step_crash);
 }
 
 void host_restart(struct host *host)
@@ -299,12 +381,22 @@ void host_submit(struct host *host, struct client_request *request)
     const struct urn_engine_config *config = &host->scenario->config;
     urn_submit(host->engine, &request->request);
     request->refused_at_once = request->request.code != URN_OK;
-    if (request->request.code == URN_BUSY)
-        PROMISE(in_flight > config->queue_requests || draws > config->queue_draws,
-                "BUSY with %u requests and %" PRIu64 " draws in flight", in_flight, draws);
+    oracle_check_admission(host->oracle, request,
+                           in_flight > config->queue_requests || draws > config->queue_draws);
     if (request->request.code == URN_READONLY)
         PROMISE(host->failed || host->stopping || host_crashed(host),
                 "READONLY although nothing failed");
+}
+
+/* Requests are sure of room while there is as much as the largest group and its padding can take; and
+ * once there is more again, those that find none wait anew. Returns whether BUSY is a right answer. */
+static bool watch_room(struct host *host, uint64_t room_bytes, uint64_t limit_before_lsn)
+{
+    const uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
+    if (room_bytes >= 2 * host->scenario->config.segment_size_bytes ||
+        atomic_load(&host->engine->room_limit_lsn) > limit_before_lsn)
+        host->plenty_ns = now_ns;
+    return now_ns - host->plenty_ns >= ROOM_WAIT_NS;
 }
 
 bool host_writer_step(struct host *host)
@@ -312,17 +404,20 @@ bool host_writer_step(struct host *host)
     struct urn_engine_info before;
     struct urn_engine_info after;
     urn_engine_info(host->engine, &before);
+    const uint64_t limit_lsn = atomic_load(&host->engine->room_limit_lsn);
     bool did = writer_step(host->engine);
     urn_engine_info(host->engine, &after);
-    oracle_absorb(host->oracle, &host->clients, before.room_bytes);
+    oracle_absorb(host->oracle, &host->clients, host->engine,
+                  watch_room(host, before.room_bytes, limit_lsn));
     if (after.staged_lsn > before.staged_lsn) {
-        oracle_note_group_end(host->oracle);
+        host->closed_subjects = oracle_note_group_end(host->oracle, after.staged_lsn);
         const struct group *group = atomic_load(&host->engine->commit_slot);
         CHECK(group != NULL);
         if (group->kind == WAL_DATA)
             host->data_end_lsn = group->placement.end_lsn;
     }
     note_failure(host);
+    count_step(host);
     return did;
 }
 
@@ -335,12 +430,22 @@ enum snapshot_want host_snapshot_step(struct host *host)
     note_crash(host);
     host->step_is_snapshot = false;
     note_failure(host);
+    if (want == SNAPSHOT_WANTS_STEP)
+        count_step(host);
     return want;
 }
 
 bool host_can_begin(const struct host *host)
 {
     return !host->syncing && atomic_load(&host->engine->commit_slot) != NULL;
+}
+
+static void note_finished(struct host *host)
+{
+    if (atomic_load(&host->engine->commit_slot) != NULL)
+        return;
+    host->finished_subjects = host->closed_subjects;
+    host->closed_subjects = 0;
 }
 
 void host_commit_begin(struct host *host)
@@ -351,7 +456,9 @@ void host_commit_begin(struct host *host)
     host->step_new_segment = group->has_bytes && group->placement.new_segment;
     host->syncing = engine_commit_begin(host->engine);
     note_crash(host);
+    note_finished(host);
     note_failure(host);
+    count_step(host);
 }
 
 void host_commit_end(struct host *host)
@@ -360,7 +467,9 @@ void host_commit_end(struct host *host)
     host->syncing = false;
     (void)engine_commit_end(host->engine);
     note_crash(host);
+    note_finished(host);
     note_failure(host);
+    count_step(host);
 }
 
 bool host_log_sync_begin(struct host *host)
@@ -398,15 +507,17 @@ void host_collect(struct host *host)
         if (collected->request.op == URN_DRAW)
             host->clients.draws_in_flight -= collected->request.count;
         if (collected->request.code == URN_READONLY || collected->request.code == URN_INDOUBT)
-            PROMISE(host->failed || host->stopping || collected->request.op != URN_DRAW,
-                    "%s although nothing failed", urn_code_text(collected->request.code));
+            PROMISE(host->failed || host->stopping, "%s although nothing failed",
+                    urn_code_text(collected->request.code));
         oracle_collect(host->oracle, collected);
-        drew = drew || collected->request.op == URN_DRAW;
+        coverage_answer(host->coverage, &collected->request);
+        drew = drew || collected->request.op == URN_DRAW || collected->is_change;
         host->coverage->draws +=
             collected->request.op == URN_DRAW && collected->request.code == URN_OK
                 ? collected->request.count
                 : 0;
     }
+    host->finished_subjects = 0;
     if (drew && host->look_one_in != 0 && sim_random_one_in(&host->luck, host->look_one_in))
         host_look(host);
 }
@@ -468,10 +579,21 @@ void host_drain(struct host *host)
         host_collect(host);
         if (host->clients.in_flight == 0)
             break;
-        pass_time(host); /* requests wait for room in the log */
+        /* Requests wait for room in the log. A catalog that has begun does so for ever. */
+        const struct writer *writer = &host->engine->writer;
+        if (writer->job_blocked && writer->job.begun && !writer->blocked)
+            sim_set_capacity(host->world, UINT64_MAX);
+        pass_time(host);
     }
     PROMISE(host_crashed(host) || host->clients.in_flight == 0, "%u requests never came back",
             host->clients.in_flight);
+}
+
+void host_settle(struct host *host)
+{
+    for (uint32_t steps = 0; !host_crashed(host) && any_step(host); steps++)
+        PROMISE(steps < STEPS_MAX, "the engine does not come to rest");
+    host_collect(host);
 }
 
 static uint64_t marks_of(const struct host *host)
@@ -524,14 +646,20 @@ enum urn_code host_stop(struct host *host)
     return code;
 }
 
+enum urn_code host_ask(struct host *host, struct client_request *request)
+{
+    CHECK(host->clients.in_flight == 1);
+    host_submit(host, request);
+    host_drain(host);
+    return request->request.code;
+}
+
 enum urn_code host_draw(struct host *host, uint32_t pool, uint32_t count, bool draw_all)
 {
     CHECK(host->clients.in_flight == 0);
     clients_forget(&host->clients);
-    struct client_request *draw = clients_make_draw(&host->clients, pool, count, draw_all);
-    host_submit(host, draw);
-    host_drain(host);
-    return draw->request.code;
+    return host_ask(host, clients_make_draw(&host->clients, clients_pool(&host->clients, pool),
+                                            count, draw_all));
 }
 
 /* ---- branches -------------------------------------------------------------------------------- */
@@ -558,6 +686,9 @@ void host_look(struct host *host)
 {
     struct sim_world *branch = sim_world_clone(host->world, sim_random_next(&host->luck));
     sim_crash_now(branch, SIM_CRASH_MACHINE);
+    /* With a snapshot damaged, a start may need two new ones before it can write anything. */
+    if (host_has_damaged_snapshot(host))
+        sim_set_capacity(branch, UINT64_MAX);
     struct urn_engine_config config = host->scenario->config;
     config.os = sim_restart(branch);
     host->coverage->starts_after_crash++;
@@ -568,7 +699,8 @@ void host_look(struct host *host)
     coverage_start(host->coverage, code, &report, &error);
     PROMISE(code == URN_OK, "a power loss behind an answer leaves a log that is refused: %s",
             error.text);
-    oracle_check_start(host->oracle, engine, &report, ORACLE_LOOK);
+    check_snapshots(host, &report);
+    oracle_check_start(host->oracle, engine, &report, report.end_lsn, ORACLE_LOOK);
     engine_abandon(engine);
     sim_world_free(branch);
 }
@@ -592,17 +724,18 @@ static enum urn_code append_block(void *context, const uint8_t *block, uint32_t 
 }
 
 /* Replays the world's files without touching them; false when they are refused. */
-static bool replay(struct host *host, struct bytes *bytes)
+static bool replay(const struct host *host, struct sim_world *world, struct bytes *bytes,
+                   struct recovery *recovery)
 {
     const struct urn_engine_config *config = &host->scenario->config;
     struct data_dir data_dir;
     struct urn_error error;
-    if (data_dir_open_readonly(sim_os(host->world), config->data_dir, &data_dir, &error) != URN_OK)
+    *recovery = (struct recovery){0};
+    if (data_dir_open_readonly(sim_os(world), config->data_dir, &data_dir, &error) != URN_OK)
         return false;
     struct state_bounds bounds = {config->max_pools, config->max_items};
     struct state state;
-    struct recovery recovery;
-    bool good = recovery_read(&data_dir, &bounds, &state, &recovery, &error) == URN_OK;
+    bool good = recovery_read(&data_dir, &bounds, &state, recovery, &error) == URN_OK;
     if (good) {
         uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
         CHECK(block != NULL);
@@ -615,18 +748,47 @@ static bool replay(struct host *host, struct bytes *bytes)
     return good;
 }
 
+static bool same_bytes(const struct bytes *a, const struct bytes *b)
+{
+    return a->length == b->length && (a->length == 0 || memcmp(a->at, b->at, a->length) == 0);
+}
+
+/* The state is the same whichever of the two newest snapshots it is computed from. */
+static void check_older_snapshot(struct host *host, const struct recovery *newest,
+                                 const struct bytes *expected)
+{
+    char name[DATA_DIR_NAME_MAX];
+    char path[256];
+    struct bytes bytes = {0};
+    struct recovery recovery;
+    struct sim_world *world = sim_world_clone(host->world, 0);
+    (void)sim_restart(world);
+    data_dir_snapshot_name(name, newest->snapshot_lsn, newest->snapshot_serial);
+    snprintf(path, sizeof path, "%s/%s", host->scenario->config.data_dir, name);
+    CHECK(sim_lose_file(world, path));
+    PROMISE(replay(host, world, &bytes, &recovery),
+            "the snapshot before the newest is of no use: it does not verify, or its log is gone");
+    PROMISE(same_bytes(&bytes, expected),
+            "P4: replays from the snapshots at LSN %" PRIu64 " and %" PRIu64 " differ",
+            newest->snapshot_lsn, recovery.snapshot_lsn);
+    free(bytes.at);
+    sim_world_free(world);
+}
+
 void host_check_determinism(struct host *host)
 {
     CHECK(host->engine == NULL && !host_crashed(host));
     uint64_t hash = sim_hash(host->world);
     struct bytes first = {0};
     struct bytes second = {0};
-    bool good = replay(host, &first);
-    PROMISE(replay(host, &second) == good, "P4: one replay was refused, the next was not");
-    PROMISE(first.length == second.length &&
-                (first.length == 0 || memcmp(first.at, second.at, first.length) == 0),
-            "P4: two replays of the same files differ");
+    struct recovery recovery;
+    bool good = replay(host, host->world, &first, &recovery);
+    PROMISE(replay(host, host->world, &second, &recovery) == good,
+            "P4: one replay was refused, the next was not");
+    PROMISE(same_bytes(&first, &second), "P4: two replays of the same files differ");
     PROMISE(sim_hash(host->world) == hash, "a replay changed the files");
+    if (good && recovery.snapshots > 1 && !host->is_damaged)
+        check_older_snapshot(host, &recovery, &first);
     free(first.at);
     free(second.at);
 }

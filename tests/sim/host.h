@@ -20,17 +20,26 @@ struct host {
     struct urn_start_report report;
     struct urn_error error; /* of the last open or stop */
     struct clients clients;
-    bool syncing;     /* engine_commit_begin was called, and its end is due */
-    bool log_syncing; /* likewise engine_log_sync_begin */
+    bool syncing;       /* engine_commit_begin was called, and its end is due */
+    bool log_syncing;   /* likewise engine_log_sync_begin */
+    uint64_t found_lsn; /* the lowest end of the log that starts found since one was adopted */
     bool stopping;
     bool failed; /* the engine has come to its fail stop */
     uint64_t log_calls_at_failure;
-    uint64_t data_end_lsn; /* end of the last group with draws, in this life */
-    enum window step;      /* which crash window a call of the present step belongs to */
+    uint64_t data_end_lsn; /* end of the last group with draws or changes, in this life */
+    uint64_t plenty_ns;    /* when any request last was sure to find room in the log */
+    uint64_t counted_lsn;  /* of the newest snapshot that an engine of this world has counted */
+    bool is_damaged;       /* one that counted was damaged since, and may be among the two newest */
+    struct snapshot_name damaged;
+    uint32_t closed_subjects;   /* of the group that is with the commit side */
+    uint32_t finished_subjects; /* of the last one that was there */
+    enum window step;           /* which crash window a call of the present step belongs to */
     bool step_new_segment;
     bool step_is_start;
     bool step_is_snapshot;
     struct sim_event last_call; /* while starting: the call before */
+    uint64_t steps_left;        /* until a crash comes between two steps; 0: none does */
+    enum sim_crash step_crash;
     bool writes_tail;
 };
 
@@ -52,6 +61,9 @@ bool host_crashed(const struct host *host);
 
 /* The process ends here and now, if it has not crashed already; the engine is gone. */
 void host_crash(struct host *host, enum sim_crash kind);
+
+/* The same behind the nth step from now on (1: the next): of those below, collecting included. */
+void host_crash_behind_step(struct host *host, uint64_t nth, enum sim_crash kind);
 
 /* A new process. The machine comes up again if it crashed, or if its file system has stopped: then
  * somebody has restarted it. */
@@ -80,8 +92,17 @@ void host_drain(struct host *host);
  */
 void host_idle(struct host *host);
 
-/* Submits one draw and drains; how it ended. Forgets all requests before. */
+/* Submits one request and drains; how it ended. */
+enum urn_code host_ask(struct host *host, struct client_request *request);
+
+/* The same with one draw from a pool of the scenario. Forgets all requests before. */
 enum urn_code host_draw(struct host *host, uint32_t pool, uint32_t count, bool draw_all);
+
+/* Runs all that can go on without letting time pass. */
+void host_settle(struct host *host);
+
+/* Whether a snapshot that was damaged still matters: until two newer ones count. */
+bool host_has_damaged_snapshot(struct host *host);
 
 /* ---- branches -------------------------------------------------------------------------------- */
 
@@ -94,7 +115,8 @@ void host_branch_free(struct host *branch);
  */
 void host_look(struct host *host);
 
-/* Between processes: two replays of the same files give the same bytes, and change nothing. */
+/* Between processes: two replays of the same files give the same bytes, and change nothing; so does a
+ * replay from the snapshot before the newest. */
 void host_check_determinism(struct host *host);
 
 /* Of every name and byte but the lock's and unfinished files. */

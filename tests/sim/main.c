@@ -119,6 +119,7 @@ static bool run_parts(const struct options *options, struct coverage *coverage)
         systematic_damage(options->seed, coverage);
         systematic_faults(options->seed, coverage);
         systematic_crashes(options->seed, coverage);
+        systematic_steps(options->seed, coverage);
     }
     if (wanted(options, "full-ring"))
         full_ring_run(options->seed, coverage);
@@ -148,12 +149,13 @@ int main(int argc, char **argv)
     printf("seed %" PRIu64 "\n", options.seed);
     fflush(stdout);
 
+    verdict_catch_aborts();
     struct coverage coverage = {0};
     double began = seconds_now();
     if (!run_parts(&options, &coverage))
         return 1;
     double took = seconds_now() - began;
-    bool whole = coverage_print(&coverage);
+    bool whole = coverage_print(&coverage, options.only == NULL);
     printf("%" PRIu64 " crash-recoveries, %" PRIu64 " starts, %" PRIu64 " draws, %" PRIu64
            " faults, %" PRIu64 " damages (%" PRIu64
            " refused) in %.1f s: %.0f crash-recoveries/s\n",

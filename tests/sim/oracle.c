@@ -6,35 +6,44 @@
 #include <string.h>
 
 #include "engine/check.h"
+#include "tests/sim/answers.h"
+#include "tests/sim/model.h"
+#include "tests/sim/rules.h"
 #include "tests/sim/verdict.h"
 
-struct model {
-    uint64_t next_id;
-    int64_t *quantity; /* of all items of all pools, one after the other */
-    uint64_t *drawn;
+struct group_end {
+    uint64_t lsn;
+    uint64_t effects; /* how many there were by then */
 };
 
-/* A draw request that the engine has staged in this epoch. */
-struct staged {
-    uint64_t first_id;
-    uint32_t count;
-    uint32_t pool;
-    uint64_t outcomes_at; /* in oracle.outcomes */
+/* A request that brings catalogs and takes many turns: first they are compared, then those of new pools are
+ * added. */
+struct job {
+    struct client_request *client; /* NULL: none */
+    bool compares;
+    uint32_t items_before[MODEL_POOLS_MAX]; /* of each pool when it began */
+    uint32_t next_pool;                     /* of its catalogs */
+    uint64_t rest_items;                    /* that it has yet to add */
+    bool over;                              /* the engine is done with it */
 };
 
 struct oracle {
     const struct scenario *scenario;
-    uint32_t pool_begin[SCENARIO_POOLS_MAX]; /* index of its first item */
-    struct model recovered;                  /* at the last adopted start */
-    struct model live;                       /* that, and all that was staged since */
+    struct model recovered; /* at the last adopted start */
+    struct model live;      /* that, and all that was staged since */
     struct model scratch;
-    struct staged *staged;
-    uint64_t staged_count, staged_capacity;
-    uint32_t *outcomes;
+    struct effect *effects; /* all that was staged since */
+    uint64_t effect_count, effect_capacity;
+    uint32_t *outcomes; /* of their draws */
     uint64_t outcome_count, outcome_capacity;
-    uint64_t *group_ends; /* next ids at which a group ended */
+    struct group_end *group_ends; /* since the adopted start */
     uint64_t group_end_count, group_end_capacity;
-    uint64_t acknowledged_id;
+    struct ruling ruling;
+    struct job job;
+    uint64_t staged_requests; /* as the engine counts them; seen so far */
+    uint32_t open_subjects;
+    uint64_t acknowledged;     /* so many of the effects */
+    uint64_t acknowledged_lsn; /* snapshots were said to cover */
     uint64_t protected_lsn;
     uint64_t epoch;
     uint64_t durable_lsn; /* highest that an adopted start ended at */
@@ -52,69 +61,28 @@ static void *grown(void *array, uint64_t count, uint64_t *capacity, size_t eleme
     return larger;
 }
 
-/* ---- models ---------------------------------------------------------------------------------- */
-
-static void model_make(struct model *model, uint32_t items)
-{
-    *model = (struct model){.next_id = 1};
-    model->quantity = calloc(items, sizeof *model->quantity);
-    model->drawn = calloc(items, sizeof *model->drawn);
-    CHECK(model->quantity != NULL && model->drawn != NULL);
-}
-
-static void model_free(struct model *model)
-{
-    free(model->quantity);
-    free(model->drawn);
-}
-
-static void model_copy(const struct oracle *oracle, struct model *to, const struct model *from)
-{
-    uint32_t items = oracle->scenario->item_count;
-    to->next_id = from->next_id;
-    memcpy(to->quantity, from->quantity, items * sizeof *to->quantity);
-    memcpy(to->drawn, from->drawn, items * sizeof *to->drawn);
-}
-
-/* Draws that a pool can still give; UINT64_MAX: without end. */
-static uint64_t pool_rest(const struct oracle *oracle, const struct model *model, uint32_t pool)
-{
-    const struct urn_pool_spec *spec = &oracle->scenario->pools[pool];
-    uint64_t rest = 0;
-    for (uint32_t i = 0; i < spec->item_count; i++) {
-        int64_t quantity = model->quantity[oracle->pool_begin[pool] + i];
-        if (spec->items[i].probability == 0)
-            continue;
-        if (quantity == URN_UNLIMITED)
-            return UINT64_MAX;
-        rest += (uint64_t)quantity;
-    }
-    return rest;
-}
-
-static void model_draw(const struct oracle *oracle, struct model *model, uint32_t pool,
-                       const uint32_t *outcomes, uint32_t count)
-{
-    const struct urn_pool_spec *spec = &oracle->scenario->pools[pool];
-    model->next_id += count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (outcomes[i] == URN_FAILED_DRAW)
-            continue;
-        PROMISE(outcomes[i] < spec->item_count, "an outcome is %u in a pool of %u items",
-                outcomes[i], spec->item_count);
-        PROMISE(spec->items[outcomes[i]].probability > 0, "item %u of weight 0 was drawn",
-                outcomes[i]);
-        uint32_t item = oracle->pool_begin[pool] + outcomes[i];
-        model->drawn[item]++;
-        if (model->quantity[item] == URN_UNLIMITED)
-            continue;
-        PROMISE(model->quantity[item] > 0, "P2: item %u of pool %u was issued beyond its stock",
-                outcomes[i], pool);
-        model->quantity[item]--;
-    }
-}
-
 /* ---- life ------------------------------------------------------------------------------------ */
+
+/* Of the first start: the scenario's pools, open. */
+static void begin_model(const struct scenario *scenario, struct model *model)
+{
+    model_make(model);
+    for (uint32_t pool = 0; pool < scenario->config.pool_count; pool++) {
+        const struct urn_pool_spec *spec = &scenario->pools[pool];
+        struct effect effect = {
+            .kind = EFFECT_POOL, .pool = pool, .name = {spec->name, spec->name_bytes}};
+        model_apply(model, &effect, NULL);
+        effect.kind = EFFECT_ITEM;
+        for (uint32_t i = 0; i < spec->item_count; i++) {
+            effect.name = (struct urn_text){spec->items[i].item_id, spec->items[i].item_id_bytes};
+            effect.quantity = spec->items[i].quantity;
+            effect.number = spec->items[i].probability;
+            model_apply(model, &effect, NULL);
+        }
+        effect.kind = EFFECT_OPEN;
+        model_apply(model, &effect, NULL);
+    }
+}
 
 struct oracle *oracle_make(const struct scenario *scenario)
 {
@@ -122,17 +90,10 @@ struct oracle *oracle_make(const struct scenario *scenario)
     CHECK(oracle != NULL);
     oracle->scenario = scenario;
     oracle->fresh = true;
-    oracle->acknowledged_id = 1;
-    model_make(&oracle->recovered, scenario->item_count);
-    model_make(&oracle->live, scenario->item_count);
-    model_make(&oracle->scratch, scenario->item_count);
-    uint32_t item = 0;
-    for (uint32_t pool = 0; pool < scenario->config.pool_count; pool++) {
-        oracle->pool_begin[pool] = item;
-        for (uint32_t i = 0; i < scenario->pools[pool].item_count; i++)
-            oracle->recovered.quantity[item++] = scenario->pools[pool].items[i].quantity;
-    }
-    model_copy(oracle, &oracle->live, &oracle->recovered);
+    begin_model(scenario, &oracle->recovered);
+    model_make(&oracle->live);
+    model_make(&oracle->scratch);
+    model_copy(&oracle->live, &oracle->recovered);
     return oracle;
 }
 
@@ -143,20 +104,11 @@ void oracle_free(struct oracle *oracle)
     model_free(&oracle->recovered);
     model_free(&oracle->live);
     model_free(&oracle->scratch);
-    free(oracle->staged);
+    rules_free(&oracle->ruling);
+    free(oracle->effects);
     free(oracle->outcomes);
     free(oracle->group_ends);
     free(oracle);
-}
-
-uint64_t oracle_acknowledged_id(const struct oracle *oracle)
-{
-    return oracle->acknowledged_id;
-}
-
-uint64_t oracle_next_id(const struct oracle *oracle)
-{
-    return oracle->live.next_id;
 }
 
 bool oracle_is_fresh(const struct oracle *oracle)
@@ -167,6 +119,7 @@ bool oracle_is_fresh(const struct oracle *oracle)
 void oracle_note_failure(struct oracle *oracle)
 {
     oracle->failed = true;
+    oracle->job = (struct job){0};
 }
 
 void oracle_note_protected(struct oracle *oracle, uint64_t lsn)
@@ -179,245 +132,470 @@ uint64_t oracle_protected_lsn(const struct oracle *oracle)
     return oracle->protected_lsn;
 }
 
-void oracle_note_group_end(struct oracle *oracle)
+uint32_t oracle_open_subjects(const struct oracle *oracle)
+{
+    return oracle->open_subjects;
+}
+
+uint32_t oracle_note_group_end(struct oracle *oracle, uint64_t end_lsn)
 {
     oracle->group_ends = grown(oracle->group_ends, oracle->group_end_count + 1,
                                &oracle->group_end_capacity, sizeof *oracle->group_ends);
-    oracle->group_ends[oracle->group_end_count++] = oracle->live.next_id;
+    oracle->group_ends[oracle->group_end_count++] =
+        (struct group_end){.lsn = end_lsn, .effects = oracle->effect_count};
+    const uint32_t subjects = oracle->open_subjects;
+    oracle->open_subjects = 0;
+    return subjects;
 }
 
-/* ---- what the engine stages and answers ------------------------------------------------------ */
+/* ---- effects --------------------------------------------------------------------------------- */
 
-static void absorb_staged_draw(struct oracle *oracle, struct client_request *draw)
+static void note_subject(struct oracle *oracle, enum subject subject)
+{
+    oracle->open_subjects |= 1u << subject;
+}
+
+static void take_effect(struct oracle *oracle, const struct effect *effect)
+{
+    model_apply(&oracle->live, effect, oracle->outcomes);
+    oracle->effects = grown(oracle->effects, oracle->effect_count + 1, &oracle->effect_capacity,
+                            sizeof *oracle->effects);
+    oracle->effects[oracle->effect_count++] = *effect;
+}
+
+/* ---- admission ------------------------------------------------------------------------------- */
+
+void oracle_check_admission(const struct oracle *oracle, const struct client_request *request,
+                            bool queue_was_full)
+{
+    const enum urn_code code = request->request.code;
+    const uint32_t faults = rules_faults(&oracle->scenario->config, &request->request);
+    if (code == URN_READONLY) /* after a failure or while stopping; the host knows */
+        return;
+    if (code == URN_BUSY)
+        PROMISE(queue_was_full, "BUSY with room in the queue");
+    else if (code == URN_OK)
+        PROMISE(faults == 0, "a request that cannot be right was taken");
+    else
+        PROMISE((faults & RULES_REFUSAL(code)) != 0, "a request was refused with %s",
+                urn_code_text(code));
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+static void absorb_outcomes(struct oracle *oracle, struct client_request *draw)
 {
     const struct urn_request *request = &draw->request;
-    PROMISE(draw->pool != CLIENT_NO_POOL && request->count > 0,
-            "%u draws were staged, from a pool that does%s exist", request->count,
-            draw->pool == CLIENT_NO_POOL ? " not" : "");
-    PROMISE(request->first_request_id == oracle->live.next_id,
-            "P3: a draw got id %" PRIu64 ", expected %" PRIu64, request->first_request_id,
-            oracle->live.next_id);
-    uint64_t rest = pool_rest(oracle, &oracle->live, draw->pool);
-    uint64_t failed = request->count > rest ? request->count - rest : 0;
-    PROMISE(request->failed == failed, "%u of %u draws failed, expected %" PRIu64, request->failed,
-            request->count, failed);
-    PROMISE(!request->draw_all || failed == 0, "a draw_all was staged although draws failed");
-    PROMISE(request->odds_version == 1, "odds version %" PRIu64, request->odds_version);
-    for (uint32_t i = 0; i < request->count; i++)
-        PROMISE((request->outcomes[i] == URN_FAILED_DRAW) == (i >= request->count - failed),
-                "failed draws are not the last ones");
-    model_draw(oracle, &oracle->live, draw->pool, request->outcomes, request->count);
-
-    size_t bytes = request->count * sizeof *request->outcomes;
+    const size_t bytes = request->count * sizeof *request->outcomes;
     draw->outcomes_seen = malloc(bytes);
     CHECK(draw->outcomes_seen != NULL);
     memcpy(draw->outcomes_seen, request->outcomes, bytes);
     oracle->outcomes = grown(oracle->outcomes, oracle->outcome_count + request->count,
                              &oracle->outcome_capacity, sizeof *oracle->outcomes);
     memcpy(oracle->outcomes + oracle->outcome_count, request->outcomes, bytes);
-    oracle->staged = grown(oracle->staged, oracle->staged_count + 1, &oracle->staged_capacity,
-                           sizeof *oracle->staged);
-    oracle->staged[oracle->staged_count++] = (struct staged){
-        .first_id = request->first_request_id,
-        .count = request->count,
-        .pool = draw->pool,
-        .outcomes_at = oracle->outcome_count,
+    const struct urn_text name = {request->pool_name, request->pool_name_bytes};
+    const struct effect effect = {
+        .kind = EFFECT_DRAW,
+        .pool = model_pool_index(&oracle->live, model_find_pool(&oracle->live, name)),
+        .index = request->count,
+        .number = oracle->outcome_count,
     };
     oracle->outcome_count += request->count;
+    take_effect(oracle, &effect);
 }
 
-/* A draw that ended without being staged: was that right? */
-static void absorb_refused_draw(const struct oracle *oracle, const struct client_request *draw,
-                                uint64_t room_bytes)
+static void absorb_draw(struct oracle *oracle, struct client_request *draw)
 {
     const struct urn_request *request = &draw->request;
-    const struct urn_engine_config *config = &oracle->scenario->config;
-    bool bad = request->count == 0 || request->count > config->max_batch;
-    switch (request->code) {
-    case URN_BADARG:
-        PROMISE(bad, "BADARG for %u draws", request->count);
-        break;
-    case URN_NOPOOL:
-        PROMISE(draw->pool == CLIENT_NO_POOL && !bad, "NOPOOL for a pool that exists");
-        break;
-    case URN_NOSTOCK:
-        PROMISE(draw->pool != CLIENT_NO_POOL && request->draw_all &&
-                    request->count > pool_rest(oracle, &oracle->live, draw->pool),
-                "NOSTOCK although every draw could succeed");
-        break;
-    case URN_BUSY:
-        /* The open group may be as large as a segment, and so may the padding before it. */
-        PROMISE(draw->refused_at_once || room_bytes < 2 * config->segment_size_bytes,
-                "BUSY with room in queue and log");
-        break;
-    case URN_READONLY: /* after a failure or while stopping; the host knows */
-        break;
-    default:
-        violation("a draw ended with %s", urn_code_text(request->code));
-    }
-    PROMISE(!bad || request->code == URN_BADARG || request->code == URN_READONLY,
-            "%u draws were asked for and got %s", request->count, urn_code_text(request->code));
+    const uint64_t failed = oracle->ruling.failed;
+    PROMISE(request->first_request_id == oracle->live.next_id,
+            "P3: a draw got id %" PRIu64 ", expected %" PRIu64, request->first_request_id,
+            oracle->live.next_id);
+    PROMISE(request->failed == failed, "%u of %u draws failed, expected %" PRIu64, request->failed,
+            request->count, failed);
+    for (uint32_t i = 0; i < request->count; i++)
+        PROMISE((request->outcomes[i] == URN_FAILED_DRAW) == (i >= request->count - failed),
+                "failed draws are not the last ones");
+    absorb_outcomes(oracle, draw);
+    note_subject(oracle, SUBJECT_DRAWS);
 }
 
-static void check_item(const struct oracle *oracle, const struct model *model, uint32_t pool,
-                       const struct urn_item *item, uint32_t index)
+/* ---- catalogs -------------------------------------------------------------------------------- */
+
+static const struct urn_pool_spec *job_spec(const struct job *job)
 {
-    const struct urn_item_spec *spec = &oracle->scenario->pools[pool].items[index];
-    uint32_t at = oracle->pool_begin[pool] + index;
-    PROMISE(item->index == index && item->item_id.length == spec->item_id_bytes &&
-                memcmp(item->item_id.bytes, spec->item_id, spec->item_id_bytes) == 0,
-            "item %u of pool %u is not itself", index, pool);
-    PROMISE(item->quantity == model->quantity[at] && item->drawn == model->drawn[at],
-            "item %u of pool %u: quantity %" PRId64 " drawn %" PRIu64 ", expected %" PRId64
-            " and %" PRIu64,
-            index, pool, item->quantity, item->drawn, model->quantity[at], model->drawn[at]);
-    PROMISE(item->probability == spec->probability, "item %u of pool %u has another weight", index,
-            pool);
-    PROMISE(spec->quantity == URN_UNLIMITED || item->drawn <= (uint64_t)spec->quantity,
-            "P2: item %u of pool %u: %" PRIu64 " issued of %" PRId64, index, pool, item->drawn,
-            spec->quantity);
+    return &job->client->request.pools[job->next_pool];
 }
 
-static void check_state(const struct oracle *oracle, const struct model *model, uint32_t pool,
-                        const struct urn_request *request)
+static const struct model_pool *job_pool(const struct oracle *oracle)
 {
-    PROMISE(request->last_request_id == model->next_id - 1,
-            "last request id %" PRIu64 ", expected %" PRIu64, request->last_request_id,
-            model->next_id - 1);
-    PROMISE(request->open && request->odds_version == 1, "a pool is closed, or its odds changed");
-    for (uint32_t i = 0; i < request->returned; i++)
-        check_item(oracle, model, pool, &request->items[i], request->offset + i);
+    const struct urn_pool_spec *spec = job_spec(&oracle->job);
+    return model_find_pool(&oracle->live, (struct urn_text){spec->name, spec->name_bytes});
 }
 
-static void check_names(const struct oracle *oracle, uint32_t pool,
-                        const struct urn_request *request)
+/* Skips what the job does not touch: pools that are done, or begun otherwise. False: none is left. */
+static bool find_catalog(struct oracle *oracle)
 {
-    for (uint32_t i = 0; i < request->returned; i++) {
-        uint32_t at = request->offset + i;
-        const char *name = request->op == URN_POOLS
-                               ? oracle->scenario->pools[at].name
-                               : oracle->scenario->pools[pool].items[at].item_id;
-        PROMISE(request->names[i].length == strlen(name) &&
-                    memcmp(request->names[i].bytes, name, strlen(name)) == 0,
-                "name %u is not %s", at, name);
+    for (; oracle->job.next_pool < oracle->job.client->request.pool_count;
+         oracle->job.next_pool++) {
+        const struct model_pool *pool = job_pool(oracle);
+        if (pool == NULL || (pool->unfinished && rules_begins(pool, job_spec(&oracle->job))))
+            return true;
     }
+    return false;
 }
 
-/* An answered read shows the staged model, whole. */
-static void absorb_read(const struct oracle *oracle, const struct client_request *read)
+/* The catalogs of new pools, once all else of the request has been carried out. What it is going to add is
+ * counted once; that much is kept for it until it is over. */
+static void begin_catalogs(struct oracle *oracle, struct client_request *client)
 {
-    const struct urn_request *request = &read->request;
-    if (request->code == URN_NOPOOL) {
-        PROMISE(read->pool == CLIENT_NO_POOL && request->op != URN_POOLS, "NOPOOL for a pool");
-        return;
+    oracle->job = (struct job){.client = client};
+    for (; find_catalog(oracle); oracle->job.next_pool++) {
+        const struct model_pool *pool = job_pool(oracle);
+        oracle->job.rest_items +=
+            job_spec(&oracle->job)->item_count - (pool == NULL ? 0 : pool->item_count);
     }
-    if (request->code != URN_OK) {
-        PROMISE(request->code == URN_BUSY || request->code == URN_READONLY, "a read ended with %s",
-                urn_code_text(request->code));
-        return;
-    }
-    PROMISE(request->op == URN_POOLS || read->pool != CLIENT_NO_POOL, "read from no pool");
-    uint32_t total = request->op == URN_POOLS ? oracle->scenario->config.pool_count
-                                              : oracle->scenario->pools[read->pool].item_count;
-    uint32_t behind = request->offset < total ? total - request->offset : 0;
-    PROMISE(request->total == total &&
-                request->returned == (behind < request->limit ? behind : request->limit),
-            "a read returned %u of %u", request->returned, request->total);
-    if (request->op == URN_STATE)
-        check_state(oracle, &oracle->live, read->pool, request);
-    else
-        check_names(oracle, read->pool, request);
+    oracle->job.next_pool = 0;
+}
+
+/* What stands in the engine of the catalog that the job is at. */
+static const struct urn_pool *staged_pool(const struct oracle *oracle,
+                                          const struct urn_engine *engine)
+{
+    const struct state *state = &engine->writer.state;
+    const struct model_pool *pool = job_pool(oracle);
+    const uint32_t id =
+        pool != NULL ? model_pool_index(&oracle->live, pool) : oracle->live.pool_count;
+    const struct urn_pool_spec *spec = job_spec(&oracle->job);
+    if (id >= state->pool_count ||
+        !model_same_text(pool_name(state->pools[id]),
+                         (struct urn_text){spec->name, spec->name_bytes}))
+        return NULL;
+    return state->pools[id];
+}
+
+static void add_items(struct oracle *oracle, uint32_t until)
+{
+    const struct urn_pool_spec *spec = job_spec(&oracle->job);
+    const struct model_pool *pool = job_pool(oracle);
+    oracle->job.rest_items -= until - pool->item_count;
+    for (uint32_t i = pool->item_count; i < until; i++)
+        take_effect(oracle, &(struct effect){
+                                .kind = EFFECT_ITEM,
+                                .pool = model_pool_index(&oracle->live, pool),
+                                .name = {spec->items[i].item_id, spec->items[i].item_id_bytes},
+                                .quantity = spec->items[i].quantity,
+                                .number = spec->items[i].probability,
+                            });
+}
+
+/* Follows one catalog as far as the engine has staged it in this step. Returns whether it is done. A
+ * pool that is not unfinished any more was opened by the job with its last item, or the job is over
+ * and somebody has closed it since. */
+static bool follow_catalog(struct oracle *oracle, const struct urn_engine *engine)
+{
+    const struct urn_pool_spec *spec = job_spec(&oracle->job);
+    const struct urn_pool *staged = staged_pool(oracle, engine);
+    if (staged == NULL)
+        return false;
+    const bool done = !pool_is_unfinished(staged);
+    const uint32_t until = done ? spec->item_count : pool_item_count(staged);
+    if (done && oracle->job.over && pool_item_count(staged) < spec->item_count)
+        return false;
+    PROMISE(until <= spec->item_count, "%u items were added of a catalog of %u", until,
+            spec->item_count);
+    const bool begun = job_pool(oracle) != NULL;
+    if (!begun || until > job_pool(oracle)->item_count || done)
+        oracle->job.client->begun = true;
+    if (!begun)
+        take_effect(oracle, &(struct effect){.kind = EFFECT_POOL,
+                                             .pool = oracle->live.pool_count,
+                                             .name = {spec->name, spec->name_bytes}});
+    PROMISE(until >= job_pool(oracle)->item_count, "items of an unfinished pool are gone");
+    const bool whole = !begun && done;
+    if (!begun || done || until > job_pool(oracle)->item_count)
+        note_subject(oracle, whole  ? SUBJECT_CHANGE
+                             : done ? SUBJECT_CATALOG_END
+                                    : SUBJECT_CATALOG_PART);
+    add_items(oracle, until);
+    if (done)
+        take_effect(oracle,
+                    &(struct effect){.kind = EFFECT_OPEN,
+                                     .pool = model_pool_index(&oracle->live, job_pool(oracle))});
+    return done;
 }
 
 static void note_absorbed(const struct oracle *oracle, struct client_request *request)
 {
     request->absorbed = true;
-    request->depends_id = oracle->live.next_id;
+    request->depends_on = oracle->effect_count;
 }
 
-static void absorb_draws(struct oracle *oracle, const struct clients *clients, uint64_t room_bytes)
+static void end_job(struct oracle *oracle, bool may_be_busy)
 {
-    bool in_order = true; /* no draw before has been left where it was */
-    for (struct client_request *at = clients->first; at != NULL; at = at->next) {
-        if (at->absorbed || at->request.op != URN_DRAW)
-            continue;
-        bool staged = at->request.first_request_id != 0;
-        if (!in_order || (!staged && at->request.code == URN_OK)) {
-            PROMISE(!staged, "a draw was staged before one that was submitted earlier");
-            in_order = false;
-            continue;
-        }
-        if (staged)
-            absorb_staged_draw(oracle, at);
-        else
-            absorb_refused_draw(oracle, at, room_bytes);
-        note_absorbed(oracle, at);
+    struct client_request *client = oracle->job.client;
+    const struct urn_request *request = &client->request;
+    const bool complete = !find_catalog(oracle);
+    /* What has begun waits for room, but at a stop. */
+    const bool may_give_up =
+        may_be_busy && request->code == (client->begun ? URN_INDOUBT : URN_BUSY);
+    PROMISE(request->code == URN_OK || (may_give_up && client->error.code == request->code),
+            "catalogs that were%s begun ended with %s", client->begun ? "" : " not",
+            urn_code_text(request->code));
+    PROMISE(request->code != URN_OK || complete, "catalogs were said to be there and are not");
+    if (request->op == URN_CREATE && request->code == URN_OK) {
+        oracle->job.next_pool = 0;
+        PROMISE(request->odds_version == job_pool(oracle)->odds_version,
+                "a pool was made at odds version %" PRIu64, request->odds_version);
+    }
+    oracle->job = (struct job){0};
+    note_absorbed(oracle, client);
+}
+
+/* How far the job has come in this step; its progress in one step is all in one place. */
+static void follow_job(struct oracle *oracle, const struct urn_engine *engine, bool may_be_busy)
+{
+    struct job *job = &oracle->job;
+    job->over = engine->writer.job.request != &job->client->request;
+    /* A CREATE that is given up is so before it adds anything in that step. */
+    const bool still =
+        job->over && job->client->request.op == URN_CREATE && job->client->request.code != URN_OK;
+    while (!still && find_catalog(oracle) && follow_catalog(oracle, engine))
+        ;
+    if (job->over)
+        end_job(oracle, may_be_busy);
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static void take_ruling(struct oracle *oracle, enum subject subject)
+{
+    for (uint32_t i = 0; i < oracle->ruling.effect_count; i++)
+        take_effect(oracle, &oracle->ruling.effects[i]);
+    if (oracle->ruling.effect_count > 0)
+        note_subject(oracle, subject);
+}
+
+static void absorb_reload(struct oracle *oracle, struct client_request *client,
+                          const struct urn_engine *engine, bool may_be_busy)
+{
+    const struct urn_request *request = &client->request;
+    answers_check_reload(&oracle->ruling, request);
+    if (request->code != URN_BUSY)
+        take_ruling(oracle, SUBJECT_RELOAD);
+    client->begun = oracle->ruling.effect_count > 0;
+    if (!request->dry_run && oracle->ruling.brings_pools) {
+        begin_catalogs(oracle, client);
+        follow_job(oracle, engine, may_be_busy);
+    } else {
+        note_absorbed(oracle, client);
     }
 }
 
-void oracle_absorb(struct oracle *oracle, const struct clients *clients, uint64_t room_bytes)
+static void absorb_carried_out(struct oracle *oracle, struct client_request *client,
+                               const struct urn_engine *engine, bool may_be_busy)
 {
-    absorb_draws(oracle, clients, room_bytes);
-    /* Reads show the state at the end of a group, and so all draws that were just staged. */
-    for (struct client_request *at = clients->first; at != NULL; at = at->next) {
-        bool answered = at->request.lsn != 0 || at->request.code != URN_OK;
-        if (at->absorbed || at->request.op == URN_DRAW || !answered)
+    const struct urn_request *request = &client->request;
+    if (request->op == URN_RELOAD) {
+        absorb_reload(oracle, client, engine, may_be_busy);
+        return;
+    }
+    if (request->op == URN_CREATE) {
+        begin_catalogs(oracle, client);
+        follow_job(oracle, engine, may_be_busy);
+        return;
+    }
+    if (request->code == URN_OK) {
+        PROMISE(request->odds_version == oracle->ruling.odds_version,
+                "odds version %" PRIu64 ", expected %" PRIu64, request->odds_version,
+                oracle->ruling.odds_version);
+        if (request->op == URN_DRAW)
+            absorb_draw(oracle, client);
+        else
+            take_ruling(oracle, SUBJECT_CHANGE);
+    }
+    note_absorbed(oracle, client);
+}
+
+/* A draw or a change whose turn has come: either it must be refused, or it is carried out, or there is
+ * no room. */
+static void absorb_planned(struct oracle *oracle, struct client_request *client,
+                           const struct circumstances *now, const struct urn_engine *engine,
+                           bool may_be_busy)
+{
+    const struct urn_request *request = &client->request;
+    rules_on(now, request, &oracle->ruling);
+    const uint32_t refusals = oracle->ruling.refusals;
+    const bool no_room = request->code == URN_BUSY && may_be_busy;
+    if (refusals != 0) {
+        PROMISE(no_room || (refusals & RULES_REFUSAL(request->code)) != 0,
+                "%s is no answer to a request of kind %u (refusals %#x)",
+                urn_code_text(request->code), request->op, refusals);
+        PROMISE(!client->is_change || request->code == URN_NOPOOL || no_room ||
+                    client->error.code == request->code,
+                "%s does not say why", urn_code_text(request->code));
+        note_absorbed(oracle, client);
+        return;
+    }
+    PROMISE(no_room || request->code == URN_OK, "a request of kind %u was refused with %s: %s",
+            request->op, urn_code_text(request->code), client->error.text);
+    absorb_carried_out(oracle, client, engine, may_be_busy);
+}
+
+static bool is_compared_still(const struct urn_engine *engine, const struct client_request *client)
+{
+    return engine->writer.job.request == &client->request && !engine->writer.job.is_compared;
+}
+
+/* A draw or a change whose turn has come. */
+static void absorb_staged(struct oracle *oracle, struct client_request *client,
+                          const struct urn_engine *engine, bool may_be_busy)
+{
+    const struct circumstances now = {.model = &oracle->live,
+                                      .config = &oracle->scenario->config,
+                                      .has_job = oracle->job.client != NULL,
+                                      .job_rest_items = oracle->job.rest_items};
+    if (!is_compared_still(engine, client)) {
+        absorb_planned(oracle, client, &now, engine, may_be_busy);
+        return;
+    }
+    PROMISE(!now.has_job, "two requests compare catalogs");
+    oracle->job = (struct job){.client = client, .compares = true};
+    for (uint32_t i = 0; i < oracle->live.pool_count; i++)
+        oracle->job.items_before[i] = oracle->live.pools[i].item_count;
+}
+
+/* The job goes on before anything else is staged. */
+static void absorb_job(struct oracle *oracle, const struct urn_engine *engine, bool may_be_busy)
+{
+    struct client_request *client = oracle->job.client;
+    if (!oracle->job.compares) {
+        follow_job(oracle, engine, may_be_busy);
+        return;
+    }
+    if (is_compared_still(engine, client))
+        return;
+    const struct job compared = oracle->job;
+    const struct circumstances now = {.model = &oracle->live,
+                                      .config = &oracle->scenario->config,
+                                      .items_before = compared.items_before};
+    oracle->job = (struct job){0};
+    absorb_planned(oracle, client, &now, engine, may_be_busy);
+}
+
+/* ---- everything ------------------------------------------------------------------------------ */
+
+/* Those that the engine has staged since the last look: the oldest that it had not. */
+static void absorb_all_staged(struct oracle *oracle, struct clients *clients,
+                              const struct urn_engine *engine, bool may_be_busy)
+{
+    struct urn_engine_info info;
+    urn_engine_info(engine, &info);
+    struct client_request *at = clients->unsettled != NULL ? clients->unsettled : clients->first;
+    for (; oracle->staged_requests < info.requests; at = at->next) {
+        PROMISE(at != NULL, "the engine has staged more than was submitted");
+        if (at->staged || at->refused_at_once)
             continue;
-        if (at->request.op == URN_SNAPSHOT) {
-            at->absorbed = true; /* it may speak of an earlier end than the present one */
-            continue;
+        at->staged = true;
+        oracle->staged_requests++;
+        if (at->request.op == URN_DRAW || at->is_change)
+            absorb_staged(oracle, at, engine, may_be_busy);
+        else if (at->request.op == URN_SNAPSHOT)
+            note_absorbed(oracle, at);
+    }
+}
+
+/* Reads show the state at the end of a group, and so all that has just been staged. */
+static void absorb_reads(struct oracle *oracle, struct clients *clients)
+{
+    bool settled = true; /* all before */
+    struct client_request *at = clients->unsettled != NULL ? clients->unsettled : clients->first;
+    for (; at != NULL; at = at->next) {
+        const bool is_read = at->staged && !at->absorbed && at->request.op != URN_DRAW &&
+                             !at->is_change && at->request.op != URN_SNAPSHOT;
+        const bool answered = at->request.lsn != 0;
+        if (is_read && answered) {
+            answers_check_read(&oracle->live, &at->request);
+            note_absorbed(oracle, at);
         }
-        absorb_read(oracle, at);
-        note_absorbed(oracle, at);
+        settled = settled && (at->absorbed || at->refused_at_once);
+        if (settled)
+            clients->unsettled = at;
+    }
+}
+
+void oracle_absorb(struct oracle *oracle, struct clients *clients, const struct urn_engine *engine,
+                   bool may_be_busy)
+{
+    if (oracle->failed)
+        return;
+    if (oracle->job.client != NULL)
+        absorb_job(oracle, engine, may_be_busy);
+    absorb_all_staged(oracle, clients, engine, may_be_busy);
+    absorb_reads(oracle, clients);
+}
+
+/* The first end of a group at which all that the request speaks of has been staged. */
+static uint64_t group_end_behind(const struct oracle *oracle, uint64_t effects)
+{
+    for (uint64_t i = 0; i < oracle->group_end_count; i++)
+        if (oracle->group_ends[i].effects >= effects)
+            return oracle->group_ends[i].lsn;
+    return UINT64_MAX;
+}
+
+static bool speaks_of_the_state(const struct client_request *collected)
+{
+    switch (collected->request.code) {
+    case URN_BUSY:
+    case URN_READONLY:
+    case URN_INDOUBT:
+        return false;
+    default:
+        return !collected->refused_at_once;
     }
 }
 
 void oracle_collect(struct oracle *oracle, struct client_request *collected)
 {
     const struct urn_request *request = &collected->request;
-    bool tells = request->code == URN_OK || request->code == URN_NOSTOCK;
-    PROMISE(!tells || !oracle->failed, "P6: %s was answered after the log had failed",
-            urn_code_text(request->code));
-    if (!tells)
+    if (!speaks_of_the_state(collected) || (request->op == URN_SNAPSHOT && request->code != URN_OK))
         return;
+    PROMISE(!oracle->failed, "P6: %s was answered after the log had failed",
+            urn_code_text(request->code));
     PROMISE(collected->absorbed, "an answer came that was never staged");
     if (request->op == URN_DRAW && request->code == URN_OK)
         PROMISE(memcmp(request->outcomes, collected->outcomes_seen,
                        request->count * sizeof *request->outcomes) == 0,
                 "outcomes changed after they had been staged");
-    if (collected->depends_id > oracle->acknowledged_id)
-        oracle->acknowledged_id = collected->depends_id;
+    if (request->op == URN_SNAPSHOT) {
+        const uint64_t covered = collected->depends_on;
+        PROMISE(covered == 0 || group_end_behind(oracle, covered) <= request->lsn,
+                "a snapshot covers LSN %" PRIu64 " only", request->lsn);
+        if (request->lsn > oracle->acknowledged_lsn)
+            oracle->acknowledged_lsn = request->lsn;
+    }
+    if (collected->depends_on > oracle->acknowledged)
+        oracle->acknowledged = collected->depends_on;
 }
 
 /* ---- after a start --------------------------------------------------------------------------- */
 
-/* Applies to scratch the draws below next_id, which must be whole requests. */
-static void replay_survivors(struct oracle *oracle, uint64_t next_id)
+/* How many effects stand in whole groups below the end of the log. */
+static uint64_t surviving_effects(const struct oracle *oracle, uint64_t end_lsn)
 {
-    model_copy(oracle, &oracle->scratch, &oracle->recovered);
-    for (uint64_t i = 0; i < oracle->staged_count; i++) {
-        const struct staged *staged = &oracle->staged[i];
-        if (staged->first_id >= next_id)
-            break;
-        PROMISE(staged->first_id + staged->count <= next_id,
-                "ids go on at %" PRIu64 ", in the middle of a request from %" PRIu64 " on", next_id,
-                staged->first_id);
-        model_draw(oracle, &oracle->scratch, staged->pool, oracle->outcomes + staged->outcomes_at,
-                   staged->count);
-    }
-    PROMISE(oracle->scratch.next_id == next_id,
-            "ids go on at %" PRIu64 ", but %" PRIu64 " is all that was staged", next_id,
-            oracle->scratch.next_id);
+    uint64_t effects = 0;
+    for (uint64_t i = 0; i < oracle->group_end_count; i++)
+        if (oracle->group_ends[i].lsn <= end_lsn)
+            effects = oracle->group_ends[i].effects;
+    return effects;
 }
 
-static bool is_group_end(const struct oracle *oracle, uint64_t next_id)
+static void replay_survivors(struct oracle *oracle, uint64_t effects)
 {
-    if (next_id == oracle->recovered.next_id)
-        return true;
-    for (uint64_t i = 0; i < oracle->group_end_count; i++)
-        if (oracle->group_ends[i] == next_id)
-            return true;
-    return false;
+    model_copy(&oracle->scratch, &oracle->recovered);
+    for (uint64_t i = 0; i < effects; i++)
+        model_apply(&oracle->scratch, &oracle->effects[i], oracle->outcomes);
 }
 
 static void must_be_collected(struct urn_engine *engine, const struct urn_request *expected)
@@ -437,26 +615,83 @@ static void must_be_collected(struct urn_engine *engine, const struct urn_reques
 /* Every pool's state, through the engine's public face. */
 static void compare_pools(const struct oracle *oracle, struct urn_engine *engine)
 {
+    const struct model *model = &oracle->scratch;
     struct clients clients = {.scenario = oracle->scenario};
-    for (uint32_t pool = 0; pool < oracle->scenario->config.pool_count; pool++) {
-        struct client_request *read = clients_make_read(&clients, URN_STATE, pool);
+    struct client_request *read =
+        clients_make_read(&clients, URN_POOLS, (struct urn_text){NULL, 0}, MODEL_POOLS_MAX);
+    for (uint32_t pool = 0; pool <= model->pool_count; pool++) {
         urn_submit(engine, &read->request);
         must_be_collected(engine, &read->request);
-        PROMISE(read->request.returned == oracle->scenario->pools[pool].item_count,
-                "pool %u has %u items", pool, read->request.returned);
-        check_state(oracle, &oracle->scratch, pool, &read->request);
+        answers_check_read(model, &read->request);
+        if (pool < model->pool_count)
+            read = clients_make_read(&clients, URN_STATE, model->pools[pool].name,
+                                     model->pools[pool].item_count);
     }
     clients_forget(&clients);
 }
 
-static void adopt(struct oracle *oracle, const struct urn_start_report *report)
+/* A file that makes a dry run tell what was applied: where state and file agree another weight, which must
+ * be a plain change; elsewhere the applied one, which must be none. */
+static struct urn_item_spec probe_item(const struct model_item *item)
 {
-    model_copy(oracle, &oracle->recovered, &oracle->scratch);
-    model_copy(oracle, &oracle->live, &oracle->scratch);
-    oracle->staged_count = 0;
+    struct urn_item_spec spec = {.item_id = item->name.bytes,
+                                 .item_id_bytes = item->name.length,
+                                 .probability = item->applied};
+    if (item->applied == item->weight)
+        spec.probability = item->weight > 0 ? item->weight - 1 : 1;
+    return spec;
+}
+
+static struct catalog_list probe_file(const struct model *model)
+{
+    struct catalog_list list = {0};
+    for (uint32_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        if (pool->unfinished)
+            continue;
+        struct urn_item_spec *items = calloc(pool->item_count + 1u, sizeof *items);
+        CHECK(items != NULL);
+        for (uint32_t item = 0; item < pool->item_count; item++)
+            items[item] = probe_item(&pool->items[item]);
+        catalogs_append(&list, pool->name, items, pool->item_count);
+        free(items);
+    }
+    return list;
+}
+
+static void compare_applied(struct oracle *oracle, struct urn_engine *engine)
+{
+    const struct model *model = &oracle->scratch;
+    struct clients clients = {.scenario = oracle->scenario};
+    struct client_request *probe = clients_make_catalogs(
+        &clients, URN_RELOAD, probe_file(model), (uint32_t)model->item_count + MODEL_POOLS_MAX);
+    probe->request.dry_run = true;
+    const struct circumstances now = {.model = model, .config = &oracle->scenario->config};
+    rules_on(&now, &probe->request, &oracle->ruling);
+    if (oracle->ruling.refusals == 0 &&
+        rules_faults(&oracle->scenario->config, &probe->request) == 0) {
+        urn_submit(engine, &probe->request);
+        must_be_collected(engine, &probe->request);
+        answers_check_reload(&oracle->ruling, &probe->request);
+    }
+    clients_forget(&clients);
+}
+
+static void adopt(struct oracle *oracle, const struct urn_engine *engine,
+                  const struct urn_start_report *report)
+{
+    struct urn_engine_info info;
+    urn_engine_info(engine, &info);
+    model_copy(&oracle->recovered, &oracle->scratch);
+    model_copy(&oracle->live, &oracle->scratch);
+    oracle->effect_count = 0;
     oracle->outcome_count = 0;
     oracle->group_end_count = 0;
-    oracle->acknowledged_id = report->next_request_id; /* the states just read say so */
+    oracle->acknowledged = 0; /* what is recovered is durable */
+    oracle->acknowledged_lsn = 0;
+    oracle->job = (struct job){0};
+    oracle->open_subjects = 0;
+    oracle->staged_requests = info.requests;
     oracle->epoch = report->epoch;
     oracle->durable_lsn = report->end_lsn;
     oracle->failed = false;
@@ -464,30 +699,35 @@ static void adopt(struct oracle *oracle, const struct urn_start_report *report)
 }
 
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
-                        const struct urn_start_report *report, enum oracle_rigour rigour)
+                        const struct urn_start_report *report, uint64_t found_lsn,
+                        enum oracle_rigour rigour)
 {
-    uint64_t next_id = report->next_request_id;
+    CHECK(found_lsn <= report->end_lsn);
+    const uint64_t effects = surviving_effects(oracle, found_lsn);
     if (rigour != ORACLE_PREFIX) {
-        PROMISE(next_id >= oracle->acknowledged_id,
-                "P1: answers spoke of ids below %" PRIu64 ", but ids go on at %" PRIu64,
-                oracle->acknowledged_id, next_id);
-        PROMISE(report->end_lsn >= oracle->durable_lsn,
-                "the log ends at %" PRIu64 ", and was durable up to %" PRIu64, report->end_lsn,
-                oracle->durable_lsn);
+        PROMISE(effects >= oracle->acknowledged,
+                "P1: answers spoke of %" PRIu64 " effects since the last start, and %" PRIu64
+                " are there",
+                oracle->acknowledged, effects);
+        PROMISE(found_lsn >= oracle->durable_lsn && found_lsn >= oracle->acknowledged_lsn,
+                "the log ends at %" PRIu64 ", and was durable up to %" PRIu64 " and %" PRIu64,
+                found_lsn, oracle->durable_lsn, oracle->acknowledged_lsn);
         PROMISE(report->epoch > oracle->epoch, "epoch %" PRIu64 " after %" PRIu64, report->epoch,
                 oracle->epoch);
     }
-    if (rigour == ORACLE_PREFIX && next_id < oracle->recovered.next_id)
+    if (rigour == ORACLE_PREFIX && found_lsn < oracle->durable_lsn)
         return; /* beyond what is remembered here */
-    PROMISE(is_group_end(oracle, next_id), "ids go on at %" PRIu64 ", where no group ended",
-            next_id);
-    replay_survivors(oracle, next_id);
+    replay_survivors(oracle, effects);
+    PROMISE(report->next_request_id == oracle->scratch.next_id,
+            "P3: ids go on at %" PRIu64 ", expected %" PRIu64, report->next_request_id,
+            oracle->scratch.next_id);
     struct urn_engine_info info;
     urn_engine_info(engine, &info);
-    PROMISE(info.next_request_id == next_id && info.epoch == report->epoch && !info.failed &&
-                info.durable_lsn > report->end_lsn,
+    PROMISE(info.next_request_id == report->next_request_id && info.epoch == report->epoch &&
+                !info.failed && info.durable_lsn > report->end_lsn,
             "info and start report disagree");
     compare_pools(oracle, engine);
+    compare_applied(oracle, engine);
     if (rigour == ORACLE_ADOPT)
-        adopt(oracle, report);
+        adopt(oracle, engine, report);
 }

@@ -1,23 +1,26 @@
 /* oracle.h: what must be true, kept outside the engine and computed without its code.
  *
- * The oracle knows the catalogs, and is shown each draw as soon as the engine has staged it (in the
- * memory of the request, which is the caller's own): so it knows what a log could hold beyond what
- * anyone was told. It is shown each answer when it is collected. From then on that answer and
- * everything before it must be there for ever, which is checked after each recovery:
+ * The oracle knows the catalogs and the rules (rules.h). Behind every step of the writer it goes through
+ * what was staged in it, in order, with a model of the pools at that point (model.h): was each
+ * request answered as it must be? Only two things cannot be told from outside, and are taken from
+ * where the engine puts them: which items were drawn (in the memory of the request, which is the
+ * caller's own), and how much of a large catalog went into a group. What each request does is kept,
+ * effect by effect, and where each group ended; so the oracle knows what any beginning of the log
+ * comes to:
  *
- *     ids           1 ............ N-1 | N ...............
- *                   survived, whole    | lost, as if never
- *                   groups, exactly as | asked for
- *                   staged             |
- *                        ^ every answer that was collected speaks of ids here
+ *     LSN      ............ end of a group ............ end of a group ............
+ *     effects               survived, whole | lost, as if never asked for
+ *                  ^ every answer that was collected was computed from effects here
  *
- * and the engine's state is the catalogs after exactly the surviving draws (P1, P2, P3).
+ * After each recovery the engine's state is that behind exactly the effects of the groups that lie
+ * below the end of the log that it found (P1, P2, P3); and everything that was answered lies there.
  */
 #ifndef URN_TESTS_SIM_ORACLE_H
 #define URN_TESTS_SIM_ORACLE_H
 
 #include "engine/engine.h"
 #include "tests/sim/clients.h"
+#include "tests/sim/coverage.h"
 
 struct oracle;
 
@@ -26,22 +29,30 @@ void oracle_free(struct oracle *oracle);
 
 /* ---- while an engine runs -------------------------------------------------------------------- */
 
-/* Looks at all requests, in order, that the engine has staged or answered since the last call. To
- * be called behind every step of the writer. Checks what they say against the staged model.
- * room_bytes and waiting bound when BUSY is a right answer. */
-void oracle_absorb(struct oracle *oracle, const struct clients *clients, uint64_t room_bytes);
+/* What urn_submit itself refused. queue_was_full: that BUSY would be right. */
+void oracle_check_admission(const struct oracle *oracle, const struct client_request *request,
+                            bool queue_was_full);
 
-/* A group has been closed: it ends behind all that was absorbed. */
-void oracle_note_group_end(struct oracle *oracle);
+/* Looks at all that the engine has staged or answered since the last call. To be called behind every
+ * step of the writer. may_be_busy: requests may find no room in the log. */
+void oracle_absorb(struct oracle *oracle, struct clients *clients, const struct urn_engine *engine,
+                   bool may_be_busy);
 
-/* The engine has given an answer: all it speaks of must survive. */
+/* A group has been closed, and ends here: behind all that was absorbed. What it holds: a bit (1 <<
+ * enum subject) each. */
+uint32_t oracle_note_group_end(struct oracle *oracle, uint64_t end_lsn);
+
+/* Of what is not in a closed group yet. */
+uint32_t oracle_open_subjects(const struct oracle *oracle);
+
+/* The engine has given an answer: all it was computed from must survive. */
 void oracle_collect(struct oracle *oracle, struct client_request *collected);
 
 /* The log has failed: nothing is acknowledged from here on. */
 void oracle_note_failure(struct oracle *oracle);
 
-/* All groups with draws that end at or below this LSN are covered by a mark or another witness:
- * damage to them must be found. */
+/* All groups with draws or changes that end at or below this LSN are covered by a mark or another
+ * witness: damage to them must be found. */
 void oracle_note_protected(struct oracle *oracle, uint64_t lsn);
 uint64_t oracle_protected_lsn(const struct oracle *oracle);
 
@@ -53,13 +64,12 @@ enum oracle_rigour {
     ORACLE_PREFIX, /* a branch whose last acknowledged groups were damaged where nobody can know */
 };
 
-/* Checks an engine that has just been opened, and nothing submitted to it yet. */
+/* Checks an engine that has just been opened, and nothing submitted to it yet. found_lsn: the lowest end
+ * of the log that a start has found since the last adopted one. What lies beyond was lost then, and
+ * starts that came to nothing may have written there since. */
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
-                        const struct urn_start_report *report, enum oracle_rigour rigour);
-
-/* Ids below this one have been spoken of. */
-uint64_t oracle_acknowledged_id(const struct oracle *oracle);
-uint64_t oracle_next_id(const struct oracle *oracle); /* of the staged model */
+                        const struct urn_start_report *report, uint64_t found_lsn,
+                        enum oracle_rigour rigour);
 
 /* True before the first start that succeeded. */
 bool oracle_is_fresh(const struct oracle *oracle);

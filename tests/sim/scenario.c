@@ -10,6 +10,7 @@
 
 #define TWO_BYTE_ITEMS  260u
 #define FOUR_BYTE_ITEMS 65600u
+#define MANY_ITEMS_MIN  2600u /* two blocks of a snapshot */
 
 static void make_pools(struct scenario *scenario, const uint32_t *item_counts, uint32_t pool_count)
 {
@@ -47,8 +48,8 @@ static void base_config(struct urn_engine_config *config)
         .segments = SEGMENTS_MIN,
         .flush_after_n_draw = 65536,
         .max_batch = 64,
-        .max_pools = SCENARIO_POOLS_MAX,
-        .max_items = 1000,
+        .max_pools = SCENARIO_POOLS_MAX + 5,
+        .max_items = 20000,
         .queue_requests = 64,
         .queue_draws = 1000000,
     };
@@ -68,6 +69,7 @@ static void make_fixed(struct scenario *scenario)
         scenario->items[i].probability = catalog[i].weight;
     }
     scenario->config.max_batch = SCENARIO_LARGE_DRAW;
+    scenario->items_large = 3000;
 }
 
 static int64_t some_quantity(struct sim_random *luck)
@@ -84,14 +86,8 @@ static int64_t some_quantity(struct sim_random *luck)
     }
 }
 
-static void make_random(struct scenario *scenario, struct sim_random *luck)
+static void some_stock(struct scenario *scenario, struct sim_random *luck)
 {
-    uint32_t pool_count = (uint32_t)sim_random_below(luck, SCENARIO_POOLS_MAX) + 1;
-    uint32_t item_counts[SCENARIO_POOLS_MAX];
-    for (uint32_t i = 0; i < pool_count; i++)
-        item_counts[i] =
-            sim_random_one_in(luck, 8) ? TWO_BYTE_ITEMS : (uint32_t)sim_random_below(luck, 8) + 1;
-    make_pools(scenario, item_counts, pool_count);
     bool without_end = sim_random_one_in(luck, 2);
     for (uint32_t i = 0; i < scenario->item_count; i++) {
         int64_t quantity = some_quantity(luck);
@@ -101,6 +97,35 @@ static void make_random(struct scenario *scenario, struct sim_random *luck)
         scenario->items[i].probability =
             sim_random_one_in(luck, 6) ? 0 : sim_random_below(luck, 100) + 1;
     }
+}
+
+/* Bounds that clients run into now and then. */
+static void some_bounds(struct urn_engine_config *config, uint32_t pools, uint32_t items,
+                        struct sim_random *luck)
+{
+    static const uint32_t batches[] = {8, 64, 500, 6000};
+    config->max_batch = batches[sim_random_below(luck, 4)];
+    static const uint32_t flushes[] = {1, 50, 65536};
+    config->flush_after_n_draw = flushes[sim_random_below(luck, 3)];
+    static const uint32_t queues[] = {3, 16, 64};
+    config->queue_requests = queues[sim_random_below(luck, 3)];
+    config->queue_draws = sim_random_one_in(luck, 4) ? 2 * config->max_batch : 1000000;
+    config->max_pools = pools + 2 + (uint32_t)sim_random_below(luck, 6);
+    if (sim_random_one_in(luck, 3))
+        config->max_items = items + (uint32_t)sim_random_below(luck, 40);
+}
+
+static void make_random(struct scenario *scenario, bool many, struct sim_random *luck)
+{
+    uint32_t pool_count = (uint32_t)sim_random_below(luck, SCENARIO_POOLS_MAX) + 1;
+    uint32_t item_counts[SCENARIO_POOLS_MAX];
+    for (uint32_t i = 0; i < pool_count; i++)
+        item_counts[i] =
+            sim_random_one_in(luck, 8) ? TWO_BYTE_ITEMS : (uint32_t)sim_random_below(luck, 8) + 1;
+    if (many)
+        item_counts[pool_count - 1] = MANY_ITEMS_MIN + (uint32_t)sim_random_below(luck, 2000);
+    make_pools(scenario, item_counts, pool_count);
+    some_stock(scenario, luck);
     struct urn_engine_config *config = &scenario->config;
     if (sim_random_one_in(luck, 4))
         config->segments += (uint32_t)sim_random_below(luck, 3);
@@ -108,13 +133,16 @@ static void make_random(struct scenario *scenario, struct sim_random *luck)
         config->segments = 8;
         config->segment_size_bytes = 4ull * SEGMENT_SIZE_BYTES_MIN;
     }
-    static const uint32_t batches[] = {8, 64, 500, 6000};
-    config->max_batch = batches[sim_random_below(luck, 4)];
-    static const uint32_t flushes[] = {1, 50, 65536};
-    config->flush_after_n_draw = flushes[sim_random_below(luck, 3)];
-    static const uint32_t queues[] = {3, 16, 64};
-    config->queue_requests = queues[sim_random_below(luck, 3)];
-    config->queue_draws = sim_random_one_in(luck, 3) ? config->max_batch : 1000000;
+    scenario->changes = many || !sim_random_one_in(luck, 4);
+    if (scenario->changes && sim_random_one_in(luck, 6))
+        scenario->items_large = 1200 + (uint32_t)sim_random_below(luck, 600);
+    some_bounds(config, pool_count, scenario->item_count + scenario->items_large, luck);
+}
+
+static void make_smallest_ring(struct scenario *scenario)
+{
+    scenario->config.segments = SEGMENTS_MIN;
+    scenario->config.segment_size_bytes = SEGMENT_SIZE_BYTES_MIN;
 }
 
 static void make_wide(struct scenario *scenario)
@@ -137,17 +165,30 @@ void scenario_make(struct scenario *scenario, enum scenario_kind kind, struct si
         make_fixed(scenario);
         break;
     case SCENARIO_RANDOM:
-        make_random(scenario, luck);
+        make_random(scenario, false, luck);
+        break;
+    case SCENARIO_MANY:
+        make_random(scenario, true, luck);
         break;
     case SCENARIO_WIDE:
         make_wide(scenario);
         break;
+    case SCENARIO_TINY:
+        make_random(scenario, false, luck);
+        make_smallest_ring(scenario);
+        scenario->changes = true;
+        scenario->items_large = 1500 + (uint32_t)sim_random_below(luck, 3000);
+        scenario->config.max_items = 20000;
+        if (sim_random_one_in(luck, 2)) /* hardly more than one large catalog */
+            scenario->config.max_items =
+                scenario->item_count + scenario->items_large + (uint32_t)sim_random_below(luck, 20);
+        break;
     case SCENARIO_LAPS:
-        make_random(scenario, luck);
+        make_random(scenario, false, luck);
+        make_smallest_ring(scenario);
         scenario->items[0].quantity = URN_UNLIMITED;
         scenario->items[0].probability = 1000;
-        scenario->config.segments = SEGMENTS_MIN;
-        scenario->config.segment_size_bytes = SEGMENT_SIZE_BYTES_MIN;
+        scenario->endless_first = true;
         scenario->config.max_batch = 6000;
         scenario->config.queue_draws = 1000000;
         break;

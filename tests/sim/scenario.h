@@ -1,5 +1,6 @@
 /* scenario.h: what an engine is opened with: a small ring and catalogs that run dry, have weight 0,
- * or never end; made from a seed, or fixed. */
+ * or never end; made from a seed, or fixed; and what its
+ * clients may do. */
 #ifndef URN_TESTS_SIM_SCENARIO_H
 #define URN_TESTS_SIM_SCENARIO_H
 
@@ -22,12 +23,17 @@ struct scenario {
     char (*item_names)[SCENARIO_NAME_BYTES]; /* likewise */
     char pool_names[SCENARIO_POOLS_MAX][SCENARIO_NAME_BYTES];
     uint32_t item_count;
+    bool changes;         /* clients also change items and pools */
+    bool endless_first;   /* the first pool never stops giving, and no change touches that */
+    uint32_t items_large; /* what a large catalog that clients bring has; 0: there are none */
 };
 
 enum scenario_kind {
     SCENARIO_FIXED,  /* a pool that runs dry, one without end, and the smallest ring */
     SCENARIO_RANDOM, /* outcomes of one byte, at times two; rings of several sizes */
+    SCENARIO_TINY,   /* random, the smallest ring, and catalogs that span many groups of it */
     SCENARIO_LAPS,   /* random, and the smallest ring, which the first pool never stops filling */
+    SCENARIO_MANY,   /* random, and so many items that a snapshot has several blocks */
     SCENARIO_WIDE,   /* a pool of so many items that an outcome takes four bytes */
 };
 

@@ -13,10 +13,10 @@
 #define START_TRIES_MAX     40u
 #define START_CALLS_GUESS   60u
 #define LOOK_ONE_IN         16u
-#define LAPS_ONE_IN         10u
 #define LAPS                3u
-#define DAMAGES_BEHIND_LAPS 4u
 #define LAP_STEPS_MAX       200000u
+#define DAMAGE_UNDER_ONE_IN 300u
+#define GO_ON_ONE_IN        3u
 
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
@@ -137,7 +137,7 @@ static bool live_on(struct host *host, const struct appetite *appetite)
         roll -= weights[choice++];
     switch (choice) {
     case 0:
-        if (host->clients.in_flight < 100)
+        if (host->clients.in_flight < host->scenario->config.queue_requests + 4)
             step_submit(host);
         return true;
     case 1:
@@ -189,7 +189,7 @@ static void arm_for_life(struct host *host)
     case 4:
         sim_lie_at(host->world, 1 + sim_random_below(&host->luck, 3));
         break;
-    case 5: /* the disk is full for a while: snapshots fail */
+    case 5: /* the disk is full until the middle of the life: snapshots fail */
         sim_set_capacity(host->world, sim_used_bytes(host->world));
         break;
     default:
@@ -215,6 +215,17 @@ static void try_second_process(struct host *host)
             "a second process changed files");
 }
 
+/* Whatever came before: with the disk free again, room is made by itself. */
+static void go_on(struct host *host)
+{
+    sim_advance(host->world, SNAPSHOT_RETRY_NS);
+    host_drain(host);
+    if (host_crashed(host) || host->failed)
+        return;
+    const enum urn_code code = host_draw(host, 0, host->scenario->config.max_batch, false);
+    PROMISE(code != URN_BUSY, "a shortage has no end");
+}
+
 static void live(struct host *host)
 {
     struct appetite appetite = some_appetite(&host->luck);
@@ -224,41 +235,54 @@ static void live(struct host *host)
     arm_for_life(host);
     sim_event_forget(host->world);
     bool stop = false;
-    for (uint64_t i = 0; i < steps && !host_crashed(host); i++)
+    for (uint64_t i = 0; i < steps && !host_crashed(host); i++) {
+        if (i == steps / 2)
+            sim_set_capacity(host->world, UINT64_MAX);
         if (!live_on(host, &appetite)) {
             stop = appetite.stop > 0;
             break;
         }
+        if (sim_random_one_in(&host->luck, DAMAGE_UNDER_ONE_IN) && !host_crashed(host))
+            damage_under_engine(host);
+    }
     sim_set_capacity(host->world, UINT64_MAX);
+    if (sim_random_one_in(&host->luck, GO_ON_ONE_IN) && !host_crashed(host) && !host->failed)
+        go_on(host);
     if (!host_crashed(host) && stop)
         (void)host_stop(host);
 }
 
-/* Draws without pause until the log has gone around a few times, or something has ended it. */
-static void run_laps(struct host *host)
+static uint64_t ring_bytes(const struct host *host)
 {
-    const struct urn_engine_config *config = &host->scenario->config;
-    uint64_t ring_bytes = config->segments * config->segment_size_bytes;
-    uint64_t begin_lsn = host->engine->writer.end_lsn;
-    uint64_t end_lsn = begin_lsn + LAPS * ring_bytes;
+    return host->scenario->config.segments * host->scenario->config.segment_size_bytes;
+}
+
+/* Draws without pause until the log has gone around a few times, or something has ended the life. Returns
+ * whether it has. */
+static bool run_laps(struct host *host)
+{
+    const uint64_t end_lsn = LAPS * ring_bytes(host);
+    const uint32_t count = host->scenario->config.max_batch;
+    struct clients *clients = &host->clients;
     struct appetite appetite = some_appetite(&host->luck);
     appetite.stop = 0;
+    appetite.crash = 0;
     appetite.go_idle = 0;
     for (uint64_t i = 0; !host_crashed(host) && !host->failed; i++) {
         PROMISE(i < LAP_STEPS_MAX, "the log does not go around");
         if (host->engine->writer.end_lsn >= end_lsn)
-            break;
-        if (host->clients.in_flight == 0)
-            clients_forget(&host->clients);
-        if (host->clients.in_flight < 8)
-            host_submit(host, clients_make_draw(&host->clients, 0, config->max_batch, false));
-        appetite.crash = 0;
+            return true;
+        if (clients->in_flight == 0)
+            clients_forget(clients);
+        if (clients->in_flight < 8)
+            host_submit(host, clients_make_draw(clients, clients_pool(clients, 0), count, false));
         (void)live_on(host, &appetite);
         if (sim_random_one_in(&host->luck, 40))
             host_drain(host);
+        if (sim_random_one_in(&host->luck, DAMAGE_UNDER_ONE_IN) && !host_crashed(host))
+            damage_under_engine(host);
     }
-    if (host->engine != NULL && !host_crashed(host))
-        host->coverage->laps += (host->engine->writer.end_lsn - begin_lsn) / ring_bytes;
+    return false;
 }
 
 /* Ends the process (and perhaps the machine), if nothing has ended it yet. */
@@ -274,14 +298,40 @@ static void end_life(struct host *host)
     host_restart(host);
 }
 
+/* Between two lives. Behind laps, whether the log is there hangs on the snapshots. */
+static void damage(struct host *host, bool laps)
+{
+    static const enum damage_kind kinds[] = {DAMAGE_SNAPSHOT, DAMAGE_STALE_SNAPSHOT, DAMAGE_SECOND,
+                                             DAMAGE_BOTH};
+    if (sim_random_one_in(&host->luck, 3))
+        damage_try(host);
+    for (uint32_t i = 0; laps && i < sizeof kinds / sizeof kinds[0]; i++)
+        damage_try_kind(host, kinds[i]);
+}
+
+static enum scenario_kind kind_of(uint64_t seed)
+{
+    switch (seed % 10) {
+    case 0:
+        return SCENARIO_LAPS;
+    case 1:
+    case 6:
+        return SCENARIO_TINY;
+    case 3:
+        return SCENARIO_MANY;
+    default:
+        return SCENARIO_RANDOM;
+    }
+}
+
 void scheduler_run_history(uint64_t seed, struct coverage *coverage)
 {
     struct sim_random luck = sim_random_stream(seed, 200);
     uint64_t short_one_in = 0; /* of reads and writes */
     struct scenario scenario;
     struct host host;
-    bool laps = seed % LAPS_ONE_IN == 0;
-    scenario_make(&scenario, laps ? SCENARIO_LAPS : SCENARIO_RANDOM, &luck);
+    const enum scenario_kind kind = kind_of(seed);
+    scenario_make(&scenario, kind, &luck);
     host_make(&host, &scenario, coverage, seed);
     host.look_one_in = LOOK_ONE_IN;
     if (sim_random_one_in(&luck, 3))
@@ -289,22 +339,21 @@ void scheduler_run_history(uint64_t seed, struct coverage *coverage)
     sim_set_fault_rates(host.world, 0, short_one_in);
     if (sim_random_one_in(&luck, 16))
         start_on_full_disk(&host);
-    uint64_t lives = 1 + sim_random_below(&luck, LIVES_MAX);
-    for (uint64_t life = 0; life < lives; life++) {
+    bool laps_due = kind == SCENARIO_LAPS;
+    const uint64_t lives = 1 + sim_random_below(&luck, LIVES_MAX);
+    for (uint64_t life = 0; life < lives || laps_due; life++) {
         trace("life %" PRIu64, life);
         start(&host, short_one_in);
-        if (laps && life == 0)
-            run_laps(&host);
+        if (laps_due)
+            laps_due = !run_laps(&host);
         if (!host_crashed(&host) && !host.failed)
             live(&host);
         end_life(&host);
-        if (sim_random_one_in(&luck, 3))
-            damage_try(&host);
-        for (uint32_t i = 0; laps && i < DAMAGES_BEHIND_LAPS; i++)
-            damage_try_kind(&host,
-                            DAMAGE_SNAPSHOT); /* the one before, and its log, must be there */
+        damage(&host, kind == SCENARIO_LAPS);
     }
     host_must_open(&host);
+    if (kind == SCENARIO_LAPS)
+        coverage->laps += host.engine->writer.end_lsn / ring_bytes(&host);
     PROMISE(host_stop(&host) == URN_OK, "the last stop failed: %s", host.error.text);
     host_free(&host);
     scenario_free(&scenario);

@@ -2,6 +2,7 @@
 #include "tests/sim/systematic.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "engine/check.h"
 #include "tests/sim/damage.h"
@@ -16,10 +17,12 @@
 enum script {
     SCRIPT_LIFE,    /* creation, draws of all kinds, marks, a clean stop, a start, draws */
     SCRIPT_SEGMENT, /* the same with a segment change */
+    SCRIPT_CHANGES, /* changes of items and pools, a reload, draws in between */
+    SCRIPT_CATALOG, /* a catalog over many groups, draws in between */
     SCRIPT_COUNT
 };
 
-static const char *const script_text[SCRIPT_COUNT] = {"life", "segment"};
+static const char *const script_text[SCRIPT_COUNT] = {"life", "segment", "changes", "catalog"};
 
 static bool is_over(const struct host *host)
 {
@@ -30,27 +33,30 @@ static bool is_over(const struct host *host)
 static void draw_together(struct host *host)
 {
     struct clients *clients = &host->clients;
-    host_submit(host, clients_make_draw(clients, SCENARIO_DRY, 2, false));
-    host_submit(host, clients_make_read(clients, URN_STATE, SCENARIO_DRY));
-    host_submit(host, clients_make_draw(clients, SCENARIO_ENDLESS, 5, true));
-    host_submit(host, clients_make_draw(clients, SCENARIO_DRY, 9, true));
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 2, false));
+    host_submit(host,
+                clients_make_read(clients, URN_STATE, clients_pool(clients, SCENARIO_DRY), 9));
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_ENDLESS), 5, true));
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 9, true));
     host_drain(host);
 }
 
 /* While one group is being synced, the next fills up. */
 static void draw_meanwhile(struct host *host)
 {
-    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 4, false));
+    struct clients *clients = &host->clients;
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 4, false));
     host_writer_step(host);
     if (host_can_begin(host))
         host_commit_begin(host);
-    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 20, true)); /* NOSTOCK */
-    host_submit(host, clients_make_draw(&host->clients, SCENARIO_DRY, 6, false));
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 20,
+                                        true)); /* NOSTOCK */
+    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 6, false));
     host_writer_step(host);
     host_drain(host);
 }
 
-static void first_life(struct host *host, enum script script)
+static void draw_life(struct host *host, enum script script)
 {
     (void)host_draw(host, SCENARIO_DRY, 3, false);
     if (!is_over(host))
@@ -63,6 +69,115 @@ static void first_life(struct host *host, enum script script)
         (void)host_draw(host, SCENARIO_ENDLESS, SCENARIO_LARGE_DRAW, false);
     if (!is_over(host))
         (void)host_draw(host, SCENARIO_DRY, 12, false); /* the last ones fail */
+}
+
+static struct client_request *make_update(struct clients *clients, uint32_t item, bool quantity,
+                                          bool weight)
+{
+    struct client_request *made =
+        clients_make(clients, URN_UPDATE, clients_pool(clients, SCENARIO_DRY));
+    const struct urn_item_spec *spec = &clients->scenario->pools[SCENARIO_DRY].items[item];
+    made->request.item_id = spec->item_id;
+    made->request.item_id_bytes = spec->item_id_bytes;
+    made->request.has_quantity = quantity;
+    made->request.quantity = 5;
+    made->request.has_probability = weight;
+    made->request.probability = 7;
+    return made;
+}
+
+static struct client_request *make_add(struct clients *clients)
+{
+    struct client_request *made =
+        clients_make(clients, URN_ADD, clients_pool(clients, SCENARIO_DRY));
+    made->request.item_id = "more";
+    made->request.item_id_bytes = 4;
+    made->request.quantity = 2;
+    made->request.probability = 9;
+    return made;
+}
+
+/* The file has another weight of one item, one item more, and one pool more. */
+static struct client_request *make_reload(struct clients *clients)
+{
+    const struct urn_pool_spec *pool = &clients->scenario->pools[SCENARIO_DRY];
+    struct urn_item_spec items[8];
+    CHECK(pool->item_count < 8);
+    memcpy(items, pool->items, pool->item_count * sizeof *items);
+    items[1].probability += 4;
+    items[pool->item_count] = (struct urn_item_spec){"filed", 5, 3, 30};
+    struct catalog_list file = {0};
+    catalogs_append(&file, clients_pool(clients, SCENARIO_DRY), items, pool->item_count + 1);
+    catalogs_append(&file, (struct urn_text){"autumn", 6}, items, 2);
+    return clients_make_catalogs(clients, URN_RELOAD, file, 20);
+}
+
+static void change_life(struct host *host)
+{
+    struct clients *clients = &host->clients;
+    const struct urn_text dry = clients_pool(clients, SCENARIO_DRY);
+    host_submit(host, make_update(clients, 0, true, false));
+    host_submit(host, clients_make_draw(clients, dry, 4, false));
+    host_submit(host, clients_make(clients, URN_SNAPSHOT, (struct urn_text){NULL, 0}));
+    host_submit(host, make_update(clients, 1, true, true));
+    host_submit(host, clients_make_read(clients, URN_STATE, dry, 9));
+    host_drain(host);
+    if (is_over(host))
+        return;
+    host_submit(host, make_add(clients));
+    host_writer_step(host);
+    if (host_can_begin(host))
+        host_commit_begin(host);
+    host_submit(host, clients_make(clients, URN_CLOSE, dry));
+    host_submit(host, clients_make_draw(clients, dry, 1, false));
+    host_submit(host, clients_make_catalogs(clients, URN_CREATE, book_usual(clients->book, 3), 0));
+    host_drain(host);
+    if (is_over(host))
+        return;
+    host_submit(host, make_reload(clients));
+    host_submit(host, clients_make(clients, URN_OPEN, dry));
+    host_submit(host, clients_make_draw(clients, dry, 9, false));
+    host_drain(host);
+    if (!is_over(host))
+        host_idle(host);
+}
+
+static struct client_request *make_large_create(struct clients *clients)
+{
+    return clients_make_catalogs(clients, URN_CREATE, book_usual(clients->book, 0), 0);
+}
+
+/* While one group of the catalog is being synced, the next fills up, with draws in between. */
+static void catalog_life(struct host *host)
+{
+    struct clients *clients = &host->clients;
+    const struct urn_text dry = clients_pool(clients, SCENARIO_DRY);
+    const struct urn_text large =
+        book_pool_name(clients->book, clients->scenario->config.pool_count);
+    static const enum urn_op refused[] = {URN_CLOSE, URN_OPEN};
+    host_submit(host, make_large_create(clients));
+    for (unsigned i = 0; i < 4 && !is_over(host); i++) {
+        host_submit(host, clients_make_draw(clients, dry, 2, false));
+        if (i > 0)
+            host_submit(host, clients_make(clients, refused[i % 2], large));
+        host_writer_step(host);
+        if (!host->syncing && host_can_begin(host))
+            host_commit_begin(host);
+        else if (host->syncing)
+            host_commit_end(host);
+    }
+    if (!is_over(host))
+        host_drain(host);
+}
+
+static void first_life(struct host *host, enum script script)
+{
+    if (script == SCRIPT_CHANGES)
+        change_life(host);
+    else if (script == SCRIPT_CATALOG)
+        catalog_life(host);
+    else
+        draw_life(host, script);
     if (!is_over(host))
         (void)host_stop(host);
 }
@@ -82,14 +197,30 @@ static void run_script(struct host *host, enum script script)
         (void)host_stop(host);
 }
 
+/* The same catalog once more: it goes on where it ended, or is there. */
+static void create_again(struct host *host)
+{
+    clients_forget(&host->clients);
+    const enum urn_code code = host_ask(host, make_large_create(&host->clients));
+    PROMISE(code == URN_OK || code == URN_EXISTS, "a create sent again ended with %s",
+            urn_code_text(code));
+    clients_forget(&host->clients);
+    const struct urn_text pool =
+        book_pool_name(host->clients.book, host->scenario->config.pool_count);
+    PROMISE(host_ask(host, clients_make_draw(&host->clients, pool, 5, false)) == URN_OK,
+            "no draws from a large pool");
+}
+
 /* What must go well behind any crash: start, draw, mark, stop, power loss, start. */
-static void aftermath(struct host *host)
+static void aftermath(struct host *host, enum script script)
 {
     host_restart(host);
     host_must_open(host);
     (void)host_draw(host, SCENARIO_DRY, 2, false);
     (void)host_draw(host, SCENARIO_ENDLESS, 3, false);
     host_idle(host);
+    if (script == SCRIPT_CATALOG)
+        create_again(host);
     PROMISE(!host->failed, "a log failed that nothing hindered");
     host_crash(host, SIM_CRASH_MACHINE);
     host_restart(host);
@@ -97,20 +228,30 @@ static void aftermath(struct host *host)
     PROMISE(host_stop(host) == URN_OK, "a stop failed that nothing hindered");
 }
 
-/* Runs the script undisturbed, every acknowledged draw looked for in a branch. How many calls it
- * made. */
-static uint64_t run_undisturbed(enum script script, uint64_t seed, struct coverage *coverage,
-                                const struct scenario *scenario)
+/* The calls of a script that are to be struck: creation is the same in all. */
+struct calls {
+    uint64_t first, last;
+};
+
+/* Runs the script undisturbed, every acknowledged draw looked for in a branch. */
+static struct calls run_undisturbed(enum script script, uint64_t seed, struct coverage *coverage,
+                                    const struct scenario *scenario)
 {
     verdict_begin("--only systematic --seed %" PRIu64, seed);
     struct host host;
     host_make(&host, scenario, coverage, seed);
     host.look_one_in = 1;
+    host_must_open(&host);
+    struct calls calls = {.first = script == SCRIPT_LIFE ? 1 : sim_calls(host.world)};
+    host_crash(&host, SIM_CRASH_PROCESS);
+    host_free(&host);
+    host_make(&host, scenario, coverage, seed);
+    host.look_one_in = 1;
     run_script(&host, script);
     PROMISE(!host.failed && host.engine == NULL && host.error.code == URN_OK,
             "script %s fails undisturbed: %s", script_text[script], host.error.text);
-    uint64_t calls = sim_calls(host.world);
-    CHECK(calls < CALLS_MAX);
+    calls.last = sim_calls(host.world);
+    CHECK(calls.last < CALLS_MAX);
     host_free(&host);
     return calls;
 }
@@ -174,7 +315,7 @@ static void crash_once(enum script script, uint64_t seed, uint64_t call, enum ho
         sim_crash_now(host.world, SIM_CRASH_MACHINE);
     else if (script == SCRIPT_LIFE)
         crash_every_start(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
-    aftermath(&host);
+    aftermath(&host, script);
     host_free(&host);
 }
 
@@ -184,11 +325,46 @@ void systematic_crashes(uint64_t seed, struct coverage *coverage)
     struct scenario scenario;
     scenario_make(&scenario, SCENARIO_FIXED, &luck);
     for (unsigned script = 0; script < SCRIPT_COUNT; script++) {
-        uint64_t calls = run_undisturbed((enum script)script, seed, coverage, &scenario);
-        for (uint64_t call = 1; call <= calls; call++)
+        const struct calls calls = run_undisturbed((enum script)script, seed, coverage, &scenario);
+        for (uint64_t call = calls.first; call <= calls.last; call++)
             for (unsigned how = 0; how < HOW_COUNT; how++)
                 crash_once((enum script)script, seed, call, (enum how)how, coverage, &scenario);
     }
+    scenario_free(&scenario);
+}
+
+/* ---- between steps --------------------------------------------------------------------------- */
+
+/* One run of the script, crashed behind its nth step. False: it has fewer. */
+static bool crash_behind(enum script script, uint64_t seed, uint64_t step, enum sim_crash kind,
+                         struct coverage *coverage, const struct scenario *scenario)
+{
+    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, step %" PRIu64 ", way %d)",
+                  seed, script_text[script], step, (int)kind);
+    struct host host;
+    host_make(&host, scenario, coverage, seed);
+    host_crash_behind_step(&host, step, kind);
+    run_script(&host, script);
+    const bool reached = host.steps_left == 0;
+    if (reached) {
+        host_crash(&host, kind);
+        aftermath(&host, script);
+    }
+    host_free(&host);
+    return reached;
+}
+
+void systematic_steps(uint64_t seed, struct coverage *coverage)
+{
+    struct sim_random luck = sim_random_stream(seed, 306);
+    struct scenario scenario;
+    scenario_make(&scenario, SCENARIO_FIXED, &luck);
+    for (unsigned script = SCRIPT_CHANGES; script < SCRIPT_COUNT; script++)
+        for (unsigned kind = SIM_CRASH_PROCESS; kind <= SIM_CRASH_MACHINE; kind++)
+            for (uint64_t step = 1; crash_behind((enum script)script, seed, step,
+                                                 (enum sim_crash)kind, coverage, &scenario);
+                 step++)
+                CHECK(step < CALLS_MAX);
     scenario_free(&scenario);
 }
 
@@ -213,7 +389,7 @@ static bool fault_once(enum script script, uint64_t seed, uint64_t call, bool is
             "a short read or write was an error: %s", host.error.text);
     if (host.engine != NULL || struck)
         host_crash(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
-    aftermath(&host);
+    aftermath(&host, script);
     host_free(&host);
     return struck;
 }
@@ -259,13 +435,15 @@ static void intrude(struct intruder *intruder)
         return;
     }
     intruder->came_in = true;
-    oracle_check_start(host->oracle, engine, &report, ORACLE_ADOPT);
+    oracle_check_start(host->oracle, engine, &report, report.end_lsn, ORACLE_ADOPT);
+    host->found_lsn = UINT64_MAX;
     struct clients clients = {.scenario = host->scenario};
-    struct client_request *draw = clients_make_draw(&clients, SCENARIO_DRY, 3, false);
+    struct client_request *draw =
+        clients_make_draw(&clients, clients_pool(&clients, SCENARIO_DRY), 3, false);
     urn_submit(engine, &draw->request);
     (void)writer_step(engine);
-    oracle_absorb(host->oracle, &clients, UINT64_MAX);
-    oracle_note_group_end(host->oracle);
+    oracle_absorb(host->oracle, &clients, engine, false);
+    (void)oracle_note_group_end(host->oracle, engine->writer.end_lsn);
     CHECK(engine_commit_begin(engine) && engine_commit_end(engine));
     CHECK(urn_collect(engine) == &draw->request);
     oracle_collect(host->oracle, draw);
@@ -298,7 +476,7 @@ void systematic_second_process(uint64_t seed, struct coverage *coverage)
         reached = intruder.calls_left == 0;
         PROMISE(host_draw(&host, SCENARIO_DRY, 2, false) == URN_OK, "a draw failed");
         host_crash(&host, SIM_CRASH_MACHINE);
-        aftermath(&host);
+        aftermath(&host, SCRIPT_LIFE);
         host_free(&host);
         CHECK(call < CALLS_MAX);
     }

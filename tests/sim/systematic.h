@@ -6,6 +6,9 @@
 #include "tests/sim/coverage.h"
 
 void systematic_crashes(uint64_t seed, struct coverage *coverage);
+
+/* The same between any two steps of scripts with changes: behind each group of a large catalog, too. */
+void systematic_steps(uint64_t seed, struct coverage *coverage);
 void systematic_faults(uint64_t seed, struct coverage *coverage);
 void systematic_second_process(uint64_t seed, struct coverage *coverage);
 

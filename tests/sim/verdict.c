@@ -1,15 +1,19 @@
 /* verdict.c: see verdict.h. */
 #include "tests/sim/verdict.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define TRACE_LINES 60u
 #define LINE_BYTES  240u
 
 static char command[LINE_BYTES];
+static size_t command_bytes;
 static char lines[TRACE_LINES][LINE_BYTES];
 static uint64_t traced;
 static bool verbose;
@@ -20,6 +24,7 @@ void verdict_begin(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(command, sizeof command, format, arguments);
     va_end(arguments);
+    command_bytes = strlen(command);
     traced = 0;
 }
 
@@ -37,6 +42,22 @@ void trace(const char *format, ...)
     if (verbose)
         printf("  %s\n", lines[traced % TRACE_LINES]);
     traced++;
+}
+
+/* A broken invariant of the engine's own has been printed; a handler may do little more. */
+static void tell_command(int signal_number)
+{
+    (void)signal_number;
+    static const char before[] = "\nVIOLATION: see above\nrepeat with: test_sim ";
+    (void)!write(STDERR_FILENO, before, sizeof before - 1);
+    (void)!write(STDERR_FILENO, command, command_bytes);
+    (void)!write(STDERR_FILENO, "\n", 1);
+    _exit(1);
+}
+
+void verdict_catch_aborts(void)
+{
+    (void)signal(SIGABRT, tell_command);
 }
 
 noreturn void violation(const char *format, ...)

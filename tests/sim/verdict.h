@@ -16,6 +16,9 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints every step at once, too. */
 void verdict_set_verbose(void);
 
+/* From here on a CHECK that fails ends the program likewise. */
+void verdict_catch_aborts(void);
+
 /* A promise is broken: prints which, and ends the program with status 1. */
 noreturn void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
