@@ -6,11 +6,11 @@
 
 # shellcheck disable=SC2034 # used by those who source this
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config
-    libsodium-dev libisal-dev libmsgpack-dev libyaml-dev)
+    libsodium-dev libisal-dev liburing-dev libmsgpack-dev libyaml-dev)
 
 # shellcheck disable=SC2034
 packages_check=(clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy cppcheck shellcheck
-    libcmocka-dev liburing-dev python3 python3-msgpack python3-pynvim python3-yaml
+    libcmocka-dev python3 python3-msgpack python3-pynvim python3-yaml
     e2fsprogs mandoc mount util-linux)
 
 # shellcheck disable=SC2034
