@@ -1,6 +1,9 @@
 /* recovery.c: how long a start takes, by what it finds, and what it leaves resident.
  *
- *     bench-recovery [FOLDER [LOG_MIB [REPETITIONS]]]     defaults: the current folder, 1024, 5
+ *     bench-recovery [--json] [--only ROW] [FOLDER [LOG_MIB [REPETITIONS]]]
+ *
+ * Defaults: the current folder, 1024, 5. --json: a JSON object a line instead of a table; --only: the row of
+ * this name.
  *
  * First starts without a log behind the snapshot, in the default ring (8 segments of 64 MiB): pools and
  * items by number. Then starts that replay LOG_MIB of log, made by the engine itself under full load and
@@ -245,66 +248,116 @@ static int compare_starts(const void *left, const void *right)
            (a->report.duration_us < b->report.duration_us);
 }
 
-static void print_row(const char *folder, const char *what, struct ring ring,
-                      struct catalog catalog, uint32_t batch, uint64_t log_bytes,
-                      uint32_t repetitions)
+struct row {
+    const char *name;
+    struct catalog catalog;
+    uint32_t batch; /* draws a request; 0: no log */
+};
+
+static const struct row rows[] = {
+    {"1 pool x 6", {1, 6}, 0},
+    {"1 pool x 1,000,000", {1, 1000000}, 0},
+    {"1,000 pools x 1,000", {1000, 1000}, 0},
+    {"1 pool x 6, 1000 a request", {1, 6}, 1000},
+    {"1 pool x 6, 1 a request", {1, 6}, 1},
+    {"1 pool x 1,000, 1000", {1, 1000}, 1000},
+    {"1 pool x 1,000,000, 1000", {1, 1000000}, 1000},
+    {"1,000 pools x 1,000, 1000", {1000, 1000}, 1000},
+};
+
+struct run {
+    const char *folder;
+    const char *only; /* NULL: all rows */
+    uint64_t log_mib;
+    uint32_t repetitions;
+    bool json;
+};
+
+/* The starts are in order of how long they took. */
+static void print_starts(const struct run *run, const struct row *row, const struct start *starts,
+                         double made_s)
+{
+    const struct start *median = &starts[run->repetitions / 2];
+    double median_ms = (double)median->report.duration_us / 1e3;
+    double min_ms = (double)starts[0].report.duration_us / 1e3;
+    double max_ms = (double)starts[run->repetitions - 1].report.duration_us / 1e3;
+    double draws_per_us = (double)median->report.replayed_draws / median_ms / 1e3;
+    if (run->json) {
+        printf("{\"row\": \"%s\", \"median_ms\": %.2f, \"min_ms\": %.2f, \"max_ms\": %.2f"
+               ", \"processor_ms\": %.2f, \"anonymous_mib\": %.1f, \"replayed_draws\": %" PRIu64,
+               row->name, median_ms, min_ms, max_ms, median->processor_ms,
+               (double)median->anonymous_kib / 1024, median->report.replayed_draws);
+        if (row->batch > 0)
+            printf(", \"million_draws_per_s\": %.2f", draws_per_us);
+        printf("}\n");
+        return;
+    }
+    printf("%-28s %8.1f %8.1f %8.1f %8.1f %9.1f %8.1f", row->name, min_ms, median_ms, max_ms,
+           median->processor_ms, (double)median->anonymous_kib / 1024, made_s);
+    if (row->batch > 0)
+        printf(" %12" PRIu64 " %8.1f", median->report.replayed_draws, draws_per_us);
+    printf("\n");
+}
+
+static void measure_row(const struct run *run, const struct row *row)
 {
     char data_dir[4096];
     char remove_it[4200];
     struct start starts[REPETITIONS_MAX];
-    snprintf(data_dir, sizeof data_dir, "%s/bench-recovery-data", folder);
+    struct ring ring = {64 * MIB, 8}; /* the default; with a log, one large enough for it */
+    uint64_t log_bytes = 0;
+    if (row->batch > 0) {
+        ring.segments = (uint32_t)(2 + (3 * run->log_mib + 63) / 64);
+        log_bytes = run->log_mib * MIB - 2 * MIB; /* so that no snapshot has begun */
+    }
+    snprintf(data_dir, sizeof data_dir, "%s/bench-recovery-data", run->folder);
     snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
     bench_require(system(remove_it) == 0, "rm");
-    double made_s = make_data(data_dir, ring, catalog, batch, log_bytes);
+    double made_s = make_data(data_dir, ring, row->catalog, row->batch, log_bytes);
     (void)start_once(data_dir, ring); /* warms the cache */
-    for (uint32_t i = 0; i < repetitions; i++)
+    for (uint32_t i = 0; i < run->repetitions; i++)
         starts[i] = start_once(data_dir, ring);
-    qsort(starts, repetitions, sizeof *starts, compare_starts);
-    const struct start *median = &starts[repetitions / 2];
-    double seconds = (double)median->report.duration_us / 1e6;
-    printf("%-28s %8.1f %8.1f %8.1f %8.1f %9.1f %8.1f", what,
-           (double)starts[0].report.duration_us / 1e3, seconds * 1e3,
-           (double)starts[repetitions - 1].report.duration_us / 1e3, median->processor_ms,
-           (double)median->anonymous_kib / 1024, made_s);
-    if (log_bytes > 0)
-        printf(" %12" PRIu64 " %8.1f", median->report.replayed_draws,
-               (double)median->report.replayed_draws / seconds / 1e6);
-    printf("\n");
+    qsort(starts, run->repetitions, sizeof *starts, compare_starts);
+    print_starts(run, row, starts, made_s);
     bench_require(system(remove_it) == 0, "rm");
+}
+
+static struct run read_line(int argc, char **argv)
+{
+    struct run run = {.folder = ".", .log_mib = 1024, .repetitions = 5};
+    int at = 1;
+    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+        run.json = run.json || strcmp(argv[at], "--json") == 0;
+        if (strcmp(argv[at], "--only") == 0 && at + 1 < argc)
+            run.only = argv[++at];
+        else
+            bench_require(strcmp(argv[at], "--json") == 0, "options: --json and --only ROW");
+    }
+    if (at < argc)
+        run.folder = argv[at];
+    if (at + 1 < argc)
+        run.log_mib = strtoull(argv[at + 1], NULL, 10);
+    if (at + 2 < argc)
+        run.repetitions = (uint32_t)strtoul(argv[at + 2], NULL, 10);
+    bench_require(at + 3 >= argc && run.log_mib >= 1 && run.log_mib <= 16384 &&
+                      run.repetitions >= 1 && run.repetitions <= REPETITIONS_MAX,
+                  "usage: bench-recovery [--json] [--only ROW] [FOLDER [LOG_MIB [REPETITIONS]]]");
+    return run;
 }
 
 int main(int argc, char **argv)
 {
-    const char *folder = argc > 1 ? argv[1] : ".";
-    uint64_t log_mib = argc > 2 ? strtoull(argv[2], NULL, 10) : 1024;
-    uint64_t repetitions = argc > 3 ? strtoull(argv[3], NULL, 10) : 5;
-    bench_require(argc <= 4 && log_mib >= 1 && log_mib <= 16384 && repetitions >= 1 &&
-                      repetitions <= REPETITIONS_MAX,
-                  "usage: bench-recovery [FOLDER [LOG_MIB [REPETITIONS]]]");
+    struct run run = read_line(argc, argv);
     bench_require(sem_init(&notified, 0, 0) == 0 && sodium_init() >= 0, "set-up");
-    struct ring default_ring = {64 * MIB, 8};
-    struct ring large_ring = {64 * MIB, (uint32_t)(2 + (3 * log_mib + 63) / 64)};
-    /* One group less, so that no snapshot has begun. */
-    uint64_t log_bytes = log_mib * MIB - 2 * MIB;
-    uint32_t times = (uint32_t)repetitions;
-
-    printf("start, ms                         min   median      max      cpu  anon MiB   made s "
-           "       draws      M/s\n");
-    print_row(folder, "1 pool x 6", default_ring, (struct catalog){1, 6}, 0, 0, times);
-    print_row(folder, "1 pool x 1,000,000", default_ring, (struct catalog){1, 1000000}, 0, 0,
-              times);
-    print_row(folder, "1,000 pools x 1,000", default_ring, (struct catalog){1000, 1000}, 0, 0,
-              times);
-    printf("behind it %" PRIu64 " MiB of log\n", log_mib);
-    print_row(folder, "1 pool x 6, 1000 a request", large_ring, (struct catalog){1, 6}, 1000,
-              log_bytes, times);
-    print_row(folder, "1 pool x 6, 1 a request", large_ring, (struct catalog){1, 6}, 1, log_bytes,
-              times);
-    print_row(folder, "1 pool x 1,000, 1000", large_ring, (struct catalog){1, 1000}, 1000,
-              log_bytes, times);
-    print_row(folder, "1 pool x 1,000,000, 1000", large_ring, (struct catalog){1, 1000000}, 1000,
-              log_bytes, times);
-    print_row(folder, "1,000 pools x 1,000, 1000", large_ring, (struct catalog){1000, 1000}, 1000,
-              log_bytes, times);
+    if (!run.json)
+        printf("start, ms                         min   median      max      cpu  anon MiB   "
+               "made s        draws      M/s\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (run.only != NULL && strcmp(run.only, rows[i].name) != 0)
+            continue;
+        if (!run.json && run.only == NULL && rows[i].batch > 0 && rows[i - 1].batch == 0)
+            printf("behind it %" PRIu64 " MiB of log\n", run.log_mib);
+        measure_row(&run, &rows[i]);
+    }
     return 0;
 }
