@@ -135,9 +135,9 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t groups = 2 * (group_capacity_bytes(config) + GROUP_FILL_BYTES);
     uint64_t commit = pad_capacity_bytes(config) + WAL_SEGMENT_HEADER_BYTES;
     uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
-    /* A start reads the log, and searches it, through buffers that are freed before requests come.
+    /* A start reads the log, and searches it, through two buffers that are freed before requests come.
      */
-    uint64_t start = GROUP_BYTES_MAX + (2u << 20);
+    uint64_t start = 2 * (GROUP_BYTES_MAX + (1ull << 20));
     uint64_t snapshot = snapshot_task_memory_bytes() +
                         8 * freeze_words_max(config->max_pools, config->max_items) +
                         sizeof(struct freeze);
@@ -351,8 +351,10 @@ static enum os_io_kind io_kind(enum urn_snapshot_io wanted)
     return OS_IO_PLAIN;
 }
 
-enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **opened,
-                                struct urn_start_report *report, struct urn_error *error)
+/* threaded: as in recovery_read. */
+static enum urn_code open_engine(const struct urn_engine_config *config, bool threaded,
+                                 struct urn_engine **opened, struct urn_start_report *report,
+                                 struct urn_error *error)
 {
     *report = (struct urn_start_report){0};
     if (urn_engine_config_check(config, error) != URN_OK)
@@ -366,8 +368,8 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
         return error->code;
     }
     struct recovery recovery;
-    enum urn_code code =
-        recovery_read(&engine->data_dir, &engine->bounds, &engine->writer.state, &recovery, error);
+    enum urn_code code = recovery_read(&engine->data_dir, &engine->bounds, threaded,
+                                       &engine->writer.state, &recovery, error);
     if (code == URN_OK)
         report_recovery(engine, &recovery, report);
     if (code == URN_OK)
@@ -388,11 +390,17 @@ enum urn_code engine_open_steps(const struct urn_engine_config *config, struct u
     return URN_OK;
 }
 
+enum urn_code engine_open_steps(const struct urn_engine_config *config, struct urn_engine **opened,
+                                struct urn_start_report *report, struct urn_error *error)
+{
+    return open_engine(config, false, opened, report, error);
+}
+
 enum urn_code urn_engine_open(const struct urn_engine_config *config, struct urn_engine **engine,
                               struct urn_start_report *report, struct urn_error *error)
 {
     *error = (struct urn_error){.code = URN_OK};
-    if (engine_open_steps(config, engine, report, error) != URN_OK)
+    if (open_engine(config, true, engine, report, error) != URN_OK)
         return error->code;
     enum urn_code code = threads_start(*engine, error);
     if (code != URN_OK) {

@@ -46,6 +46,10 @@ bool name_is_valid(const char *bytes, uint32_t length)
     if (length < 1 || length > URN_NAME_BYTES_MAX)
         return false;
     for (uint32_t at = 0; at < length;) {
+        if (bytes[at] >= 0x20 && bytes[at] < 0x7f) { /* most of most names */
+            at++;
+            continue;
+        }
         uint32_t code_point = 0;
         uint32_t sequence = sequence_bytes((const uint8_t *)bytes + at, length - at, &code_point);
         if (sequence == 0 || code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))

@@ -273,34 +273,56 @@ static enum urn_code refuse(const struct data_dir *data_dir, enum recovery_case 
     return refuse_evidence(data_dir, which, &at, evidence, snapshot_beyond_lsn, error);
 }
 
-/* Steps 4 and 5's decision, behind a loaded snapshot. */
-static enum urn_code walk_and_decide(const struct data_dir *data_dir, uint64_t newest_snapshot_lsn,
-                                     struct state *state, struct recovery *recovery,
-                                     struct urn_error *error)
+/* ---- steps 3 to 5 together ------------------------------------------------------------------- */
+
+struct reading {
+    const struct data_dir *data_dir;
+    const struct state_bounds *bounds;
+    struct helper *helper; /* NULL: none */
+    struct snapshot_name *names;
+    uint64_t newest_snapshot_lsn; /* of those listed, loaded or not */
+    bool defers_digests;          /* they are checked behind the walk (wal_reader.h) */
+    bool is_void;                 /* one did not hold: what was read is not to be believed */
+};
+
+static enum urn_code walk_log(struct reading *reading, struct state *state,
+                              struct recovery *recovery, enum recovery_stop *stop,
+                              struct urn_error *error)
 {
     struct wal_reader *reader;
-    struct recovery_facts facts = {.snapshot_loaded = true};
-    enum urn_code code = wal_reader_open(data_dir, &state->tail, &reader, error);
+    enum urn_code code = wal_reader_open(reading->data_dir, &state->tail, &reader, error);
     if (code != URN_OK)
         return code;
-    code = walk(reader, state, recovery, &facts.stop, error);
+    if (reading->defers_digests)
+        wal_reader_defer_digests(reader, reading->helper);
+    code = walk(reader, state, recovery, stop, error);
+    if (reading->defers_digests)
+        reading->is_void = !wal_reader_settle(reader);
     wal_reader_close(reader);
-    if (code != URN_OK)
-        return code;
+    return code;
+}
 
-    uint64_t x = state->tail.lsn;
+/* What the whole ring says about x, where the walk has stopped. */
+static enum urn_code decide(const struct reading *reading, enum recovery_stop stop,
+                            const struct state *state, struct recovery *recovery,
+                            struct urn_error *error)
+{
+    const struct data_dir *data_dir = reading->data_dir;
+    const uint64_t x = state->tail.lsn;
     struct wal_evidence evidence = {0};
-    if (facts.stop != RECOVERY_STOP_MEANING && facts.stop != RECOVERY_STOP_UNREADABLE) {
-        code = wal_search_evidence(data_dir, x, &evidence, error);
-        if (code != URN_OK)
-            return code;
-    }
-    facts.unreadable_elsewhere = evidence.unreadable;
-    facts.group_beyond = evidence.durable_lsn_max > x;
-    facts.snapshot_beyond = newest_snapshot_lsn > x;
+    if (stop != RECOVERY_STOP_MEANING && stop != RECOVERY_STOP_UNREADABLE &&
+        wal_search_evidence(data_dir, x, reading->helper, &evidence, error) != URN_OK)
+        return error->code;
+    const struct recovery_facts facts = {
+        .snapshot_loaded = true,
+        .stop = stop,
+        .unreadable_elsewhere = evidence.unreadable,
+        .group_beyond = evidence.durable_lsn_max > x,
+        .snapshot_beyond = reading->newest_snapshot_lsn > x,
+    };
     recovery->which = recovery_decide(&facts, NULL);
     if (!recovery_case_starts(recovery->which))
-        return refuse(data_dir, recovery->which, x, &evidence, newest_snapshot_lsn, error);
+        return refuse(data_dir, recovery->which, x, &evidence, reading->newest_snapshot_lsn, error);
     /* Those of an earlier epoch were discarded, and told of, by an earlier start. */
     if (evidence.groups_beyond_epoch_max >= state->tail.epoch)
         recovery->discarded_groups = evidence.groups_beyond;
@@ -310,27 +332,46 @@ static enum urn_code walk_and_decide(const struct data_dir *data_dir, uint64_t n
     return URN_OK;
 }
 
-enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
-                            struct state *state, struct recovery *recovery, struct urn_error *error)
+/* From the snapshot to the decision. */
+static enum urn_code read_once(struct reading *reading, struct state *state,
+                               struct recovery *recovery, struct urn_error *error)
 {
-    *recovery = (struct recovery){0};
-    struct snapshot_name *names;
-    enum urn_code code = snapshot_file_list(data_dir->dir, &names, &recovery->snapshots, error);
-    if (code != URN_OK)
-        return error_prefix(error, "%.200s: ", data_dir->path);
-    code = load_newest(data_dir, names, recovery->snapshots, bounds, state, recovery, error);
-    uint64_t newest_snapshot_lsn = recovery->snapshots > 0 ? names[0].lsn : 0;
-    free(names);
+    *recovery = (struct recovery){.snapshots = recovery->snapshots};
+    enum urn_code code = load_newest(reading->data_dir, reading->names, recovery->snapshots,
+                                     reading->bounds, state, recovery, error);
     if (code != URN_OK) {
         if (recovery->snapshots_refused < recovery->snapshots)
             return code;
         struct recovery_facts facts = {.snapshot_loaded = false};
         recovery->which = recovery_decide(&facts, NULL);
-        return refuse_snapshot(data_dir, recovery->snapshots, error);
+        return refuse_snapshot(reading->data_dir, recovery->snapshots, error);
     }
-    code = walk_and_decide(data_dir, newest_snapshot_lsn, state, recovery, error);
-    if (code != URN_OK)
+    enum recovery_stop stop = RECOVERY_STOP_ZERO;
+    code = walk_log(reading, state, recovery, &stop, error);
+    if (code == URN_OK && !reading->is_void)
+        code = decide(reading, stop, state, recovery, error);
+    if (code != URN_OK || reading->is_void)
         state_free(state);
+    return code;
+}
+
+enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
+                            bool threaded, struct state *state, struct recovery *recovery,
+                            struct urn_error *error)
+{
+    *recovery = (struct recovery){0};
+    struct reading reading = {.data_dir = data_dir, .bounds = bounds, .defers_digests = true};
+    if (snapshot_file_list(data_dir->dir, &reading.names, &recovery->snapshots, error) != URN_OK)
+        return error_prefix(error, "%.200s: ", data_dir->path);
+    reading.newest_snapshot_lsn = recovery->snapshots > 0 ? reading.names[0].lsn : 0;
+    reading.helper = threaded ? helper_make() : NULL;
+    enum urn_code code = read_once(&reading, state, recovery, error);
+    if (reading.is_void) { /* again, and not a group further than the rules let it */
+        reading.defers_digests = reading.is_void = false;
+        code = read_once(&reading, state, recovery, error);
+    }
+    helper_free(reading.helper);
+    free(reading.names);
     return code;
 }
 

@@ -8,6 +8,14 @@
  *   - a file that ends early is an error, not an end of the log.
  * The window grows only for a group whose length is possible inside its segment, so its memory is
  * bounded by the largest group that a segment can hold.
+ *
+ * Digests that are checked behind the walk: the groups that it has passed lie in the window's buffer, one
+ * behind the other (a stretch). When the window slides, the helper gets the stretch, buffer and all, and
+ * the window goes on in another buffer: in the one whose stretch the helper has done before. So reading,
+ * checksums and the caller's work go on beside the digests of what was read just before:
+ *
+ *     this thread   read A | walk A | read B | walk B         | read A' | walk A' ...
+ *     helper                        | digests of A            | digests of B ...
  */
 #include "engine/wal_reader.h"
 
@@ -24,13 +32,34 @@
 
 /* ---- the window ------------------------------------------------------------------------------ */
 
+struct buffer {
+    uint8_t *bytes;
+    uint64_t capacity_bytes;
+};
+
+/* Groups that were walked and whose digests are still to be checked. */
+struct stretch {
+    const uint8_t *bytes;
+    uint64_t length_bytes; /* 0: none */
+    bool holds;            /* what the check came to */
+};
+
+struct deferral {
+    bool on;
+    struct helper *helper;
+    struct stretch walked; /* in the window's buffer */
+    struct stretch given;  /* the helper's until it is waited for */
+    struct buffer other;   /* where that one lies */
+    bool all_hold;
+};
+
 struct window {
     const struct data_dir *data_dir;
     struct os_file *file; /* NULL before the first slot */
     uint32_t slot;
     char name[DATA_DIR_NAME_MAX];
-    uint8_t *buffer;
-    uint64_t capacity_bytes;
+    struct buffer buffer;
+    struct deferral deferral;
     uint64_t begin;        /* offset in the file of the first byte in the buffer; whole sectors */
     uint64_t filled_bytes; /* how many are there */
     uint64_t bad_offset;   /* what cannot be read, right behind those; or NOWHERE */
@@ -44,9 +73,12 @@ struct view {
 
 static void window_close(struct window *window)
 {
+    if (window->deferral.on)
+        helper_wait(window->deferral.helper);
     if (window->file != NULL)
         os_file_close(window->file);
-    free(window->buffer);
+    free(window->buffer.bytes);
+    free(window->deferral.other.bytes);
     *window = (struct window){0};
 }
 
@@ -55,11 +87,10 @@ static enum urn_code window_begin(struct window *window, const struct data_dir *
 {
     *window = (struct window){
         .data_dir = data_dir,
-        .buffer = malloc(READ_AHEAD_BYTES),
-        .capacity_bytes = READ_AHEAD_BYTES,
+        .buffer = {malloc(READ_AHEAD_BYTES), READ_AHEAD_BYTES},
         .bad_offset = NOWHERE,
     };
-    if (window->buffer == NULL)
+    if (window->buffer.bytes == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot read the log");
     return URN_OK;
 }
@@ -103,6 +134,53 @@ static uint64_t window_end(const struct window *window)
     return window->begin + window->filled_bytes;
 }
 
+/* Whether every group of a stretch has the digest that its chain says. */
+static bool digests_hold(const uint8_t *bytes, uint64_t length_bytes)
+{
+    while (length_bytes > 0) {
+        struct wal_group_header header;
+        uint8_t digest[WAL_DIGEST_BYTES];
+        CHECK(wal_group_peek(bytes, length_bytes, length_bytes, &header) == WAL_READ_OK);
+        struct wal_tail before = {.lsn = header.lsn, .epoch = header.epoch};
+        memcpy(before.chain, header.chain_before, WAL_CHAIN_BYTES);
+        wal_group_digest(bytes, header.length_bytes, digest);
+        if (wal_group_join(&header, digest, &before) != WAL_READ_OK)
+            return false;
+        bytes += header.length_bytes;
+        length_bytes -= header.length_bytes;
+    }
+    return true;
+}
+
+static void check_stretch(void *context)
+{
+    struct stretch *stretch = context;
+    stretch->holds = digests_hold(stretch->bytes, stretch->length_bytes);
+}
+
+/* Waits for the stretch that was given, if there is one. */
+static void take_back_stretch(struct deferral *deferral)
+{
+    if (deferral->given.length_bytes == 0)
+        return;
+    helper_wait(deferral->helper);
+    deferral->all_hold = deferral->all_hold && deferral->given.holds;
+    deferral->given = (struct stretch){0};
+}
+
+/* The helper gets the stretch that was walked, and its buffer. */
+static void give_stretch(struct window *window)
+{
+    struct deferral *deferral = &window->deferral;
+    take_back_stretch(deferral);
+    const struct buffer walked = window->buffer;
+    window->buffer = deferral->other;
+    deferral->other = walked;
+    deferral->given = deferral->walked;
+    deferral->walked = (struct stretch){0};
+    helper_begin(deferral->helper, check_stretch, &deferral->given);
+}
+
 /* Moves the buffer's begin to the sector of offset, keeping what is known from there on, and makes
  * room up to `end`. */
 static enum urn_code window_slide(struct window *window, uint64_t offset, uint64_t end,
@@ -112,25 +190,30 @@ static enum urn_code window_slide(struct window *window, uint64_t offset, uint64
     const uint64_t room = round_up_u64(end - begin, OS_SECTOR_BYTES);
     const bool keeps = begin >= window->begin && begin <= window_end(window);
     const uint64_t dropped = keeps ? begin - window->begin : 0;
+    const uint8_t *kept = window->buffer.bytes + dropped;
     if (!keeps)
         window_forget(window);
     window->begin = begin;
     window->filled_bytes -= dropped;
-    if (room <= window->capacity_bytes) {
-        memmove(window->buffer, window->buffer + dropped, window->filled_bytes);
+    if (window->deferral.walked.length_bytes > 0)
+        give_stretch(window);
+    if (room <= window->buffer.capacity_bytes) {
+        memmove(window->buffer.bytes, kept, window->filled_bytes);
         return URN_OK;
     }
-    uint8_t *larger = malloc(room);
+    const uint64_t capacity = room < READ_AHEAD_BYTES ? READ_AHEAD_BYTES : room;
+    uint8_t *larger = malloc(capacity);
     if (larger == NULL) {
         window_forget(window);
         return error_set(error, URN_NOMEMORY, ENOMEM,
                          "%s at %" PRIu64 ": no %" PRIu64 " bytes to read a group", window->name,
                          offset, room);
     }
-    memcpy(larger, window->buffer + dropped, window->filled_bytes);
-    free(window->buffer);
-    window->buffer = larger;
-    window->capacity_bytes = room;
+    if (window->filled_bytes > 0)
+        memcpy(larger, kept, window->filled_bytes);
+    free(window->buffer.bytes);
+    window->buffer.bytes = larger;
+    window->buffer.capacity_bytes = capacity;
     return URN_OK;
 }
 
@@ -143,7 +226,7 @@ static enum urn_code window_fill(struct window *window, uint64_t end, uint64_t l
         const uint64_t at = window_end(window);
         const uint64_t piece_end = by_sector ? at - at % OS_SECTOR_BYTES + OS_SECTOR_BYTES : limit;
         size_t done = 0;
-        const int failure = os_file_read(window->file, window->buffer + window->filled_bytes,
+        const int failure = os_file_read(window->file, window->buffer.bytes + window->filled_bytes,
                                          piece_end - at, at, &done);
         if (failure == EINTR)
             continue;
@@ -183,14 +266,14 @@ static enum urn_code window_show(struct window *window, uint64_t offset, uint64_
         enum urn_code code = window_slide(window, offset, end, error);
         if (code != URN_OK)
             return code;
-        const uint64_t room_end = window->begin + window->capacity_bytes;
+        const uint64_t room_end = window->begin + window->buffer.capacity_bytes;
         code = window_fill(window, end, room_end < size ? room_end : size, error);
         if (code != URN_OK) {
             window_forget(window);
             return code;
         }
     }
-    view->bytes = window->buffer + (offset - window->begin);
+    view->bytes = window->buffer.bytes + (offset - window->begin);
     view->available_bytes = window_end(window) > offset ? window_end(window) - offset : 0;
     return URN_OK;
 }
@@ -237,6 +320,29 @@ void wal_reader_close(struct wal_reader *reader)
     window_close(&reader->window);
     reader->magic = 0;
     free(reader);
+}
+
+void wal_reader_defer_digests(struct wal_reader *reader, struct helper *helper)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    struct deferral *deferral = &reader->window.deferral;
+    CHECK(!deferral->on && reader->window.file == NULL);
+    *deferral = (struct deferral){.on = true, .helper = helper, .all_hold = true};
+}
+
+bool wal_reader_settle(struct wal_reader *reader)
+{
+    CHECK(reader->magic == READER_MAGIC);
+    struct deferral *deferral = &reader->window.deferral;
+    CHECK(deferral->on);
+    if (deferral->walked.length_bytes > 0)
+        check_stretch(&deferral->walked);
+    else
+        deferral->walked.holds = true;
+    take_back_stretch(deferral);
+    deferral->all_hold = deferral->all_hold && deferral->walked.holds;
+    deferral->walked = (struct stretch){0};
+    return deferral->all_hold;
 }
 
 /* The walk ends here, for now: what was read ahead may be different when it is asked again. */
@@ -301,6 +407,34 @@ static enum wal_step walk_group_cut(struct wal_reader *reader,
     return walk_invalid(reader, why == WAL_READ_DURABLE ? WAL_READ_CHECKSUM : why);
 }
 
+/* V1 to V7 at once, or, when digests are deferred, all but that. */
+static enum wal_read_result read_group(struct wal_reader *reader, const struct view *view,
+                                       struct wal_tail *tail, struct wal_group_header *header)
+{
+    if (!reader->window.deferral.on)
+        return wal_group_read_next(view->bytes, view->available_bytes, reader->ring_short, tail,
+                                   header);
+    enum wal_read_result why =
+        wal_group_read(view->bytes, view->available_bytes, reader->ring_short, header);
+    if (why == WAL_READ_OK)
+        why = wal_group_follows(header, tail);
+    if (why != WAL_READ_OK)
+        return why;
+    tail->lsn += header->length_bytes;
+    tail->epoch = header->epoch;
+    memcpy(tail->chain, header->chain_after, WAL_CHAIN_BYTES);
+    return WAL_READ_OK;
+}
+
+static void note_walked(struct deferral *deferral, const uint8_t *group, uint32_t length_bytes)
+{
+    struct stretch *walked = &deferral->walked;
+    if (walked->length_bytes == 0)
+        walked->bytes = group;
+    CHECK(walked->bytes + walked->length_bytes == group);
+    walked->length_bytes += length_bytes;
+}
+
 static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_header *header,
                                 const uint8_t **group, struct urn_error *error)
 {
@@ -324,12 +458,13 @@ static enum wal_step walk_group(struct wal_reader *reader, struct wal_group_head
     if (view.available_bytes < header->length_bytes)
         return walk_group_cut(reader, header, error);
     struct wal_tail behind = reader->tail;
-    why =
-        wal_group_read_next(view.bytes, view.available_bytes, reader->ring_short, &behind, header);
+    why = read_group(reader, &view, &behind, header);
     if (why == WAL_READ_OK)
         why = wal_group_fits(header->length_bytes, rest);
     if (why != WAL_READ_OK)
         return walk_invalid(reader, why);
+    if (reader->window.deferral.on)
+        note_walked(&reader->window.deferral, view.bytes, header->length_bytes);
     reader->tail = behind;
     if (header->durable_lsn > reader->durable_lsn)
         reader->durable_lsn = header->durable_lsn;
@@ -374,16 +509,19 @@ enum wal_read_result wal_reader_why(const struct wal_reader *reader)
 
 /* ---- evidence -------------------------------------------------------------------------------- */
 
+/* The search of some of the slots. */
 struct search {
     struct window window;
     uint64_t x;
     uint64_t ring_short;
-    struct wal_evidence *evidence;
+    uint32_t first_slot, end_slot;
+    struct wal_evidence evidence;
+    struct urn_error error;
 };
 
 static void search_note_group(struct search *search, const struct wal_group_header *header)
 {
-    struct wal_evidence *evidence = search->evidence;
+    struct wal_evidence *evidence = &search->evidence;
     if (header->durable_lsn > evidence->durable_lsn_max) {
         evidence->durable_lsn_max = header->durable_lsn;
         evidence->durable_witness_lsn = header->lsn;
@@ -399,7 +537,7 @@ static void search_note_group(struct search *search, const struct wal_group_head
 
 static void search_note_unreadable(struct search *search)
 {
-    struct wal_evidence *evidence = search->evidence;
+    struct wal_evidence *evidence = &search->evidence;
     CHECK(search->window.bad_offset != NOWHERE);
     if (evidence->unreadable)
         return;
@@ -439,10 +577,19 @@ static enum urn_code search_try(struct search *search, uint64_t offset, struct u
     return URN_OK;
 }
 
-/* The first 8-byte position at which the magic stands, or length_bytes (a multiple of 8). */
+/* The first 8-byte position at which the magic stands, or length_bytes (a multiple of 8). Nearly always
+ * there is none for long: many positions are looked at before the next decision. */
 static uint64_t find_magic(const uint8_t *bytes, uint64_t length_bytes)
 {
+    enum { TOGETHER = 16 * WAL_ALIGN_BYTES };
     uint64_t at = 0;
+    for (; length_bytes - at >= TOGETHER; at += TOGETHER) {
+        bool found = false;
+        for (uint32_t i = 0; i < TOGETHER; i += WAL_ALIGN_BYTES)
+            found |= get_u32(bytes + at + i) == WAL_GROUP_MAGIC;
+        if (found)
+            break;
+    }
     while (at < length_bytes && get_u32(bytes + at) != WAL_GROUP_MAGIC)
         at += WAL_ALIGN_BYTES;
     return at;
@@ -498,12 +645,12 @@ static enum urn_code search_behind_x(struct search *search, struct urn_error *er
         code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
     if (code != URN_OK)
         return code;
-    search->evidence->torn_at_x = begins_at(search, &view);
-    while (offset < size && !search->evidence->nonzero_beyond) {
+    search->evidence.torn_at_x = begins_at(search, &view);
+    while (offset < size && !search->evidence.nonzero_beyond) {
         code = window_show(&search->window, offset, 1, &view, error);
         if (code != URN_OK)
             return code;
-        search->evidence->nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
+        search->evidence.nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
         offset += view.available_bytes;
         if (view.available_bytes == 0)
             offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
@@ -511,22 +658,70 @@ static enum urn_code search_behind_x(struct search *search, struct urn_error *er
     return URN_OK;
 }
 
-enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
-                                  struct wal_evidence *evidence, struct urn_error *error)
+/* Of its slots; the error, if any, is kept in it. */
+static void search_slots(void *context)
 {
-    CHECK(data_dir->geometry.segments >= SEGMENTS_MIN);
-    *evidence = (struct wal_evidence){0};
-    struct search search = {
-        .x = x,
-        .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
-        .evidence = evidence,
-    };
-    enum urn_code code = window_begin(&search.window, data_dir, error);
-    for (uint32_t slot = 0; code == URN_OK && slot < data_dir->geometry.segments; slot++)
-        code = search_slot(&search, slot, error);
+    struct search *search = context;
+    enum urn_code code = URN_OK;
+    for (uint32_t slot = search->first_slot; code == URN_OK && slot < search->end_slot; slot++)
+        code = search_slot(search, slot, &search->error);
+    search->error.code = code;
+}
+
+/* What the second search has found joins what the first has. */
+static void join_evidence(struct wal_evidence *first, const struct wal_evidence *second)
+{
+    if (second->durable_lsn_max > first->durable_lsn_max) {
+        first->durable_lsn_max = second->durable_lsn_max;
+        first->durable_witness_lsn = second->durable_witness_lsn;
+    }
+    first->groups_beyond += second->groups_beyond;
+    if (second->groups_beyond_epoch_max > first->groups_beyond_epoch_max)
+        first->groups_beyond_epoch_max = second->groups_beyond_epoch_max;
+    if (second->epoch_max > first->epoch_max)
+        first->epoch_max = second->epoch_max;
+    if (second->unreadable && !first->unreadable) {
+        first->unreadable = true;
+        memcpy(first->unreadable_file, second->unreadable_file, sizeof first->unreadable_file);
+        first->unreadable_offset = second->unreadable_offset;
+    }
+}
+
+/* Both halves, behind their windows' begin. */
+static enum urn_code search_halves(struct search *first, struct search *second,
+                                   struct helper *helper, struct urn_error *error)
+{
+    helper_begin(helper, search_slots, second);
+    search_slots(first);
+    helper_wait(helper);
+    const struct search *failed = first->error.code != URN_OK ? first : second;
+    if (failed->error.code != URN_OK) {
+        *error = failed->error;
+        return error->code;
+    }
+    join_evidence(&first->evidence, &second->evidence);
+    return search_behind_x(first, error);
+}
+
+enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
+                                  struct helper *helper, struct wal_evidence *evidence,
+                                  struct urn_error *error)
+{
+    const uint32_t segments = data_dir->geometry.segments;
+    CHECK(segments >= SEGMENTS_MIN);
+    struct search first = {.x = x,
+                           .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
+                           .end_slot = (segments + 1) / 2};
+    struct search second = {
+        .x = x, .ring_short = first.ring_short, .first_slot = first.end_slot, .end_slot = segments};
+    enum urn_code code = window_begin(&first.window, data_dir, error);
     if (code == URN_OK)
-        code = search_behind_x(&search, error);
-    window_close(&search.window);
+        code = window_begin(&second.window, data_dir, error);
+    if (code == URN_OK)
+        code = search_halves(&first, &second, helper, error);
+    *evidence = first.evidence;
+    window_close(&first.window);
+    window_close(&second.window);
     return code;
 }
 

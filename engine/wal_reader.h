@@ -6,6 +6,7 @@
 #define URN_ENGINE_WAL_READER_H
 
 #include "engine/data_dir.h"
+#include "engine/helper.h"
 
 /* Opens segment files on demand and buffers what it reads. */
 struct wal_reader;
@@ -15,6 +16,16 @@ struct wal_reader;
 enum urn_code wal_reader_open(const struct data_dir *data_dir, const struct wal_tail *tail,
                               struct wal_reader **reader, struct urn_error *error);
 void wal_reader_close(struct wal_reader *reader);
+
+/* Before the first step: digests (the second half of V5) are not checked by wal_reader_next any more, but
+ * behind the walk, by the helper. That half is the one that takes longest, and the one that no torn or
+ * stale group comes to, because the checksum stands before it. So the walk may go on with what such a
+ * group says; but nothing of it is to be believed before wal_reader_settle has been asked. */
+void wal_reader_defer_digests(struct wal_reader *reader, struct helper *helper);
+
+/* After the walk; waits. False: there is a group among those walked whose digest is not what it says, and
+ * the log ends there. A walk from the beginning without deferring finds it. */
+bool wal_reader_settle(struct wal_reader *reader);
 
 /* What stands at the position the walk has come to. */
 enum wal_step {
@@ -71,8 +82,10 @@ struct wal_evidence {
     uint64_t unreadable_offset;
 };
 
+/* The helper looks at half of the slots. */
 enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
-                                  struct wal_evidence *evidence, struct urn_error *error);
+                                  struct helper *helper, struct wal_evidence *evidence,
+                                  struct urn_error *error);
 
 /* Reads bytes of the log as they are, across segments: for the rewriting of the tail. */
 enum urn_code wal_read_bytes(const struct data_dir *data_dir, uint64_t lsn, void *to,

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "engine/crc32c.h"
 #include "engine/data_dir.h"
 #include "tests/lib/engine_driver.h"
 
@@ -161,6 +162,53 @@ static void test_d3_meaning(void **unused)
     forge_group(driver, 3); /* there is no fourth item */
     driver_crash(driver, SIM_CRASH_MACHINE);
     assert_refused(driver, "case D3");
+    done(driver);
+}
+
+/* A group whose checksum is right and whose digest is not, met by a walk that checks digests behind it:
+ * the start is that of a log that ends before the group. */
+static void test_a_wrong_digest_ends_the_log(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+    const uint64_t x = driver->engine->writer.end_lsn;
+    for (int untrue = 0; untrue < 2; untrue++) { /* it may as well say what cannot be */
+        forge_group(driver, untrue == 0 ? 2 : 3);
+        uint8_t bytes[136];
+        assert_true(sim_file_bytes(driver->world, "data/segment-0000", x, bytes, sizeof bytes));
+        assert_int_equal(get_u32(bytes + 4), sizeof bytes);
+        bytes[88] ^= 1;
+        put_u32(bytes + 8, crc32c_extend(crc32c(bytes, 8), bytes + 12, sizeof bytes - 12));
+        assert_true(sim_overwrite(driver->world, "data/segment-0000", x, bytes, sizeof bytes));
+
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        const struct state_bounds bounds = {driver->config.max_pools, driver->config.max_items};
+        for (int threaded = 0; threaded < 2; threaded++) {
+            struct data_dir data_dir;
+            struct state state;
+            struct recovery recovery;
+            assert_int_equal(
+                data_dir_open_readonly(sim_os(driver->world), "data", &data_dir, &driver->error),
+                URN_OK);
+            assert_int_equal(
+                recovery_read(&data_dir, &bounds, threaded != 0, &state, &recovery, &driver->error),
+                URN_OK);
+            assert_int_equal(recovery.which, RECOVERY_STALE_TAIL);
+            assert_int_equal(state.tail.lsn, x);
+            assert_int_equal(recovery.replayed_draws, 10);
+            state_check(&state);
+            state_free(&state);
+            data_dir_close(&data_dir);
+        }
+        driver_must_open(driver);
+        assert_int_equal(driver->report.next_request_id, 11);
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        done(driver);
+        driver = a_driver();
+        assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
+        assert_int_equal(driver->engine->writer.end_lsn, x);
+    }
     done(driver);
 }
 
@@ -659,6 +707,7 @@ int main(void)
         cmocka_unit_test(test_d1_no_snapshot),
         cmocka_unit_test(test_d2_unreadable),
         cmocka_unit_test(test_d3_meaning),
+        cmocka_unit_test(test_a_wrong_digest_ends_the_log),
         cmocka_unit_test(test_d4_unreadable_elsewhere),
         cmocka_unit_test(test_d5_damage_below_a_carried_durable_lsn),
         cmocka_unit_test(test_d5_the_mark_tells_of_the_last_group),

@@ -47,11 +47,18 @@ struct walked {
     struct urn_error error;
 };
 
-static struct walked walk_from(const struct log_maker *maker, struct wal_tail tail)
+/* How a walk goes about digests. */
+enum digests { DIGESTS_AT_ONCE, DIGESTS_BEHIND, DIGESTS_BY_HELPER, DIGESTS_WAYS };
+
+static struct walked walk_somehow(const struct log_maker *maker, struct wal_tail tail,
+                                  enum digests digests, bool *holds)
 {
     struct walked walked = {0};
     struct wal_reader *reader = NULL;
     assert_int_equal(wal_reader_open(&maker->data_dir, &tail, &reader, &walked.error), URN_OK);
+    struct helper *helper = digests == DIGESTS_BY_HELPER ? helper_make() : NULL;
+    if (digests != DIGESTS_AT_ONCE)
+        wal_reader_defer_digests(reader, helper);
     struct wal_group_header header;
     const uint8_t *group = NULL;
     while ((walked.end = wal_reader_next(reader, &header, &group, &walked.error)) ==
@@ -65,7 +72,31 @@ static struct walked walk_from(const struct log_maker *maker, struct wal_tail ta
     walked.tail = *wal_reader_tail(reader);
     walked.durable_lsn = wal_reader_durable_lsn(reader);
     walked.why = wal_reader_why(reader);
+    *holds = digests == DIGESTS_AT_ONCE || wal_reader_settle(reader);
     wal_reader_close(reader);
+    helper_free(helper);
+    return walked;
+}
+
+/* The walk that checks everything at once; where no digest is wrong, the others see the same. */
+static struct walked walk_from(const struct log_maker *maker, struct wal_tail tail)
+{
+    bool holds;
+    const struct walked walked = walk_somehow(maker, tail, DIGESTS_AT_ONCE, &holds);
+    for (enum digests way = DIGESTS_BEHIND; way < DIGESTS_WAYS; way++) {
+        const struct walked other = walk_somehow(maker, tail, way, &holds);
+        assert_true(holds);
+        assert_int_equal(other.groups, walked.groups);
+        assert_int_equal(other.draws, walked.draws);
+        assert_int_equal(other.last_lsn, walked.last_lsn);
+        assert_int_equal(other.tail.lsn, walked.tail.lsn);
+        assert_int_equal(other.tail.epoch, walked.tail.epoch);
+        assert_memory_equal(other.tail.chain, walked.tail.chain, WAL_CHAIN_BYTES);
+        assert_int_equal(other.durable_lsn, walked.durable_lsn);
+        assert_int_equal(other.end, walked.end);
+        assert_int_equal(other.why, walked.why);
+        assert_string_equal(other.error.text, walked.error.text);
+    }
     return walked;
 }
 
@@ -86,11 +117,25 @@ static void assert_invalid_at(const struct walked *walked, uint64_t lsn, enum wa
     assert_int_equal(walked->why, why);
 }
 
+/* Alone and with a helper, which must come to the same. */
 static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
 {
-    struct wal_evidence evidence;
+    struct wal_evidence evidence, other;
     struct urn_error error;
-    assert_int_equal(wal_search_evidence(&maker->data_dir, x, &evidence, &error), URN_OK);
+    assert_int_equal(wal_search_evidence(&maker->data_dir, x, NULL, &evidence, &error), URN_OK);
+    struct helper *helper = helper_make();
+    assert_int_equal(wal_search_evidence(&maker->data_dir, x, helper, &other, &error), URN_OK);
+    helper_free(helper);
+    assert_int_equal(other.durable_lsn_max, evidence.durable_lsn_max);
+    assert_int_equal(other.durable_witness_lsn, evidence.durable_witness_lsn);
+    assert_int_equal(other.groups_beyond, evidence.groups_beyond);
+    assert_int_equal(other.groups_beyond_epoch_max, evidence.groups_beyond_epoch_max);
+    assert_int_equal(other.epoch_max, evidence.epoch_max);
+    assert_int_equal(other.torn_at_x, evidence.torn_at_x);
+    assert_int_equal(other.nonzero_beyond, evidence.nonzero_beyond);
+    assert_int_equal(other.unreadable, evidence.unreadable);
+    assert_string_equal(other.unreadable_file, evidence.unreadable_file);
+    assert_int_equal(other.unreadable_offset, evidence.unreadable_offset);
     return evidence;
 }
 
@@ -281,6 +326,65 @@ static void test_a_walk_goes_on_when_more_is_written(void **state)
     wal_reader_close(reader);
 }
 
+/* ---- the walk: digests behind it --------------------------------------------------------------- */
+
+/* The group made last says of itself a chain that does not follow, under a right checksum; and the log goes
+ * on from there. */
+static void falsify_last(struct log_maker *maker, uint64_t lsn)
+{
+    const uint32_t length = get_u32(maker->group + 4);
+    maker->group[88] ^= 1;
+    put_u32(maker->group + 8,
+            crc32c_extend(crc32c(maker->group, 8), maker->group + 12, length - 12));
+    log_maker_write(maker, lsn, maker->group, length);
+    maker->tail.chain[0] ^= 1;
+}
+
+/* Wherever it stands, first or last in its segment or in between: nobody is told that all is well. */
+static void test_a_wrong_digest_is_found_behind_the_walk(void **unused)
+{
+    (void)unused;
+    for (uint32_t before = 0; before < 10; before++) {
+        struct log_maker maker;
+        log_maker_begin(&maker, SEGMENT, SEGMENTS);
+        for (uint32_t i = 0; i < before; i++)
+            (void)log_maker_draws(&maker, 9000);
+        const uint64_t lsn = log_maker_draws(&maker, 9000);
+        falsify_last(&maker, lsn);
+        uint64_t last = 0;
+        for (uint32_t i = 0; i <= before % 7; i++) /* into the next segment, or not */
+            last = log_maker_draws(&maker, 9000);
+
+        bool holds;
+        struct walked walked = walk_somehow(&maker, (struct wal_tail){0}, DIGESTS_AT_ONCE, &holds);
+        assert_invalid_at(&walked, lsn, WAL_READ_CHAIN);
+        for (enum digests way = DIGESTS_BEHIND; way < DIGESTS_WAYS; way++) {
+            walked = walk_somehow(&maker, (struct wal_tail){0}, way, &holds);
+            assert_false(holds);
+            assert_int_equal(walked.last_lsn, last);
+        }
+        log_maker_end(&maker);
+    }
+}
+
+/* Stretches that are parts of a segment, and groups larger than what is read ahead. */
+static void test_digests_of_large_segments(void **state)
+{
+    (void)state;
+    struct log_maker maker;
+    log_maker_begin(&maker, 4 * 1024 * 1024, SEGMENTS);
+    static const uint32_t draws[] = {1, 900, 30000, 1040000, 65536, 12, 2100000, 300000};
+    uint32_t groups = 0;
+    while (maker.tail.lsn < 9 * 1024 * 1024) {
+        (void)log_maker_draws(&maker, draws[groups % 8]);
+        groups++;
+    }
+    struct walked walked = walk(&maker);
+    assert_true(walked.groups >= groups); /* and pads */
+    assert_invalid_at(&walked, maker.tail.lsn, WAL_READ_ZERO);
+    log_maker_end(&maker);
+}
+
 /* ---- the walk: what cannot be read ----------------------------------------------------------- */
 
 /* Groups of 300 bytes behind one of another's length: they lie across sectors in every way. */
@@ -422,7 +526,10 @@ static void test_failing_calls_are_errors(void **state)
     for (uint64_t nth = 1;; nth++) {
         sim_event_forget(maker->world);
         sim_fail_at(maker->world, SIM_ANY_CALL, nth, 0);
-        struct walked walked = walk(maker);
+        bool holds;
+        const enum digests way = (enum digests)(nth % DIGESTS_BY_HELPER);
+        struct walked walked = walk_somehow(maker, (struct wal_tail){0}, way, &holds);
+        assert_true(holds);
         if (sim_last_event(maker->world)->number == 0) {
             assert_invalid_at(&walked, maker->tail.lsn, WAL_READ_ZERO);
             break;
@@ -468,7 +575,8 @@ static void test_missing_and_shortened_files_are_damage(void **state)
 
     struct wal_evidence evidence;
     struct urn_error error;
-    assert_int_equal(wal_search_evidence(&maker->data_dir, 0, &evidence, &error), URN_DAMAGED);
+    assert_int_equal(wal_search_evidence(&maker->data_dir, 0, NULL, &evidence, &error),
+                     URN_DAMAGED);
 }
 
 /* ---- evidence -------------------------------------------------------------------------------- */
@@ -646,7 +754,7 @@ static void test_the_search_fails_as_its_calls_do(void **state)
         struct wal_evidence evidence;
         struct urn_error error;
         const enum urn_code code =
-            wal_search_evidence(&maker->data_dir, maker->tail.lsn, &evidence, &error);
+            wal_search_evidence(&maker->data_dir, maker->tail.lsn, NULL, &evidence, &error);
         if (sim_last_event(maker->world)->number == 0) {
             assert_int_equal(code, URN_OK);
             assert_true(nth > SEGMENTS);
@@ -689,6 +797,8 @@ int main(void)
         TEST(test_a_length_beyond_the_segment_is_not_believed),
         TEST(test_segment_headers_that_do_not_fit),
         TEST(test_a_walk_goes_on_when_more_is_written),
+        cmocka_unit_test(test_a_wrong_digest_is_found_behind_the_walk),
+        cmocka_unit_test(test_digests_of_large_segments),
         TEST(test_unreadable_sectors_hurt_only_who_touches_them),
         TEST(test_unreadable_sectors_behind_the_end_are_no_concern),
         TEST(test_an_unreadable_sector_at_the_end),

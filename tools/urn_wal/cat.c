@@ -260,7 +260,7 @@ static enum urn_code find_stop(const struct log_view *view, uint64_t *stop_lsn,
     if (!log_view_in_use(view))
         return URN_OK;
     struct wal_evidence evidence;
-    const enum urn_code code = wal_search_evidence(&view->data_dir, 0, &evidence, error);
+    const enum urn_code code = wal_search_evidence(&view->data_dir, 0, NULL, &evidence, error);
     if (code == URN_OK && evidence.durable_lsn_max < *stop_lsn)
         *stop_lsn = evidence.durable_lsn_max;
     return code;

@@ -492,7 +492,8 @@ static enum urn_code search_and_judge(struct inspection *inspection, struct urn_
     struct wal_evidence evidence;
     for (;;) {
         const uint64_t x = report->end.lsn;
-        enum urn_code code = wal_search_evidence(&inspection->view->data_dir, x, &evidence, error);
+        enum urn_code code =
+            wal_search_evidence(&inspection->view->data_dir, x, NULL, &evidence, error);
         if (code == URN_DAMAGED) /* a file is missing or too short, and has been found so */
             return URN_OK;
         if (code != URN_OK)
