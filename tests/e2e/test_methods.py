@@ -225,7 +225,8 @@ class Limits(TestCase):
             self.assertGreater(info["durable_lsn"], 4 * info["ring"]["size_bytes"])
             self.assertGreater(info["counters"]["snapshots"], 8)
             self.assertIn(info["snapshot_io"], ("io_uring", "plain"))
-            self.assertEqual(client.call("snapshot"), client.call("snapshot"))
+            covered = {client.call("snapshot") for _ in range(3)}
+            self.assertLessEqual(len(covered), 2)  # nothing changes but the mark, which comes once
             state = client.call("state", "main")
             self.assertEqual(client.call("ping"), "pong")
         for _ in range(5):
