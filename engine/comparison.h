@@ -22,7 +22,7 @@
 #define COMPARISON_ITEMS_MAX 65536u
 
 /* Items that are compared in one turn: at most half a millisecond, however they lie. */
-#define COMPARISON_SLICE_ITEMS 1024u
+#define COMPARISON_SLICE_ITEMS 512u
 
 #define COMPARISON_NEW_ITEM UINT32_MAX
 

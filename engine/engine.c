@@ -373,6 +373,9 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
     if (code == URN_OK)
         report_recovery(engine, &recovery, report);
     if (code == URN_OK)
+        for (uint32_t id = 0; id < engine->writer.state.pool_count; id++)
+            pool_settle(engine->writer.state.pools[id]); /* no first draw is to wait for it */
+    if (code == URN_OK)
         code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
                                   io_kind(config->snapshot_io), &engine->commit.durable_lsn,
                                   &engine->failed, error);

@@ -12,17 +12,11 @@
 #include "engine/chunks.h"
 #include "engine/limits.h"
 
-#define ID_SLOTS_FIRST  8u
-#define ID_TAG_BITS     8u
-#define ID_INDEX_BITS   24u
-#define ID_INDEX_MASK   ((1u << ID_INDEX_BITS) - 1)
 #define NOT_APPLIED     UINT64_MAX /* no applied weight of its own: it is the item's weight */
 #define NAME_BYTES_MOST (1u + URN_NAME_BYTES_MAX) /* in the arena: a length, and the bytes */
 
 static const struct chunk_shape arena_shape = {8, 16, 1};
 
-_Static_assert(MAX_ITEMS_MAX < ID_INDEX_MASK, "a slot of the hash holds an index + 1");
-_Static_assert(ID_TAG_BITS + ID_INDEX_BITS == 32, "a slot of the hash is 4 bytes");
 _Static_assert((NAME_BYTES_MOST + 1ull) * MAX_ITEMS_MAX + (1u << 20) < UINT32_MAX,
                "an arena position, skipped bytes included, fits 4 bytes");
 _Static_assert(NAME_BYTES_MOST <= 1u << 8, "a name fits the smallest chunk of the arena");
@@ -80,7 +74,7 @@ void pool_free(struct urn_pool *pool)
     selector_free(&pool->selector);
     chunks_free(&pool->items);
     chunks_free(&pool->arena);
-    free(pool->id_slots);
+    id_table_free(&pool->ids);
     for (uint32_t chunk = 0; chunk < pool->applied_count; chunk++)
         free(pool->applied[chunk]);
     free(pool->applied);
@@ -199,75 +193,13 @@ struct pool_frozen pool_frozen(const struct urn_pool *pool)
     return live(pool);
 }
 
-/* ---- ids ------------------------------------------------------------------------------------- */
-
-/* The slot where the search for a hash begins: its high half, scaled to the number of slots. The
- * tag is taken from the low half. */
-static inline uint32_t id_first_slot(const struct urn_pool *pool, uint64_t hash)
-{
-    return (uint32_t)(((hash >> 32) * pool->id_slot_count) >> 32);
-}
-
-static inline uint32_t id_slot_value(uint64_t hash, uint32_t index)
-{
-    return (uint32_t)hash << ID_INDEX_BITS | (index + 1);
-}
-
-static void id_insert(struct urn_pool *pool, uint64_t hash, uint32_t index)
-{
-    uint32_t slot = id_first_slot(pool, hash);
-    while (pool->id_slots[slot] != 0)
-        slot = slot + 1 < pool->id_slot_count ? slot + 1 : 0;
-    pool->id_slots[slot] = id_slot_value(hash, index);
-}
-
-/* Keeps a quarter of the slots free. False, and nothing is changed, for lack of memory. */
-static bool ids_reserve(struct urn_pool *pool, uint32_t count)
-{
-    if (4 * (uint64_t)count <= 3 * (uint64_t)pool->id_slot_count)
-        return true;
-    uint32_t larger = pool->id_slot_count == 0 ? ID_SLOTS_FIRST : pool->id_slot_count / 2 * 3;
-    uint32_t needed = count + count / 3 + 1;
-    if (larger < needed)
-        larger = needed;
-    uint32_t *slots = calloc(larger, sizeof *slots);
-    if (slots == NULL)
-        return false;
-    free(pool->id_slots);
-    pool->id_slots = slots;
-    pool->id_slot_count = larger;
-    for (uint32_t index = 0; index < pool->id_count; index++) {
-        struct urn_text id = pool_item_id(pool, index);
-        id_insert(pool, name_hash(id.bytes, id.length), index);
-    }
-    return true;
-}
-
-static bool id_find(const struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
-                    uint64_t hash, uint32_t *index)
-{
-    if (pool->id_slot_count == 0)
-        return false;
-    for (uint32_t slot = id_first_slot(pool, hash); pool->id_slots[slot] != 0;
-         slot = slot + 1 < pool->id_slot_count ? slot + 1 : 0) {
-        uint32_t candidate = (pool->id_slots[slot] & ID_INDEX_MASK) - 1;
-        if (pool->id_slots[slot] != id_slot_value(hash, candidate))
-            continue;
-        struct urn_text id = pool_item_id(pool, candidate);
-        if (id.length == item_id_bytes && memcmp(id.bytes, item_id, item_id_bytes) == 0) {
-            *index = candidate;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool pool_find(const struct urn_pool *pool, const char *item_id, uint32_t item_id_bytes,
                uint32_t *index)
 {
     check_magic(pool);
     CHECK(!pool->bulk);
-    return id_find(pool, item_id, item_id_bytes, name_hash(item_id, item_id_bytes), index);
+    return id_table_find(&pool->ids, pool, (struct urn_text){item_id, item_id_bytes},
+                         name_hash(item_id, item_id_bytes), index);
 }
 
 /* ---- adding ---------------------------------------------------------------------------------- */
@@ -310,7 +242,8 @@ static enum urn_code check_new_item(const struct urn_pool *pool, const char *ite
                                     uint32_t item_id_bytes, uint64_t hash, struct urn_error *error)
 {
     uint32_t present;
-    if (!pool->bulk && id_find(pool, item_id, item_id_bytes, hash, &present))
+    if (!pool->bulk &&
+        id_table_find(&pool->ids, pool, (struct urn_text){item_id, item_id_bytes}, hash, &present))
         return refuse_present(pool, item_id, item_id_bytes, present, error);
     if (pool->item_count >= pool->items_max)
         return error_set(
@@ -338,7 +271,7 @@ static bool reserve_item(struct urn_pool *pool, uint32_t name_end)
     while (pool->arena.capacity < name_end)
         if (!chunks_grow(&pool->arena, arena_shape))
             return false;
-    return ids_reserve(pool, pool->item_count + 1) &&
+    return id_table_reserve(&pool->ids, pool, pool->item_count + 1) &&
            selector_reserve(&pool->selector, pool->item_count + 1, pool->items_max);
 }
 
@@ -381,10 +314,8 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
     *item.weight = probability;
     *item.left = quantity == URN_UNLIMITED ? URN_NUMBER_MAX - drawn : (uint64_t)quantity;
     *item.stocked = (*item.left + drawn) | (quantity == URN_UNLIMITED ? UNLIMITED_FLAG : 0);
-    if (!pool->bulk) {
-        id_insert(pool, hash, pool->item_count);
-        pool->id_count++;
-    }
+    if (!pool->bulk)
+        id_table_add(&pool->ids, pool, hash, pool->item_count);
     pool->item_count++;
     pool->weight_of_all += probability;
     pool->weight_in_stock += in_stock_weight(item);
@@ -403,21 +334,22 @@ static enum urn_code settle_some_ids(struct urn_pool *pool, struct urn_error *er
 {
     enum { TOGETHER = 32 };
     uint64_t hashes[TOGETHER];
-    uint32_t rest = pool->item_count - pool->id_count;
+    const uint32_t first = pool->ids.count;
+    uint32_t rest = pool->item_count - first;
     uint32_t count = rest < TOGETHER ? rest : TOGETHER;
     for (uint32_t i = 0; i < count; i++) {
-        struct urn_text id = pool_item_id(pool, pool->id_count + i);
+        struct urn_text id = pool_item_id(pool, first + i);
         hashes[i] = name_hash(id.bytes, id.length);
-        __builtin_prefetch(&pool->id_slots[id_first_slot(pool, hashes[i])], 1);
+        id_table_prefetch(&pool->ids, hashes[i]);
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct urn_text id = pool_item_id(pool, pool->id_count);
+        struct urn_text id = pool_item_id(pool, first + i);
         uint32_t present;
-        if (id_find(pool, id.bytes, id.length, hashes[i], &present)) {
+        if (id_table_find(&pool->ids, pool, id, hashes[i], &present)) {
             refuse_present(pool, id.bytes, id.length, present, error);
-            return error_prefix(error, "item %" PRIu32 ": ", pool->id_count);
+            return error_prefix(error, "item %" PRIu32 ": ", first + i);
         }
-        id_insert(pool, hashes[i], pool->id_count++);
+        id_table_add(&pool->ids, pool, hashes[i], first + i);
     }
     return URN_OK;
 }
@@ -427,7 +359,7 @@ enum urn_code pool_end_bulk(struct urn_pool *pool, struct urn_error *error)
     check_magic(pool);
     CHECK(pool->bulk);
     pool->bulk = false;
-    while (pool->id_count < pool->item_count)
+    while (pool->ids.count < pool->item_count)
         if (settle_some_ids(pool, error) != URN_OK)
             return error->code;
     return URN_OK;
@@ -437,7 +369,8 @@ enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_err
 {
     check_magic(pool);
     CHECK(count <= pool->items_max);
-    if (ids_reserve(pool, count) && selector_reserve(&pool->selector, count, pool->items_max))
+    if (id_table_reserve(&pool->ids, pool, count) &&
+        selector_reserve(&pool->selector, count, pool->items_max))
         return URN_OK;
     return error_set(error, URN_NOMEMORY, 0, "pool \"%.*s\": no memory for %" PRIu32 " items of it",
                      (int)pool->name_bytes, pool->name, count);
@@ -505,6 +438,12 @@ enum urn_code pool_set_applied_weight(struct urn_pool *pool, uint32_t index, uin
     return URN_OK;
 }
 
+uint64_t pool_weight(const struct urn_pool *pool, uint32_t index)
+{
+    CHECK(index < pool->item_count);
+    return *item_fields(pool, index).weight;
+}
+
 static void set_quantity(struct urn_pool *pool, uint32_t index, int64_t quantity)
 {
     struct item_fields item = item_fields(pool, index);
@@ -522,10 +461,10 @@ static void set_quantity(struct urn_pool *pool, uint32_t index, int64_t quantity
 static void set_weight(struct urn_pool *pool, uint32_t index, uint64_t weight)
 {
     struct item_fields item = item_fields(pool, index);
-    if (*item.left > 0) {
-        pool_leave_stock(pool, index, *item.weight);
-        pool_enter_stock(pool, index, weight);
-    }
+    if (*item.left > 0 && weight > *item.weight)
+        pool_enter_stock(pool, index, weight - *item.weight);
+    else if (*item.left > 0)
+        pool_leave_stock(pool, index, *item.weight - weight);
     pool->weight_of_all += weight - *item.weight;
     *item.weight = weight;
 }
@@ -533,25 +472,25 @@ static void set_weight(struct urn_pool *pool, uint32_t index, uint64_t weight)
 static enum urn_code check_update(const struct urn_pool *pool, uint32_t index,
                                   const struct pool_update *update, struct urn_error *error)
 {
-    struct urn_item item;
-    pool_item(pool, index, &item);
+    const struct item_fields item = item_fields(pool, index);
+    const uint64_t drawn = (*item.stocked & ~UNLIMITED_FLAG) - *item.left;
     const char *what;
     if (update->has_quantity && update->quantity != URN_UNLIMITED &&
         (update->quantity < 0 || (uint64_t)update->quantity > URN_NUMBER_MAX))
         what = "quantity must be -1 (unlimited) or 0 to 2^53 - 1";
     else if (update->has_quantity && update->quantity != URN_UNLIMITED &&
-             (uint64_t)update->quantity > URN_NUMBER_MAX - item.drawn)
+             (uint64_t)update->quantity > URN_NUMBER_MAX - drawn)
         what = "drawn and quantity together must be below 2^53";
     else if (update->has_probability && update->probability > URN_NUMBER_MAX)
         what = "probability must be 0 to 2^53 - 1";
     else if (update->has_probability &&
-             update->probability > URN_NUMBER_MAX - (pool->weight_of_all - item.probability))
+             update->probability > URN_NUMBER_MAX - (pool->weight_of_all - *item.weight))
         what = "with it the probabilities of all items of the pool sum up to 2^53 or more";
     else
         return URN_OK;
+    const struct urn_text id = pool_item_id(pool, index);
     return error_set(error, URN_BADARG, 0, "item \"%.*s\" of pool \"%.*s\" (drawn %" PRIu64 "): %s",
-                     (int)item.item_id.length, item.item_id.bytes, (int)pool->name_bytes,
-                     pool->name, item.drawn, what);
+                     (int)id.length, id.bytes, (int)pool->name_bytes, pool->name, drawn, what);
 }
 
 enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct pool_update *update,
@@ -707,7 +646,7 @@ struct urn_text pool_item_id(const struct urn_pool *pool, uint32_t index)
 uint64_t pool_memory_bytes(const struct urn_pool *pool)
 {
     return sizeof *pool + pool->items.memory_bytes + pool->arena.memory_bytes +
-           pool->id_slot_count * sizeof *pool->id_slots + selector_memory_bytes(&pool->selector) +
+           id_table_memory_bytes(&pool->ids) + selector_memory_bytes(&pool->selector) +
            pool->applied_bytes;
 }
 
@@ -732,10 +671,8 @@ static uint64_t one_pool_bound_bytes(uint64_t items)
      * chunk of many names, and at most once in each of the few small chunks before. */
     uint64_t names = items * NAME_BYTES_MOST;
     names += names / 512 + 16ull * NAME_BYTES_MOST;
-    uint64_t id_slots =
-        ID_SLOTS_FIRST + 2 * items; /* more than half full, unless it is the first */
     return sizeof(struct urn_pool) + chunks_memory_bound_bytes(items, item_shape) +
-           chunks_memory_bound_bytes(names, arena_shape) + id_slots * sizeof(uint32_t) +
+           chunks_memory_bound_bytes(names, arena_shape) + id_table_bound_bytes(items) +
            selector_memory_bound_bytes(items) + applied_bound_bytes(items);
 }
 
@@ -743,11 +680,8 @@ uint64_t pool_memory_bound_bytes(uint64_t pools, uint64_t items)
 {
     if (pools == 0)
         return 0;
-    /* Small pools have relatively more to spare, so that an even spread is the worst. While a pool
-     * grows, its old selector or hash is there as well: at worst that of one pool with all items.
-     */
-    uint64_t growing = selector_memory_bound_bytes(items) + (ID_SLOTS_FIRST + 2 * items) * 4;
-    return pools * one_pool_bound_bytes((items + pools - 1) / pools) + growing;
+    /* Small pools have relatively more to spare, so that an even spread is the worst. */
+    return pools * one_pool_bound_bytes((items + pools - 1) / pools) + selector_growing_bytes();
 }
 
 /* ---- checking -------------------------------------------------------------------------------- */
@@ -775,7 +709,8 @@ void pool_check(const struct urn_pool *pool)
     CHECK(name_is_valid(pool->name, pool->name_bytes));
     CHECK(pool->item_count <= pool->items_max && pool->item_count <= pool->items.capacity);
     CHECK(pool->item_count <= pool->selector.capacity);
-    CHECK(!pool->bulk && pool->id_count == pool->item_count);
+    CHECK(!pool->bulk);
+    id_table_check(&pool->ids, pool);
     CHECK(pool->arena_used <= pool->arena.capacity);
     CHECK(pool->odds_version <= URN_NUMBER_MAX && !(pool->open && pool->unfinished));
     uint64_t of_all = 0, in_stock = 0;
@@ -786,10 +721,6 @@ void pool_check(const struct urn_pool *pool)
     }
     CHECK(of_all == pool->weight_of_all && of_all <= URN_NUMBER_MAX);
     CHECK(in_stock == pool->weight_in_stock);
-    uint32_t ids = 0;
-    for (uint32_t slot = 0; slot < pool->id_slot_count; slot++)
-        ids += pool->id_slots[slot] != 0;
-    CHECK(ids == pool->item_count);
     selector_check(&pool->selector, pool_weights_in_stock, pool);
 }
 

@@ -4,8 +4,8 @@
  * pool_item_id(), pool_name() and pool_id(), which read what never changes.
  *
  * A pool is a structure of arrays; the names of its items lie in one arena whose bytes never move.
- * At most 48 bytes an item, plus its name (pool.c counts them); 8 more where an operator's weight
- * is not the configuration file's.
+ * At most 48 bytes an item, plus its name (pool_inner.h counts them); 8 more where an operator's weight
+ * is not the configuration file's; and 5.4 more for a while when its hash has just grown.
  *
  * The draw (docs/architecture.md): number the items in catalog order; W = sum of the weights of
  * those in stock; take r uniform in [0, W); the outcome is the first item whose running sum of
@@ -54,6 +54,10 @@ enum urn_code pool_end_bulk(struct urn_pool *pool, struct urn_error *error);
  * there. Errors: URN_NOMEMORY. */
 enum urn_code pool_reserve(struct urn_pool *pool, uint32_t count, struct urn_error *error);
 
+/* Gets the next draw ready for the items that were added since the last one, for which it would
+ * otherwise do so itself: some 50 ns an item, or some ms for all of a million. */
+void pool_settle(struct urn_pool *pool);
+
 /* ---- changing -------------------------------------------------------------------------------- */
 
 /* An operator's change of an item. */
@@ -70,6 +74,8 @@ struct pool_update {
  * the quantity together, or the weights of all items, beyond URN_NUMBER_MAX), URN_NOMEMORY. */
 enum urn_code pool_update(struct urn_pool *pool, uint32_t index, const struct pool_update *update,
                           struct urn_error *error);
+
+uint64_t pool_weight(const struct urn_pool *pool, uint32_t index);
 
 /* The applied weight of an item: the one that the configuration file was last known to give it (at
  * first its own). It is kept only for items whose weight is another one by now: 8 bytes for each

@@ -22,9 +22,9 @@ void pool_weights_in_stock(const void *context, uint32_t first, uint32_t count, 
         weights[i] = in_stock_weight(item_fields(pool, first + i));
 }
 
-/* Brings the selector up to the items. */
-static void settle_selector(struct urn_pool *pool)
+void pool_settle(struct urn_pool *pool)
 {
+    check_magic(pool);
     if (pool->selector.count == 0)
         selector_build(&pool->selector, pool->item_count, pool_weights_in_stock, pool);
     while (pool->selector.count < pool->item_count)
@@ -107,7 +107,7 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
                    uint32_t count)
 {
     check_magic(pool);
-    settle_selector(pool);
+    pool_settle(pool);
     uint32_t done = 0;
     uint32_t seen = 0; /* draws that have been looked up once, even if void since */
     uint32_t group = 0;

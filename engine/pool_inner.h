@@ -9,7 +9,8 @@
  *     name       4     where its id begins in the arena
  *                1     the id's length, before the id in the arena
  *     selector   9.1   at most: 8 in the lowest level, 16/15 of that in all, 17/16 of that to grow
- *     ids        8     at most: 4 a slot of the hash, which is at least half full
+ *     ids        8     at most: 4 a slot of the hash, which is at least half full; and 5.3 more while
+ *                      the hash grows (id_table.h)
  *               ----
  *               46.1   and at most one chunk of 4096 items and one of 64 KiB of names to spare
  *     applied    8     for all items of a chunk of which one has another weight than the
@@ -19,9 +20,8 @@
  * much left that drawn + left = URN_NUMBER_MAX; so the draw need not know the two kinds apart.
  *
  * The selector holds the in-stock weights of the items [0, selector.count); those behind it (added
- * since the last draw) wait for the next one, which brings the tree up to date in one sweep.
- * Changes to waiting items need not touch it. Its memory is reserved when an item is added, so that
- * a draw allocates nothing.
+ * since the last draw) wait for the next one, or for pool_settle(). Changes to waiting items need not
+ * touch it. Its memory is reserved when an item is added, so that a draw allocates nothing.
  */
 #ifndef URN_ENGINE_POOL_INNER_H
 #define URN_ENGINE_POOL_INNER_H
@@ -30,6 +30,7 @@
 
 #include "engine/check.h"
 #include "engine/chunks.h"
+#include "engine/id_table.h"
 #include "engine/limits.h"
 
 #define POOL_MAGIC     0x4c4f4f50u /* "POOL" */
@@ -64,10 +65,7 @@ struct urn_pool {
     struct chunks arena;
     uint32_t arena_used; /* position behind the last id */
 
-    /* open-addressed hash of ids: 0 is free, else 8 bits of the hash and the index + 1 */
-    uint32_t *id_slots;
-    uint32_t id_slot_count;
-    uint32_t id_count; /* items from here on are not in it: added in bulk */
+    struct id_table ids; /* items from its count on are not in it: added in bulk */
     bool bulk;
 
     /* by chunk of items: the applied weights of its items, or NULL; those behind have none */

@@ -19,22 +19,60 @@ enum difference {
     DIFFERENCE_CONFLICT,
 };
 
-/* *item is filled unless the item is new. */
-static enum difference difference_of(const struct urn_pool *pool, const struct urn_item_spec *spec,
-                                     const struct compared_item *compared, bool force,
-                                     struct urn_item *item)
+/* An item that differed when it was compared, as it is now. */
+struct differing {
+    const struct urn_item_spec *spec;
+    enum difference difference;
+    uint32_t index;  /* of an item that is not new */
+    uint64_t weight; /* likewise; of a new one 0 */
+};
+
+static enum difference difference_of(const struct urn_item_spec *spec, uint64_t applied,
+                                     uint64_t weight, bool force)
 {
-    uint32_t index = compared->index;
-    if (index == COMPARISON_NEW_ITEM &&
-        !pool_find(pool, spec->item_id, spec->item_id_bytes, &index))
-        return DIFFERENCE_NEW;
-    pool_item(pool, index, item);
-    const uint64_t applied = pool_applied_weight(pool, index);
     if (spec->probability == applied)
         return DIFFERENCE_NONE;
-    if (spec->probability == item->probability)
+    if (spec->probability == weight)
         return DIFFERENCE_APPLIED;
-    return applied == item->probability || force ? DIFFERENCE_WEIGHT : DIFFERENCE_CONFLICT;
+    return applied == weight || force ? DIFFERENCE_WEIGHT : DIFFERENCE_CONFLICT;
+}
+
+/* The items that differ in one catalog, one after the other. */
+struct walk {
+    const struct comparison *comparison;
+    const struct urn_pool *pool;
+    const struct urn_pool_spec *spec;
+    uint32_t next, end; /* of comparison->items */
+    bool force;
+};
+
+static struct walk walk_begin(const struct comparison *comparison,
+                              const struct urn_request *request, const struct urn_pool *pool,
+                              uint32_t number)
+{
+    return (struct walk){.comparison = comparison,
+                         .pool = pool,
+                         .spec = &request->pools[number],
+                         .next = comparison_items_first(comparison, number),
+                         .end = comparison->pools[number].items_end,
+                         .force = request->force};
+}
+
+static bool walk_next(struct walk *walk, struct differing *differing)
+{
+    if (walk->next == walk->end)
+        return false;
+    const struct compared_item *compared = &walk->comparison->items[walk->next++];
+    const struct urn_item_spec *spec = &walk->spec->items[compared->position];
+    *differing =
+        (struct differing){.spec = spec, .difference = DIFFERENCE_NEW, .index = compared->index};
+    if (compared->index == COMPARISON_NEW_ITEM &&
+        !pool_find(walk->pool, spec->item_id, spec->item_id_bytes, &differing->index))
+        return true;
+    differing->weight = pool_weight(walk->pool, differing->index);
+    differing->difference = difference_of(spec, pool_applied_weight(walk->pool, differing->index),
+                                          differing->weight, walk->force);
+    return true;
 }
 
 /* ---- planning -------------------------------------------------------------------------------- */
@@ -57,29 +95,38 @@ static void report(struct urn_request *request, const struct urn_change *change)
         request->changes[request->returned++] = *change;
 }
 
-static void plan_item(struct planning *planning, const struct urn_pool *pool,
-                      const struct urn_item_spec *spec, enum difference difference,
-                      const struct urn_item *item)
+/* An item of the pool, for the list; while there is room in that. */
+static void fill_change(const struct urn_request *request, const struct urn_pool *pool,
+                        uint32_t index, struct urn_change *change)
 {
-    struct urn_change change = {
-        .pool = pool_name(pool),
-        .item_id = {spec->item_id, spec->item_id_bytes},
-        .probability = spec->probability,
-    };
-    if (difference == DIFFERENCE_NEW) {
+    if (request->returned == request->limit)
+        return;
+    struct urn_item item;
+    pool_item(pool, index, &item);
+    change->item_id = item.item_id;
+    change->quantity = item.quantity;
+    change->before = item.probability;
+}
+
+static void plan_item(struct planning *planning, const struct urn_pool *pool,
+                      const struct differing *differing)
+{
+    const struct urn_item_spec *spec = differing->spec;
+    struct urn_change change = {.pool = pool_name(pool), .probability = spec->probability};
+    if (differing->difference == DIFFERENCE_NEW) {
         change.kind = URN_CHANGE_NEW_ITEM;
+        change.item_id = (struct urn_text){spec->item_id, spec->item_id_bytes};
         change.quantity = spec->quantity;
         planning->plan->bytes += wal_change_bytes(spec->item_id_bytes);
         planning->new_items++;
     } else {
-        change.kind = difference == DIFFERENCE_WEIGHT ? URN_CHANGE_WEIGHT : URN_CHANGE_CONFLICT;
-        change.item_id = item->item_id;
-        change.quantity = item->quantity;
-        change.before = item->probability;
-        if (difference != DIFFERENCE_CONFLICT)
-            planning->plan->bytes += wal_change_bytes(0);
+        const bool conflict = differing->difference == DIFFERENCE_CONFLICT;
+        change.kind = conflict ? URN_CHANGE_CONFLICT : URN_CHANGE_WEIGHT;
+        planning->plan->bytes += conflict ? 0 : wal_change_bytes(0);
+        fill_change(planning->request, pool, differing->index, &change);
     }
-    if (difference != DIFFERENCE_APPLIED) /* which changes nothing that anyone could see */
+    if (differing->difference !=
+        DIFFERENCE_APPLIED) /* which changes nothing that anyone could see */
         report(planning->request, &change);
 }
 
@@ -95,13 +142,9 @@ static void report_missing_items(const struct planning *planning, const struct u
     for (uint32_t index = comparison_missing(comparison, number, 0);
          index < end && request->returned < request->limit;
          index = comparison_missing(comparison, number, index + 1)) {
-        struct urn_item item;
-        pool_item(pool, index, &item);
-        report(request, &(struct urn_change){.kind = URN_CHANGE_ITEM_NOT_HERE,
-                                             .pool = pool_name(pool),
-                                             .item_id = item.item_id,
-                                             .quantity = item.quantity,
-                                             .before = item.probability});
+        struct urn_change change = {.kind = URN_CHANGE_ITEM_NOT_HERE, .pool = pool_name(pool)};
+        fill_change(request, pool, index, &change);
+        report(request, &change);
         left--;
     }
     request->kinds[URN_CHANGE_ITEM_NOT_HERE] += left; /* for which the list has no room */
@@ -111,20 +154,16 @@ static void report_missing_items(const struct planning *planning, const struct u
 static enum urn_code plan_items(struct planning *planning, const struct urn_pool *pool,
                                 uint32_t number)
 {
-    const struct comparison *comparison = planning->comparison;
     const struct urn_pool_spec *spec = &planning->request->pools[number];
+    struct walk walk = walk_begin(planning->comparison, planning->request, pool, number);
+    struct differing differing;
     uint64_t weight = pool_weight_of_all(pool);
-    for (uint32_t i = comparison_items_first(comparison, number);
-         i < comparison->pools[number].items_end; i++) {
-        const struct urn_item_spec *item_spec = &spec->items[comparison->items[i].position];
-        struct urn_item item = {.probability = 0};
-        const enum difference difference =
-            difference_of(pool, item_spec, &comparison->items[i], planning->request->force, &item);
-        if (difference == DIFFERENCE_NONE)
+    while (walk_next(&walk, &differing)) {
+        if (differing.difference == DIFFERENCE_NONE)
             continue;
-        if (difference == DIFFERENCE_NEW || difference == DIFFERENCE_WEIGHT)
-            weight += item_spec->probability - item.probability;
-        plan_item(planning, pool, item_spec, difference, &item);
+        if (differing.difference == DIFFERENCE_NEW || differing.difference == DIFFERENCE_WEIGHT)
+            weight += differing.spec->probability - differing.weight;
+        plan_item(planning, pool, &differing);
     }
     if (weight > URN_NUMBER_MAX)
         return error_set(planning->error, URN_BADARG, 0,
@@ -222,12 +261,12 @@ enum urn_code reload_plan(const struct state *state, const struct comparison *co
 /* Weights that become less come first, so that the sum of all never exceeds its bound midway. */
 enum part { PART_LESS, PART_REST };
 
-static bool is_of_part(enum part part, enum difference difference, const struct urn_item_spec *spec,
-                       const struct urn_item *item)
+static bool is_of_part(enum part part, const struct differing *differing)
 {
-    if (difference == DIFFERENCE_NONE || difference == DIFFERENCE_CONFLICT)
+    if (differing->difference == DIFFERENCE_NONE || differing->difference == DIFFERENCE_CONFLICT)
         return false;
-    const bool is_less = difference == DIFFERENCE_WEIGHT && spec->probability < item->probability;
+    const bool is_less = differing->difference == DIFFERENCE_WEIGHT &&
+                         differing->spec->probability < differing->weight;
     return is_less == (part == PART_LESS);
 }
 
@@ -235,14 +274,14 @@ static bool is_of_part(enum part part, enum difference difference, const struct 
  * request already. */
 static enum urn_code carry_out_item(struct state *state, struct wal_entries *entries,
                                     const struct urn_request *request, struct urn_pool *pool,
-                                    const struct urn_item_spec *spec, enum difference difference,
-                                    uint32_t index, bool *raised)
+                                    const struct differing *differing, bool *raised)
 {
+    const struct urn_item_spec *spec = differing->spec;
     struct wal_change change = {.pool_id = pool_id(pool),
-                                .index = index,
+                                .index = differing->index,
                                 .odds_version = pool_odds_version(pool),
                                 .probability = spec->probability};
-    if (difference == DIFFERENCE_APPLIED) {
+    if (differing->difference == DIFFERENCE_APPLIED) {
         change.type = WAL_ENTRY_APPLIED;
         return stage_one(state, entries, request, &change);
     }
@@ -250,7 +289,7 @@ static enum urn_code carry_out_item(struct state *state, struct wal_entries *ent
         change.flags = WAL_CONTINUES;
     else
         change.odds_version = changes_next_odds_version(pool);
-    if (difference == DIFFERENCE_NEW) {
+    if (differing->difference == DIFFERENCE_NEW) {
         change.type = WAL_ENTRY_ADD;
         change.index = pool_item_count(pool);
         change.quantity = spec->quantity;
@@ -269,16 +308,13 @@ static enum urn_code carry_out_part(struct state *state, const struct comparison
 {
     const struct urn_pool_spec *spec = &request->pools[number];
     struct urn_pool *pool = state_find_pool(state, spec->name, spec->name_bytes);
-    for (uint32_t i = comparison_items_first(comparison, number);
-         i < comparison->pools[number].items_end; i++) {
-        const struct urn_item_spec *item_spec = &spec->items[comparison->items[i].position];
-        struct urn_item item = {.probability = 0};
-        const enum difference difference =
-            difference_of(pool, item_spec, &comparison->items[i], request->force, &item);
-        if (!is_of_part(part, difference, item_spec, &item))
+    struct walk walk = walk_begin(comparison, request, pool, number);
+    struct differing differing;
+    while (walk_next(&walk, &differing)) {
+        if (!is_of_part(part, &differing))
             continue;
-        const enum urn_code code = carry_out_item(state, entries, request, pool, item_spec,
-                                                  difference, item.index, raised);
+        const enum urn_code code =
+            carry_out_item(state, entries, request, pool, &differing, raised);
         if (code != URN_OK)
             return code;
     }

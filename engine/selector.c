@@ -1,8 +1,9 @@
 /* selector.c: building, searching and changing the 16-way tree of running sums. See selector.h.
  *
- * All levels lie in one block, the lowest (whose slots are the items) first. Slot k of a level
- * stands for node k of the level below, and node k is the 16 slots from 16 * k on, so that a
- * position and a shift are all the pointers there are. The top level is one node.
+ * Each level is an array, the lowest with a slot for each item. Slot k of a level stands for node k of
+ * the level below, and node k is the 16 slots from 16 * k on, so that a position and a shift are all the
+ * pointers there are. The top level is one node. Arrays grow by pages that are moved, not copied
+ * (pages.h), so that a tree of millions of slots grows in some microseconds.
  *
  * Invariants, for every node:
  *   N1  sums[0] = 0, and sums[j] = sums[j - 1] + weight of slot j - 1, so that sums never fall
@@ -14,7 +15,6 @@
  */
 #include "engine/selector.h"
 
-#include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -23,10 +23,12 @@
 #include "engine/bytes.h"
 #include "engine/check.h"
 #include "engine/limits.h"
+#include "engine/pages.h"
 
 #define FANOUT_LOG2 4u
 #define NODE_BYTES  (SELECTOR_FANOUT * sizeof(uint64_t))
 
+_Static_assert(NODE_BYTES == PAGES_ALIGN_BYTES, "a node is aligned as a level is");
 _Static_assert(1u << FANOUT_LOG2 == SELECTOR_FANOUT, "a position is shifted from level to level");
 _Static_assert(1ull << (FANOUT_LOG2 * SELECTOR_LEVELS_MAX) >= MAX_ITEMS_MAX,
                "the highest tree holds the largest pool");
@@ -56,8 +58,8 @@ struct selector_kernel {
                                          uint32_t *nodes, uint32_t count)                          \
     {                                                                                              \
         memset(nodes, 0, SELECTOR_GROUP_MAX * sizeof *nodes);                                      \
-        for (uint32_t level = selector->levels - 1; level > 0; level--) {                          \
-            const uint64_t *sums = selector->sums + selector->level_first[level];                  \
+        for (uint32_t level = selector->level_count - 1; level > 0; level--) {                     \
+            const uint64_t *sums = selector->levels[level].sums;                                   \
             for (uint32_t i = 0; i < count; i++) {                                                 \
                 const uint64_t *node = sums + (nodes[i] << FANOUT_LOG2);                           \
                 uint32_t slot = slot_in_node_##PATH(node, numbers[i]);                             \
@@ -72,15 +74,15 @@ struct selector_kernel {
     {                                                                                              \
         for (uint32_t i = 0; i < count; i++) {                                                     \
             uint32_t first = slots[i] << FANOUT_LOG2;                                              \
-            slots[i] = first + slot_in_node_##PATH(selector->sums + first, numbers[i]);            \
+            slots[i] = first + slot_in_node_##PATH(selector->levels[0].sums + first, numbers[i]);  \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
     TARGET static void shift_##PATH(struct selector *selector, uint32_t slot, uint64_t change)     \
     {                                                                                              \
-        for (uint32_t level = 0; level < selector->levels; level++) {                              \
+        for (uint32_t level = 0; level < selector->level_count; level++) {                         \
             uint32_t node = slot >> FANOUT_LOG2;                                                   \
-            uint64_t *sums = selector->sums + selector->level_first[level];                        \
+            uint64_t *sums = selector->levels[level].sums;                                         \
             shift_later_slots_##PATH(sums + (node << FANOUT_LOG2), slot % SELECTOR_FANOUT,         \
                                      change);                                                      \
             slot = node;                                                                           \
@@ -209,7 +211,8 @@ void selector_init(struct selector *selector)
 
 void selector_free(struct selector *selector)
 {
-    free(selector->sums);
+    for (uint32_t level = 0; level < SELECTOR_LEVELS_MAX; level++)
+        pages_free(selector->levels[level].sums, selector->levels[level].slots * sizeof(uint64_t));
     *selector = (struct selector){0};
 }
 
@@ -229,23 +232,6 @@ const char *selector_path_name(enum selector_path path)
     return names[path];
 }
 
-/* Lays out the levels of a tree with so many slots (a multiple of 16). Returns the length of sums.
- */
-static uint32_t lay_out_levels(struct selector *selector, uint32_t capacity)
-{
-    uint32_t nodes = capacity >> FANOUT_LOG2, used = 0;
-    selector->capacity = capacity;
-    selector->levels = 0;
-    for (;;) {
-        CHECK(selector->levels < SELECTOR_LEVELS_MAX);
-        selector->level_first[selector->levels++] = used;
-        used += nodes << FANOUT_LOG2;
-        if (nodes == 1)
-            return used;
-        nodes = (nodes + SELECTOR_FANOUT - 1) >> FANOUT_LOG2;
-    }
-}
-
 /* Room to spare beyond count, so that growing one by one costs O(1) a slot. */
 static uint64_t capacity_for(uint64_t count, uint64_t count_max)
 {
@@ -255,38 +241,68 @@ static uint64_t capacity_for(uint64_t count, uint64_t count_max)
     return round_up_u64(wanted, SELECTOR_FANOUT);
 }
 
+static bool grow_level(struct selector_level *level, uint32_t slots)
+{
+    if (slots <= level->slots)
+        return true;
+    uint64_t *sums = pages_grow(level->sums, level->slots * sizeof(uint64_t),
+                                (uint64_t)slots * sizeof(uint64_t));
+    if (sums == NULL)
+        return false;
+    *level = (struct selector_level){sums, slots};
+    return true;
+}
+
+/* A level above what was the top: all that there is stands behind its first slot. */
+static void begin_level(struct selector_level *level, uint64_t total)
+{
+    for (uint32_t slot = 1; slot < SELECTOR_FANOUT; slot++)
+        level->sums[slot] = total;
+}
+
 bool selector_reserve(struct selector *selector, uint32_t count, uint32_t count_max)
 {
     CHECK(count <= count_max && count_max <= MAX_ITEMS_MAX);
     if (count <= selector->capacity)
         return true;
-    struct selector larger = {.kernel = selector->kernel};
-    uint32_t sums = lay_out_levels(&larger, (uint32_t)capacity_for(count, count_max));
-    larger.sums = aligned_alloc(NODE_BYTES, sums * sizeof(uint64_t));
-    if (larger.sums == NULL)
-        return false;
-    free(selector->sums);
-    *selector = larger;
+    const uint32_t capacity = (uint32_t)capacity_for(count, count_max);
+    uint32_t nodes = capacity >> FANOUT_LOG2;
+    uint32_t level_count = 0;
+    for (;;) {
+        CHECK(level_count < SELECTOR_LEVELS_MAX);
+        if (!grow_level(&selector->levels[level_count++], nodes << FANOUT_LOG2))
+            return false; /* levels that have grown already are only larger than they need be */
+        if (nodes == 1)
+            break;
+        nodes = (nodes + SELECTOR_FANOUT - 1) >> FANOUT_LOG2;
+    }
+    for (; selector->level_count < level_count; selector->level_count++)
+        begin_level(&selector->levels[selector->level_count], selector->total);
+    selector->capacity = capacity;
     return true;
-}
-
-static uint64_t sums_count(const struct selector *selector)
-{
-    return selector->capacity == 0 ? 0
-                                   : selector->level_first[selector->levels - 1] + SELECTOR_FANOUT;
 }
 
 uint64_t selector_memory_bytes(const struct selector *selector)
 {
-    return sums_count(selector) * sizeof(uint64_t);
+    uint64_t bytes = 0;
+    for (uint32_t level = 0; level < SELECTOR_LEVELS_MAX; level++)
+        bytes += selector->levels[level].slots * sizeof(uint64_t);
+    return bytes;
 }
 
 uint64_t selector_memory_bound_bytes(uint64_t slots)
 {
     /* Each level has a sixteenth of the nodes below it, rounded up: a fifteenth in all, and one
-     * each. */
-    uint64_t leaves = capacity_for(slots, UINT64_MAX) >> FANOUT_LOG2;
-    return NODE_BYTES * (leaves + leaves / 15 + SELECTOR_LEVELS_MAX);
+     * each. Large levels are whole pages. */
+    const uint64_t leaves = capacity_for(slots, UINT64_MAX) >> FANOUT_LOG2;
+    const uint64_t bytes = NODE_BYTES * (leaves + leaves / 15 + SELECTOR_LEVELS_MAX);
+    return bytes < PAGES_LARGE_BYTES ? bytes : bytes + SELECTOR_LEVELS_MAX * OS_PAGE_BYTES;
+}
+
+uint64_t selector_growing_bytes(void)
+{
+    /* Only small levels are copied, one at a time. */
+    return 2 * PAGES_LARGE_BYTES;
 }
 
 /* ---- building and changing ------------------------------------------------------------------- */
@@ -303,36 +319,40 @@ static uint64_t weights_to_sums(uint64_t *node)
     return sum;
 }
 
+/* Makes the nodes of a level from the weights of their slots; the slots behind them are 0. */
+static void build_level(struct selector *selector, uint32_t level, uint32_t nodes)
+{
+    const bool is_top = level + 1 == selector->level_count;
+    uint64_t *above = is_top ? &selector->total : selector->levels[level + 1].sums;
+    for (uint32_t node = 0; node < nodes; node++)
+        above[node] = weights_to_sums(selector->levels[level].sums + (node << FANOUT_LOG2));
+}
+
 void selector_build(struct selector *selector, uint32_t count, selector_weights weights_of,
                     const void *context)
 {
     CHECK(count <= selector->capacity);
+    if (selector->count > 0) /* otherwise there are zeroes only */
+        for (uint32_t level = 0; level < selector->level_count; level++)
+            memset(selector->levels[level].sums, 0,
+                   selector->levels[level].slots * sizeof(uint64_t));
     selector->count = count;
     selector->total = 0;
-    if (selector->capacity == 0)
-        return;
-    memset(selector->sums, 0, selector_memory_bytes(selector));
-    for (uint32_t level = 0, slots = count; level < selector->levels; level++) {
-        uint64_t *sums = selector->sums + selector->level_first[level];
-        uint64_t *above = level + 1 < selector->levels
-                              ? selector->sums + selector->level_first[level + 1]
-                              : &selector->total;
-        uint32_t nodes = (slots + SELECTOR_FANOUT - 1) >> FANOUT_LOG2;
-        for (uint32_t node = 0; node < nodes; node++) {
-            uint32_t first = node << FANOUT_LOG2;
-            uint32_t left = slots - first;
-            if (level == 0)
-                weights_of(context, first, left < SELECTOR_FANOUT ? left : SELECTOR_FANOUT,
-                           sums + first);
-            above[node] = weights_to_sums(sums + first);
-        }
-        slots = nodes;
+    for (uint32_t first = 0; first < count; first += SELECTOR_FANOUT) {
+        const uint32_t left = count - first;
+        weights_of(context, first, left < SELECTOR_FANOUT ? left : SELECTOR_FANOUT,
+                   selector->levels[0].sums + first);
+    }
+    uint32_t nodes = count;
+    for (uint32_t level = 0; level < selector->level_count; level++) {
+        nodes = (nodes + SELECTOR_FANOUT - 1) >> FANOUT_LOG2;
+        build_level(selector, level, nodes);
     }
 }
 
 void selector_append(struct selector *selector, uint64_t weight)
 {
-    CHECK(selector->count < selector->capacity && selector->count > 0);
+    CHECK(selector->count < selector->capacity);
     selector_increase(selector, selector->count++, weight);
 }
 
@@ -351,7 +371,7 @@ void selector_find_slots(const struct selector *selector, const uint64_t *number
 
 void selector_prefetch_node(const struct selector *selector, uint32_t node)
 {
-    const uint64_t *sums = selector->sums + (node << FANOUT_LOG2);
+    const uint64_t *sums = selector->levels[0].sums + (node << FANOUT_LOG2);
     __builtin_prefetch(sums);
     __builtin_prefetch(sums + SELECTOR_FANOUT / 2);
 }
@@ -376,15 +396,15 @@ void selector_check(const struct selector *selector, selector_weights weights_of
                     const void *context)
 {
     CHECK(selector->kernel != NULL && selector->count <= selector->capacity);
-    CHECK((selector->sums == NULL) == (selector->capacity == 0));
-    if (selector->count == 0)
-        return; /* not built: the sums say nothing */
+    CHECK((selector->level_count == 0) == (selector->capacity == 0));
     /* A tree that is built anew from the same weights has the same sums. */
-    struct selector fresh = *selector;
-    fresh.sums = aligned_alloc(NODE_BYTES, selector_memory_bytes(selector));
-    CHECK(fresh.sums != NULL);
+    struct selector fresh = {.kernel = selector->kernel};
+    CHECK(selector_reserve(&fresh, selector->capacity, selector->capacity));
+    CHECK(fresh.level_count == selector->level_count);
     selector_build(&fresh, selector->count, weights_of, context);
     CHECK(fresh.total == selector->total);
-    CHECK(memcmp(fresh.sums, selector->sums, selector_memory_bytes(selector)) == 0);
-    free(fresh.sums);
+    for (uint32_t level = 0; level < fresh.level_count; level++)
+        CHECK(memcmp(fresh.levels[level].sums, selector->levels[level].sums,
+                     fresh.levels[level].slots * sizeof(uint64_t)) == 0);
+    selector_free(&fresh);
 }

@@ -31,14 +31,18 @@
 
 enum selector_path { SELECTOR_SCALAR, SELECTOR_AVX2, SELECTOR_AVX512, SELECTOR_PATHS };
 
+struct selector_level {
+    uint64_t *sums; /* aligned to a node */
+    uint32_t slots;
+};
+
 struct selector {
     const struct selector_kernel *kernel;
-    uint64_t *sums;    /* all levels, the lowest first; 64-byte aligned; NULL: capacity 0 */
     uint64_t total;    /* W: the sum of all weights */
     uint32_t capacity; /* slots: a multiple of 16 */
     uint32_t count;    /* slots in use; the others have no weight */
-    uint32_t levels;
-    uint32_t level_first[SELECTOR_LEVELS_MAX]; /* where in sums a level begins */
+    uint32_t level_count;
+    struct selector_level levels[SELECTOR_LEVELS_MAX]; /* the lowest first */
 };
 
 /* Makes an empty selector that uses the best path of this processor. */
@@ -50,9 +54,8 @@ bool selector_use_path(struct selector *selector, enum selector_path path);
 const char *selector_path_name(enum selector_path path);
 
 /* Makes room for count slots (16^6 at most), and for a few more as long as they are no more than
- * count_max. When that takes new memory all slots are gone (count is 0), and they must be built
- * again: a build costs O(n), and so do n reservations of one more altogether. False, and nothing is
- * changed, for lack of memory. */
+ * count_max. Slots stay as they are; little is copied, however many there are (pages.h). False, and no
+ * slot is changed, for lack of memory. */
 bool selector_reserve(struct selector *selector, uint32_t count, uint32_t count_max);
 
 /* Fills in the weights of count slots (at most 16) from slot first on. */
@@ -85,9 +88,9 @@ void selector_decrease(struct selector *selector, uint32_t slot, uint64_t weight
 
 uint64_t selector_memory_bytes(const struct selector *selector);
 
-/* The most that a selector of so many slots takes. While it grows, the smaller one is there as
- * well. */
+/* The most that a selector of so many slots takes, and what is there besides while one grows. */
 uint64_t selector_memory_bound_bytes(uint64_t slots);
+uint64_t selector_growing_bytes(void);
 
 /* Checks every sum of every node against the weights, which must be those of the slots. Slow. */
 void selector_check(const struct selector *selector, selector_weights weights_of,

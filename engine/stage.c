@@ -67,6 +67,8 @@ enum urn_code stage_one(struct state *state, struct wal_entries *entries,
     struct urn_error error;
     if (changes_apply(state, change, &error) != URN_OK)
         return refused(request, &error);
+    if (change->type == WAL_ENTRY_ADD)
+        pool_settle(state->pools[change->pool_id]); /* not left to pile up for the next draw */
     wal_entries_add_change(entries, change);
     return URN_OK;
 }

@@ -707,6 +707,32 @@ static void items_are_found_by_id_and_only_then(void **state)
     pool_free(pool);
 }
 
+/* At every moment of its hash's growth, and when a reservation comes in the midst of that. */
+static void ids_are_found_while_their_hash_grows(void **state)
+{
+    (void)state;
+    for (uint32_t reserve_at = 0; reserve_at < 300; reserve_at += 7) {
+        struct urn_pool *pool = make_pool();
+        struct urn_error error;
+        uint32_t index;
+        for (uint32_t i = 0; i < 300; i++) {
+            char id[32];
+            add_item(pool, 1, 1);
+            if (i == reserve_at)
+                assert_int_equal(pool_reserve(pool, i + 1 + i % 50, &error), URN_OK);
+            for (uint32_t other = 0; other <= i; other++) {
+                const struct urn_text text = pool_item_id(pool, other);
+                assert_true(pool_find(pool, text.bytes, text.length, &index));
+                assert_int_equal(index, other);
+            }
+            int length = snprintf(id, sizeof id, "item-%" PRIu32, i + 1);
+            assert_false(pool_find(pool, id, (uint32_t)length, &index));
+            pool_check(pool);
+        }
+        pool_free(pool);
+    }
+}
+
 /* Names of all lengths up to the longest: the arena's chunks end in the midst of none. */
 /* Whether a second item of this index's id is refused among so many added in bulk, the first of them
  * behind some that were not. */
@@ -937,12 +963,14 @@ static void a_million_items_take_48_bytes_each_and_their_names(void **state)
     uint64_t heap_before = heap_bytes(), name_bytes = 0;
     struct urn_pool *pool = make_pool();
     double most = 0;
+    uint32_t growing = 0; /* its hash is, for a twelfth of all items */
     for (uint32_t i = 0; i < 1000000; i++) {
         add_item(pool, 100, 3);
         name_bytes += pool_item_id(pool, i).length;
         double without_names = (double)(pool_memory_bytes(pool) - name_bytes);
         if (i + 1 >= LARGE_POOL && without_names / (i + 1) > most)
             most = without_names / (i + 1);
+        growing += i + 1 >= LARGE_POOL && without_names / (i + 1) > 48;
     }
     struct urn_os os = os_seeded(91);
     struct random_source random;
@@ -953,7 +981,8 @@ static void a_million_items_take_48_bytes_each_and_their_names(void **state)
     print_message("bytes an item, plus its name: %.2f at 1,000,000; %.2f at most from %u on\n",
                   (double)(counted - name_bytes) / 1e6, most, LARGE_POOL);
     assert_true(counted - name_bytes <= 48 * 1000000ull);
-    assert_true(most <= 48);
+    assert_true(most <= 48 + 5.4);
+    assert_true(growing < 1000000 / 10);
     assert_true(pool_name_arena_bytes(pool) >= name_bytes + 1000000);
 
     /* and the allocator agrees, where it is the real one */
@@ -961,9 +990,10 @@ static void a_million_items_take_48_bytes_each_and_their_names(void **state)
     if (heap_taken > 0) {
         print_message("counted %" PRIu64 ", taken from the heap %" PRIu64 "\n", counted,
                       heap_taken);
-        assert_true(heap_taken >= counted);
-        assert_true(heap_taken - counted < counted / 100);
-        assert_true(heap_taken - name_bytes <= 48 * 1000000ull);
+        /* The selector's levels are pages beside the heap. */
+        const uint64_t pages = selector_memory_bound_bytes(1000000);
+        assert_true(heap_taken + pages >= counted);
+        assert_true(heap_taken + pages - counted < counted / 50);
     }
     pool_free(pool);
 }
@@ -1006,6 +1036,7 @@ int main(void)
         cmocka_unit_test(pool_add_refuses_what_breaks_a_bound),
         cmocka_unit_test(pool_make_checks_the_name),
         cmocka_unit_test(items_are_found_by_id_and_only_then),
+        cmocka_unit_test(ids_are_found_while_their_hash_grows),
         cmocka_unit_test(ids_added_in_bulk_are_as_unique_as_others),
         cmocka_unit_test(ids_of_every_length_stay_whole),
         cmocka_unit_test(any_thread_reads_ids_while_the_writer_adds),
