@@ -770,6 +770,7 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
         .failed_draws = relaxed(&counters->failed_draws),
         .requests = relaxed(&counters->requests),
         .busy = relaxed(&counters->busy_log) + relaxed(&counters->busy_queue),
+        .busy_log = relaxed(&counters->busy_log),
         .groups = relaxed(&commit->groups),
         .marks = relaxed(&commit->marks),
         .log_bytes = relaxed(&commit->log_bytes),

@@ -316,7 +316,8 @@ struct urn_engine_info {
     uint64_t draws; /* since the start; likewise all below */
     uint64_t failed_draws;
     uint64_t requests;
-    uint64_t busy; /* requests refused for want of room in queue or log */
+    uint64_t busy;     /* requests refused for want of room in queue or log */
+    uint64_t busy_log; /* those of them that found none in the log */
     uint64_t groups;
     uint64_t marks;
     uint64_t log_bytes; /* written to the log, headers and padding included */

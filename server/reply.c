@@ -52,6 +52,36 @@ void reply_look_at_snapshots(struct server *server)
             trouble.text);
 }
 
+static void log_full(struct server *server)
+{
+    struct urn_error trouble;
+    urn_engine_snapshot_failure(server->engine, &trouble);
+    log_line_limited(
+        &server->snapshot_log, server->now_ns, LOG_PRIORITY_CRITICAL,
+        "the log is full, and requests get BUSY until snapshots have made room; %s. The server "
+        "then goes on by itself, and nothing is lost",
+        trouble.code != URN_OK ? trouble.text : "they are being written, but not fast enough");
+    notify_manager("STATUS=the log is full: requests get BUSY; see the log");
+}
+
+void reply_look_at_room(struct server *server)
+{
+    struct urn_engine_info info;
+    urn_engine_info(server->engine, &info);
+    if (!server->log_is_full && info.busy_log > server->busy_log) {
+        server->log_is_full = true;
+        server->room_when_full_bytes = info.room_bytes;
+        log_full(server);
+    } else if (server->log_is_full && info.room_bytes > server->room_when_full_bytes) {
+        server->log_is_full = false;
+        log_line_limited(&server->snapshot_log, server->now_ns, LOG_PRIORITY_NOTICE,
+                         "the log has room again: %.1f MiB",
+                         (double)info.room_bytes / (1024.0 * 1024.0));
+        notify_manager("STATUS=serving");
+    }
+    server->busy_log = info.busy_log;
+}
+
 /* Makes one reply, and the loan smaller. */
 static void finish(struct server *server, struct call *call, uint64_t now_ns)
 {

@@ -15,4 +15,8 @@ void reply_look_for_failure(struct server *server);
  * again. */
 void reply_look_at_snapshots(struct server *server);
 
+/* A line in the log when the first request gets BUSY because the log is full, with the reason, and when there is
+ * room again. */
+void reply_look_at_room(struct server *server);
+
 #endif

@@ -26,6 +26,8 @@ struct urn_engine {
     enum urn_code answer;
     struct urn_error failure;
     struct urn_error snapshot_failure;
+    uint64_t busy_log;
+    uint64_t room_bytes;
     uint64_t next_request_id;
     uint64_t requests;
 };
@@ -182,6 +184,8 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
                                      .next_request_id = engine->next_request_id,
                                      .draws = engine->next_request_id - 1,
                                      .requests = engine->requests,
+                                     .busy_log = engine->busy_log,
+                                     .room_bytes = engine->room_bytes,
                                      .queued_requests = engine->held_count};
 }
 
@@ -200,6 +204,13 @@ void fake_engine_snapshots_fail(struct urn_engine *engine, int system_errno, con
     engine->snapshot_failure = (struct urn_error){.code = URN_OK};
     if (why != NULL)
         error_set(&engine->snapshot_failure, URN_IO, system_errno, "%s", why);
+    engine->config.notify(engine->config.notify_context);
+}
+
+void fake_engine_log_room(struct urn_engine *engine, uint64_t busy_log, uint64_t room_bytes)
+{
+    engine->busy_log = busy_log;
+    engine->room_bytes = room_bytes;
     engine->config.notify(engine->config.notify_context);
 }
 

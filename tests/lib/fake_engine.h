@@ -29,4 +29,7 @@ void fake_engine_fail(struct urn_engine *engine, const char *why);
 /* What keeps snapshots from being written; NULL: nothing. Whoever asks for one gets it too. */
 void fake_engine_snapshots_fail(struct urn_engine *engine, int system_errno, const char *why);
 
+/* So many requests have got BUSY for want of room in the log, which has so much now. */
+void fake_engine_log_room(struct urn_engine *engine, uint64_t busy_log, uint64_t room_bytes);
+
 #endif

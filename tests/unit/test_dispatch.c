@@ -267,6 +267,28 @@ static void trouble_with_snapshots_is_told(void **state)
     assert_contains(ANSWER("info", 0, ""), "\"snapshot_failure\"=>nil");
 }
 
+static void a_full_log_is_told_once_and_its_end_too(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t busy, room_bytes;
+        bool full;
+        uint32_t lines; /* so far */
+    } rows[] = {
+        {0, 900, false, 0},  {1, 20, true, 1},    {70, 20, true, 1}, /* and more get BUSY */
+        {70, 10, true, 1},                                           /* a mark has been written */
+        {70, 900, false, 2}, {70, 5, false, 2}, /* full again, but nobody was refused */
+        {71, 5, true, 3},    {71, 900, false, 4},
+    };
+    const struct server *server = harness.server;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        fake_engine_log_room(harness.engine, rows[i].busy, rows[i].room_bytes);
+        harness_turn(&harness);
+        assert_int_equal(server->log_is_full, rows[i].full);
+        assert_int_equal(server->snapshot_log.lines, rows[i].lines);
+    }
+}
+
 static void info_has_all_its_keys(void **state)
 {
     (void)state;
@@ -311,6 +333,7 @@ int main(void)
         TEST(reply_buffers_that_cannot_lend_the_answer_to_pools_are_refused),
         TEST(the_engines_codes_reach_the_client),
         TEST(trouble_with_snapshots_is_told),
+        TEST(a_full_log_is_told_once_and_its_end_too),
         TEST(after_a_fail_stop_ping_and_info_still_answer),
         TEST(info_has_all_its_keys),
     };
