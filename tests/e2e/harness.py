@@ -284,6 +284,26 @@ class TestCase(unittest.TestCase):
         return client.read_to_end()
 
 
+    def attempt(self, *command):
+        """Runs what only some machines allow; skips the test where it is refused."""
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise unittest.SkipTest(f"{command[0]} is refused here: {done.stderr.strip()}")
+
+    def require_loop_devices(self):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("a loop device needs root")
+        if shutil.which("mkfs.ext4") is None or not os.path.exists("/dev/loop-control"):
+            raise unittest.SkipTest("no mkfs.ext4 or no loop devices here")
+
+    def mount_image(self, image, disk, options, *mkfs_options):
+        """Makes an ext4 in the file image and mounts it at disk, until the test ends."""
+        subprocess.run(["mkfs.ext4", "-q", *mkfs_options, image], check=True)
+        self.attempt("mount", "-o", options, image, disk)
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+
+
 class SharedServerTestCase(TestCase):
     """Tests that share one server, since none of them harms it."""
 

@@ -5,11 +5,20 @@ Knows nothing of the engine: it keeps every acknowledged draw and compares.
 import collections
 import random
 import threading
+import time
 
 from harness import Client, RpcError
 
 # A start behind a life in mode interval or os lets ids go on above what was reserved.
 SKIPPED_IDS_MAX = 1 << 22
+
+
+def read_pool(client, pool):
+    """The pages of a pool, as one state."""
+    state = client.call("state", pool)
+    while len(state["items"]) < state["total"]:
+        state["items"] += client.call("state", pool, {"offset": len(state["items"])})["items"]
+    return state
 
 
 class Oracle:
@@ -48,7 +57,7 @@ class Oracle:
         last_request_id = 0
         drawn = 0
         for pool, stock in self.stock.items():
-            state = client.call("state", pool)
+            state = read_pool(client, pool)
             last_request_id = state["last_request_id"]
             for item in state["items"]:
                 name, left, taken = item["item_id"], item["quantity"], item["drawn"]
@@ -83,6 +92,9 @@ class Oracle:
             taken = collections.Counter(item for where, item in outcomes.values() if where == pool)
             for item, quantity in stock.items():
                 assert quantity == -1 or taken[item] <= quantity, f"{item}: over-issued in the log"
+
+
+BUSY_REST_S = 0.02  # who is told BUSY comes back a little later, as clients should
 
 
 class Drawer(threading.Thread):
@@ -142,6 +154,8 @@ class Drawer(threading.Thread):
             self.codes[code] += 1
             if code == "INDOUBT":
                 self.oracle.forget(count)
+            if code == "BUSY":
+                time.sleep(BUSY_REST_S)
             return True
         last = self.oracle.acknowledge(pool, result, floor)
         self.heard_up_to = max(self.heard_up_to, last)

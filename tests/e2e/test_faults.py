@@ -2,9 +2,7 @@
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import unittest
 
 from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd, wait_until
 from oracle import Drawer, Oracle, finish
@@ -134,28 +132,18 @@ class FailStop(TestCase):
 
     def test_a_disk_that_dies(self):
         """A real file system on a loop device whose backing store gives up under it."""
-        if os.geteuid() != 0:
-            raise unittest.SkipTest("a loop device needs root")
-        if shutil.which("mkfs.ext4") is None or not os.path.exists("/dev/loop-control"):
-            raise unittest.SkipTest("no mkfs.ext4 or no loop devices here")
+        self.require_loop_devices()
         store = self.folder / "store"
         disk = self.folder / "disk"
         store.mkdir()
         disk.mkdir()
 
-        def attempt(*command):
-            done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-            if done.returncode != 0:
-                raise unittest.SkipTest(f"{command[0]} is refused here: {done.stderr.strip()}")
-
-        attempt("mount", "-t", "tmpfs", "-o", "size=40m", "urn-e2e", store)
+        self.attempt("mount", "-t", "tmpfs", "-o", "size=40m", "urn-e2e", store)
         self.addCleanup(subprocess.run, ["umount", "-l", store], check=True)
         image = store / "image"
         with open(image, "wb") as file:
             file.truncate(32 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", image], check=True)
-        attempt("mount", "-o", "loop,errors=continue", image, disk)
-        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        self.mount_image(image, disk, "loop,errors=continue", "-O", "^has_journal")
 
         server = self.serve(make_config(data_dir="disk/data"))
         with server.client() as client:
