@@ -62,6 +62,7 @@ struct sim_world {
     struct armed crash, failure;
     uint64_t fail_one_in, short_one_in;
     uint64_t syncs_until_lie; /* 0: none lies */
+    bool quiet;
     struct sim_event event;
     sim_observer observer;
     void *observer_context;
@@ -320,6 +321,12 @@ void sim_set_fault_rates(struct sim_world *world, uint64_t fail_one_in, uint64_t
     world->short_one_in = short_one_in;
 }
 
+void sim_set_quiet(struct sim_world *world, bool quiet)
+{
+    world_check(world);
+    world->quiet = quiet;
+}
+
 const struct sim_event *sim_last_event(const struct sim_world *world)
 {
     world_check(world);
@@ -400,6 +407,8 @@ static struct verdict judge(struct urn_os *process, enum sim_call call)
     struct sim_world *world = process->world;
     if (process->crashed != SIM_NO_CRASH || process->ended)
         return (struct verdict){FATE_DEAD, EIO};
+    if (world->quiet)
+        return (struct verdict){FATE_DONE, 0};
     if (process == world->present && armed_strikes(&world->crash, call)) {
         bool amid = world->crash.moment == SIM_CRASH_AMID &&
                     (call == SIM_FILE_WRITE || call == SIM_MAP_WRITE || call == SIM_IO_END);
@@ -430,7 +439,7 @@ static struct verdict call_begins(struct urn_os *process, enum sim_call call, co
     CHECK(process != NULL && process->magic == PROCESS_MAGIC);
     struct sim_world *world = process->world;
     world_check(world);
-    bool counts = process->crashed == SIM_NO_CRASH && !process->ended;
+    bool counts = process->crashed == SIM_NO_CRASH && !process->ended && !world->quiet;
     struct sim_event event = {.call = call, .offset = offset, .length_bytes = length_bytes};
     memcpy(event.name, name, strnlen(name, sizeof event.name - 1));
     if (counts && world->observer != NULL) {

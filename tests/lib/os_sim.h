@@ -185,6 +185,10 @@ void sim_event_forget(struct sim_world *world);
 typedef void (*sim_observer)(void *context, const struct sim_event *call);
 void sim_set_observer(struct sim_world *world, sim_observer observer, void *context);
 
+/* While it is set, nothing armed or random happens to a call, and none is counted or takes time: somebody
+ * looks at what runs, and must not change its luck. */
+void sim_set_quiet(struct sim_world *world, bool quiet);
+
 /* Handles that the present and former processes have not closed. */
 uint64_t sim_open_handles(const struct sim_world *world);
 

@@ -175,7 +175,10 @@ bool coverage_print(const struct coverage *coverage, bool marks)
     whole = print_groups(coverage, mark) && whole;
     whole = print_answers(coverage, mark) && whole;
     whole = print_cases(coverage, mark) && whole;
-    printf("%" PRIu64 " snapshots counted, %" PRIu64 " failed, %" PRIu64 " laps\n",
-           coverage->snapshots, coverage->snapshots_failed, coverage->laps);
+    printf("%" PRIu64 " snapshots counted, %" PRIu64 " failed, %" PRIu64 " laps; %" PRIu64
+           " lives in mode commit, %" PRIu64 " in interval, %" PRIu64 " in os\n",
+           coverage->snapshots, coverage->snapshots_failed, coverage->laps,
+           coverage->lives[URN_WAL_COMMIT], coverage->lives[URN_WAL_INTERVAL],
+           coverage->lives[URN_WAL_OS]);
     return whole;
 }

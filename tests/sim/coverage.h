@@ -28,6 +28,10 @@
     ROW(COPY, "before or amid the copy of a group")                                                \
     ROW(COPIED, "a group copied, its sync not begun")                                              \
     ROW(SYNCING, "between begin and end of a group's sync")                                        \
+    ROW(RELAXED_COPY, "modes interval, os, K6: amid a copy that is acknowledged once it is whole") \
+    ROW(RELAXED_COPIED, "modes interval, os, K7, K8: copied, its sync not begun")                  \
+    ROW(RELAXED_SYNCING, "modes interval, os, K9: between begin and end of a sync")                \
+    ROW(RESERVING, "modes interval, os: a reservation of ids, not durable")                        \
     ROW(FINISHED, "a group durable, its requests not yet collected")                               \
     ROW(MARK_COPY, "copying a mark")                                                               \
     ROW(MARK_COPIED, "a mark copied, its sync not begun")                                          \
@@ -94,6 +98,7 @@ struct coverage {
     uint64_t group_crashes[STAGE_COUNT][SUBJECT_COUNT][SIM_CRASH_MACHINE + 1];
     uint64_t answers[URN_RELOAD + 1][URN_CODE_COUNT];
     uint64_t changes_told[URN_CHANGE_KINDS]; /* by reloads */
+    uint64_t lives[URN_WAL_OS + 1];          /* starts that succeeded, by mode */
     uint64_t cases[RECOVERY_CASES_END];
     uint64_t starts_after_crash; /* every start that followed a crash, finished or not */
     uint64_t starts;

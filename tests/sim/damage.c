@@ -442,8 +442,7 @@ static void check_refusal(const struct urn_error *error, enum damage_kind kind)
 static void start_on(struct host *host, struct sim_world *world, const struct survey *survey,
                      enum damage_kind kind, enum expected expected)
 {
-    struct urn_engine_config config = host->scenario->config;
-    config.os = sim_os(world);
+    struct urn_engine_config config = host_config(host, sim_os(world));
     struct urn_engine *engine;
     struct urn_start_report report;
     struct urn_error error = {0};
@@ -461,10 +460,15 @@ static void start_on(struct host *host, struct sim_world *world, const struct su
         return;
     }
     PROMISE(expected != EXPECT_REFUSAL, "P5: %s was not noticed", kind_text[kind]);
-    PROMISE(kind != DAMAGE_FORGE_EPOCH || report.next_request_id <= survey->last.first_request_id,
+    PROMISE(kind != DAMAGE_FORGE_EPOCH || report.end_lsn <= survey->last.lsn,
             "a group of an earlier epoch was accepted");
-    const uint64_t found_lsn = host->found_lsn < report.end_lsn ? host->found_lsn : report.end_lsn;
-    oracle_check_start(host->oracle, engine, &report, found_lsn,
+    struct oracle_finding finding = host->finding;
+    finding.report = &report;
+    finding.power_was_lost = true;
+    if (report.end_lsn < finding.found_lsn)
+        finding.found_lsn = report.end_lsn;
+    sim_set_quiet(world, true);
+    oracle_check_start(host->oracle, engine, &finding,
                        expected == EXPECT_PREFIX ? ORACLE_PREFIX : ORACLE_LOOK);
     engine_abandon(engine);
 }

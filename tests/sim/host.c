@@ -75,12 +75,19 @@ static enum window snapshot_window(enum snapshot_step step)
     return windows[step];
 }
 
+static bool is_relaxed(const struct host *host)
+{
+    return host->engine->mode != URN_WAL_COMMIT;
+}
+
 static enum window run_window(const struct host *host, const struct sim_event *call)
 {
     if (host->step_is_snapshot)
         return host->step;
     if (!is_log_call(call->call))
         return WINDOW_IDLE;
+    if (is_relaxed(host))
+        return log_window(WINDOW_RELAXED_COPY, call->call);
     uint64_t segment_size = host->scenario->config.segment_size_bytes;
     bool of_segment_change =
         host->step_new_segment &&
@@ -126,8 +133,9 @@ static void note_groups(const struct host *host, enum sim_crash kind)
     if (engine == NULL)
         return;
     coverage_crash_group(host->coverage, STAGE_OPEN, oracle_open_subjects(host->oracle), kind);
+    const enum stage syncing = is_relaxed(host) ? STAGE_COPIED : STAGE_SYNCING;
     if (atomic_load(&engine->commit_slot) != NULL)
-        coverage_crash_group(host->coverage, host->syncing ? STAGE_SYNCING : STAGE_CLOSED,
+        coverage_crash_group(host->coverage, host->syncing ? syncing : STAGE_CLOSED,
                              host->closed_subjects, kind);
     else
         coverage_crash_group(host->coverage, STAGE_FINISHED, host->finished_subjects, kind);
@@ -140,6 +148,10 @@ static enum window window_between_calls(const struct host *host)
         return WINDOW_START_READING;
     if (host->stopping)
         return WINDOW_STOPPING;
+    if (host->log_syncing)
+        return WINDOW_RELAXED_SYNCING;
+    if (host->syncing && is_relaxed(host))
+        return WINDOW_RELAXED_COPIED;
     if (host->syncing)
         return host->step_new_segment ? WINDOW_SEGMENT_SYNCING
                                       : log_window(host->step, SIM_MAP_SYNC_END);
@@ -149,6 +161,10 @@ static enum window window_between_calls(const struct host *host)
         return WINDOW_FINISHED;
     if (host->engine->writer.job.request != NULL)
         return WINDOW_CATALOG;
+    if (is_relaxed(host) && host->engine->writer.ids.reserved_lsn != 0)
+        return WINDOW_RESERVING;
+    if (atomic_load(&host->engine->commit.copied_lsn) > engine_durable_lsn(host->engine))
+        return WINDOW_RELAXED_COPIED;
     if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_WORKS)
         return snapshot_window(host->engine->snapshot.step);
     if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_ENDED)
@@ -164,7 +180,8 @@ static void note_crash(struct host *host)
         return;
     enum window window = window_of_crash(host);
     coverage_crash(host->coverage, window, sim_crashed(host->world));
-    if (!host->step_is_start && is_log_call(host->last_call.call)) {
+    const bool of_group = host->last_call.call == SIM_MAP_WRITE || !host->step_is_log_sync;
+    if (!host->step_is_start && is_log_call(host->last_call.call) && of_group) {
         static const enum stage stages[] = {STAGE_COPY, STAGE_COPIED, STAGE_SYNCING};
         const unsigned stage =
             (unsigned)log_window(WINDOW_COPY, host->last_call.call) - WINDOW_COPY;
@@ -190,7 +207,7 @@ void host_make(struct host *host, const struct scenario *scenario, struct covera
                           .oracle = oracle_make(scenario),
                           .coverage = coverage,
                           .rigour = ORACLE_ADOPT,
-                          .found_lsn = UINT64_MAX,
+                          .finding = {.found_lsn = UINT64_MAX},
                           .luck = sim_random_stream(seed, 100)};
     host->clients.scenario = scenario;
     host->clients.book = book_make(scenario, seed);
@@ -222,19 +239,30 @@ static void check_snapshots(const struct host *host, const struct urn_start_repo
             report->snapshot_lsn, host->counted_lsn);
 }
 
+/* What is worth knowing of an engine whose life ends. */
+static void note_end(struct host *host)
+{
+    struct urn_engine_info info;
+    urn_engine_info(host->engine, &info);
+    (void)host_has_damaged_snapshot(host);
+    if (host->adopted) {
+        host->finding.durable_lsn = info.durable_lsn;
+        host->finding.mode = host->engine->mode;
+    }
+    if (info.snapshot_lsn > host->counted_lsn)
+        host->counted_lsn = info.snapshot_lsn;
+    host->coverage->snapshots += info.snapshots;
+    host->coverage->snapshots_failed += info.snapshots_failed;
+}
+
 static void close_engine(struct host *host)
 {
     if (host->engine != NULL) {
-        struct urn_engine_info info;
-        urn_engine_info(host->engine, &info);
-        (void)host_has_damaged_snapshot(host);
-        if (info.snapshot_lsn > host->counted_lsn)
-            host->counted_lsn = info.snapshot_lsn;
-        host->coverage->snapshots += info.snapshots;
-        host->coverage->snapshots_failed += info.snapshots_failed;
+        note_end(host);
         engine_abandon(host->engine);
     }
     host->engine = NULL;
+    host->adopted = false;
     host->syncing = false;
     host->log_syncing = false;
     host->stopping = false;
@@ -257,19 +285,34 @@ bool host_crashed(const struct host *host)
     return sim_crashed(host->world) != SIM_NO_CRASH;
 }
 
+struct urn_engine_config host_config(const struct host *host, struct urn_os *os)
+{
+    struct urn_engine_config config = host->scenario->config;
+    config.os = os;
+    config.mode = host->mode;
+    return config;
+}
+
+/* The oracle goes on from this engine. */
+static void adopt(struct host *host)
+{
+    host->adopted = true;
+    host->finding = (struct oracle_finding){.found_lsn = UINT64_MAX};
+    host->coverage->lives[host->mode]++;
+}
+
 enum urn_code host_open(struct host *host)
 {
     CHECK(host->engine == NULL);
-    struct urn_engine_config config = host->scenario->config;
-    config.os = sim_os(host->world);
+    struct urn_engine_config config = host_config(host, sim_os(host->world));
     host->error = (struct urn_error){0};
     host->step_is_start = true;
     host->last_call = (struct sim_event){0};
     enum urn_code code = engine_open_steps(&config, &host->engine, &host->report, &host->error);
     note_crash(host);
     host->step_is_start = false;
-    if (host->report.recovery_case != 0 && host->report.end_lsn < host->found_lsn)
-        host->found_lsn = host->report.end_lsn;
+    if (host->report.recovery_case != 0 && host->report.end_lsn < host->finding.found_lsn)
+        host->finding.found_lsn = host->report.end_lsn;
     if (code != URN_OK) {
         trace("open: %s %s", urn_code_text(code), host->error.text);
         PROMISE(code == host->error.code && host->error.text[0] != '\0', "a refusal says nothing");
@@ -291,9 +334,12 @@ enum urn_code host_open(struct host *host)
     host->plenty_ns = os_monotonic_ns(config.os);
     if (sim_last_event(host->world)->error == 0) /* else one may not have been readable */
         check_snapshots(host, &host->report);
-    oracle_check_start(host->oracle, host->engine, &host->report, host->found_lsn, host->rigour);
+    host->finding.report = &host->report;
+    sim_set_quiet(host->world, true);
+    oracle_check_start(host->oracle, host->engine, &host->finding, host->rigour);
+    sim_set_quiet(host->world, false);
     if (host->rigour == ORACLE_ADOPT)
-        host->found_lsn = UINT64_MAX;
+        adopt(host);
     return URN_OK;
 }
 
@@ -340,6 +386,8 @@ void host_restart(struct host *host)
         sim_crash_now(host->world, SIM_CRASH_MACHINE);
     if (host_crashed(host))
         host->coverage->starts_after_crash++;
+    if (sim_crashed(host->world) == SIM_CRASH_MACHINE)
+        host->finding.power_was_lost = true;
     sim_restart(host->world);
 }
 
@@ -475,11 +523,13 @@ void host_commit_end(struct host *host)
 bool host_log_sync_begin(struct host *host)
 {
     CHECK(!host->log_syncing);
-    host->step = WINDOW_COPY;
-    host->step_new_segment = false;
+    host->step_is_log_sync = true;
     host->log_syncing = engine_log_sync_begin(host->engine);
     note_crash(host);
+    host->step_is_log_sync = false;
     note_failure(host);
+    if (host->log_syncing)
+        count_step(host);
     return host->log_syncing;
 }
 
@@ -487,9 +537,12 @@ void host_log_sync_end(struct host *host)
 {
     CHECK(host->log_syncing);
     host->log_syncing = false;
+    host->step_is_log_sync = true;
     engine_log_sync_end(host->engine);
     note_crash(host);
+    host->step_is_log_sync = false;
     note_failure(host);
+    count_step(host);
 }
 
 void host_collect(struct host *host)
@@ -603,6 +656,16 @@ static uint64_t marks_of(const struct host *host)
     return info.marks;
 }
 
+/* The mark behind the last group is durable, and says that all before it is. (In mode os it may have been
+ * written before that was so, and says less.) */
+static void note_protected(struct host *host)
+{
+    const bool says_all = host->engine->mode != URN_WAL_OS || host->stopping;
+    if (host->data_end_lsn > 0 && says_all &&
+        engine_durable_lsn(host->engine) == host->engine->writer.end_lsn)
+        oracle_note_protected(host->oracle, host->data_end_lsn);
+}
+
 void host_idle(struct host *host)
 {
     host_drain(host);
@@ -617,8 +680,8 @@ void host_idle(struct host *host)
                 marks_of(host) - marks);
         PROMISE(host->engine->writer.last_kind != WAL_DATA, "the last group has no mark");
     }
-    if (!host_crashed(host) && !host->failed && host->data_end_lsn > 0)
-        oracle_note_protected(host->oracle, host->data_end_lsn);
+    if (!host_crashed(host) && !host->failed)
+        note_protected(host);
 }
 
 enum urn_code host_stop(struct host *host)
@@ -636,10 +699,14 @@ enum urn_code host_stop(struct host *host)
             host->clients.in_flight);
     urn_engine_failure(host->engine, &host->error);
     PROMISE((host->error.code == URN_OK) == !host->failed, "a stop hides a failure");
-    if (!host->failed && host->data_end_lsn > 0)
-        oracle_note_protected(host->oracle, host->data_end_lsn);
+    if (!host->failed) {
+        PROMISE(engine_durable_lsn(host->engine) == host->engine->writer.end_lsn,
+                "a clean stop leaves the log's end to chance");
+        note_protected(host);
+    }
     trace("stopped: %s", urn_code_text(host->error.code));
     enum urn_code code = host->error.code;
+    note_end(host);
     urn_engine_free(host->engine);
     host->engine = NULL;
     close_engine(host);
@@ -689,8 +756,7 @@ void host_look(struct host *host)
     /* With a snapshot damaged, a start may need two new ones before it can write anything. */
     if (host_has_damaged_snapshot(host))
         sim_set_capacity(branch, UINT64_MAX);
-    struct urn_engine_config config = host->scenario->config;
-    config.os = sim_restart(branch);
+    struct urn_engine_config config = host_config(host, sim_restart(branch));
     host->coverage->starts_after_crash++;
     struct urn_engine *engine;
     struct urn_start_report report;
@@ -700,7 +766,13 @@ void host_look(struct host *host)
     PROMISE(code == URN_OK, "a power loss behind an answer leaves a log that is refused: %s",
             error.text);
     check_snapshots(host, &report);
-    oracle_check_start(host->oracle, engine, &report, report.end_lsn, ORACLE_LOOK);
+    const struct oracle_finding finding = {.report = &report,
+                                           .found_lsn = report.end_lsn,
+                                           .durable_lsn = engine_durable_lsn(host->engine),
+                                           .power_was_lost = true,
+                                           .mode = host->engine->mode};
+    sim_set_quiet(branch, true);
+    oracle_check_start(host->oracle, engine, &finding, ORACLE_LOOK);
     engine_abandon(engine);
     sim_world_free(branch);
 }

@@ -20,9 +20,12 @@ struct host {
     struct urn_start_report report;
     struct urn_error error; /* of the last open or stop */
     struct clients clients;
-    bool syncing;       /* engine_commit_begin was called, and its end is due */
-    bool log_syncing;   /* likewise engine_log_sync_begin */
-    uint64_t found_lsn; /* the lowest end of the log that starts found since one was adopted */
+    bool syncing;           /* engine_commit_begin was called, and its end is due */
+    bool log_syncing;       /* likewise engine_log_sync_begin */
+    enum urn_wal_mode mode; /* of the next start */
+    bool adopted;           /* the oracle has gone on from the engine's start */
+    struct oracle_finding
+        finding; /* since the last engine that was; report is set where it is needed */
     bool stopping;
     bool failed; /* the engine has come to its fail stop */
     uint64_t log_calls_at_failure;
@@ -37,6 +40,7 @@ struct host {
     bool step_new_segment;
     bool step_is_start;
     bool step_is_snapshot;
+    bool step_is_log_sync;
     struct sim_event last_call; /* while starting: the call before */
     uint64_t steps_left;        /* until a crash comes between two steps; 0: none does */
     enum sim_crash step_crash;
@@ -47,6 +51,9 @@ struct host {
 void host_make(struct host *host, const struct scenario *scenario, struct coverage *coverage,
                uint64_t seed);
 void host_free(struct host *host);
+
+/* What an engine in this world is opened with. */
+struct urn_engine_config host_config(const struct host *host, struct urn_os *os);
 
 /* ---- start and end --------------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ static void reserve_items(struct model_pool *pool, uint32_t count)
 void model_copy(struct model *to, const struct model *from)
 {
     to->next_id = from->next_id;
+    to->reserved_id = from->reserved_id;
     to->item_count = from->item_count;
     to->pool_count = from->pool_count;
     for (uint32_t i = 0; i < from->pool_count; i++) {
@@ -168,6 +169,10 @@ void model_apply(struct model *model, const struct effect *effect, const uint32_
         add_pool(model, effect);
         return;
     }
+    if (effect->kind == EFFECT_IDS) {
+        model->reserved_id = effect->number;
+        return;
+    }
     CHECK(effect->pool < model->pool_count);
     struct model_pool *pool = &model->pools[effect->pool];
     switch (effect->kind) {
@@ -191,6 +196,7 @@ void model_apply(struct model *model, const struct effect *effect, const uint32_
         pool->odds_version++;
         break;
     case EFFECT_POOL:
+    case EFFECT_IDS:
         break;
     }
 }

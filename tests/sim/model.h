@@ -31,7 +31,8 @@ struct model_pool {
 
 struct model {
     uint64_t next_id;
-    uint64_t item_count; /* of all pools */
+    uint64_t reserved_id; /* the highest that was ever reserved; 0: none was */
+    uint64_t item_count;  /* of all pools */
     uint32_t pool_count;
     struct model_pool pools[MODEL_POOLS_MAX];
 };
@@ -47,6 +48,7 @@ enum effect_kind {
     EFFECT_OPEN,     /* finishes an unfinished pool, as the next does */
     EFFECT_CLOSE,
     EFFECT_ODDS, /* the odds version rises by one */
+    EFFECT_IDS,  /* number: ids up to there are reserved */
 };
 
 struct effect {

@@ -44,6 +44,7 @@ struct oracle {
     uint32_t open_subjects;
     uint64_t acknowledged;     /* so many of the effects */
     uint64_t acknowledged_lsn; /* snapshots were said to cover */
+    uint64_t highest_id;       /* that a client has ever seen */
     uint64_t protected_lsn;
     uint64_t epoch;
     uint64_t durable_lsn; /* highest that an adopted start ended at */
@@ -505,6 +506,13 @@ static void absorb_all_staged(struct oracle *oracle, struct clients *clients,
     }
 }
 
+static void absorb_reservation(struct oracle *oracle, const struct urn_engine *engine)
+{
+    const uint64_t reserved_id = engine->writer.state.reserved_request_id;
+    if (reserved_id != oracle->live.reserved_id)
+        take_effect(oracle, &(struct effect){.kind = EFFECT_IDS, .number = reserved_id});
+}
+
 /* Reads show the state at the end of a group, and so all that has just been staged. */
 static void absorb_reads(struct oracle *oracle, struct clients *clients)
 {
@@ -532,6 +540,7 @@ void oracle_absorb(struct oracle *oracle, struct clients *clients, const struct 
     if (oracle->job.client != NULL)
         absorb_job(oracle, engine, may_be_busy);
     absorb_all_staged(oracle, clients, engine, may_be_busy);
+    absorb_reservation(oracle, engine);
     absorb_reads(oracle, clients);
 }
 
@@ -564,10 +573,14 @@ void oracle_collect(struct oracle *oracle, struct client_request *collected)
     PROMISE(!oracle->failed, "P6: %s was answered after the log had failed",
             urn_code_text(request->code));
     PROMISE(collected->absorbed, "an answer came that was never staged");
-    if (request->op == URN_DRAW && request->code == URN_OK)
+    if (request->op == URN_DRAW && request->code == URN_OK) {
         PROMISE(memcmp(request->outcomes, collected->outcomes_seen,
                        request->count * sizeof *request->outcomes) == 0,
                 "outcomes changed after they had been staged");
+        PROMISE(request->first_request_id > oracle->highest_id,
+                "P3: id %" PRIu64 " was given again", request->first_request_id);
+        oracle->highest_id = request->first_request_id + request->count - 1;
+    }
     if (request->op == URN_SNAPSHOT) {
         const uint64_t covered = collected->depends_on;
         PROMISE(covered == 0 || group_end_behind(oracle, covered) <= request->lsn,
@@ -696,28 +709,52 @@ static void adopt(struct oracle *oracle, const struct urn_engine *engine,
     oracle->durable_lsn = report->end_lsn;
     oracle->failed = false;
     oracle->fresh = false;
+    /* The first thing that an engine does in modes interval and os; the reads above have let it. */
+    if (engine->writer.state.reserved_request_id != oracle->live.reserved_id) {
+        absorb_reservation(oracle, engine);
+        (void)oracle_note_group_end(oracle, engine->writer.end_lsn);
+    }
+}
+
+/* Where ids go on behind this log. */
+static uint64_t next_id_behind(const struct model *model)
+{
+    return model->reserved_id >= model->next_id ? model->reserved_id + 1 : model->next_id;
+}
+
+static void check_losses(const struct oracle *oracle, const struct oracle_finding *finding,
+                         uint64_t effects)
+{
+    const uint64_t found_lsn = finding->found_lsn;
+    const bool may_have_lost = finding->power_was_lost && finding->mode != URN_WAL_COMMIT;
+    PROMISE(may_have_lost || effects >= oracle->acknowledged,
+            "P1: answers spoke of %" PRIu64 " effects since the last start, and %" PRIu64
+            " are there",
+            oracle->acknowledged, effects);
+    PROMISE(found_lsn >= oracle->durable_lsn && found_lsn >= oracle->acknowledged_lsn &&
+                found_lsn >= finding->durable_lsn,
+            "the log ends at %" PRIu64 ", and was durable up to %" PRIu64 ", %" PRIu64
+            " and %" PRIu64,
+            found_lsn, oracle->durable_lsn, oracle->acknowledged_lsn, finding->durable_lsn);
+    PROMISE(finding->report->epoch > oracle->epoch, "epoch %" PRIu64 " after %" PRIu64,
+            finding->report->epoch, oracle->epoch);
+    PROMISE(finding->report->next_request_id > oracle->highest_id,
+            "P3: ids go on at %" PRIu64 ", and %" PRIu64 " was given",
+            finding->report->next_request_id, oracle->highest_id);
 }
 
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
-                        const struct urn_start_report *report, uint64_t found_lsn,
-                        enum oracle_rigour rigour)
+                        const struct oracle_finding *finding, enum oracle_rigour rigour)
 {
-    CHECK(found_lsn <= report->end_lsn);
-    const uint64_t effects = surviving_effects(oracle, found_lsn);
-    if (rigour != ORACLE_PREFIX) {
-        PROMISE(effects >= oracle->acknowledged,
-                "P1: answers spoke of %" PRIu64 " effects since the last start, and %" PRIu64
-                " are there",
-                oracle->acknowledged, effects);
-        PROMISE(found_lsn >= oracle->durable_lsn && found_lsn >= oracle->acknowledged_lsn,
-                "the log ends at %" PRIu64 ", and was durable up to %" PRIu64 " and %" PRIu64,
-                found_lsn, oracle->durable_lsn, oracle->acknowledged_lsn);
-        PROMISE(report->epoch > oracle->epoch, "epoch %" PRIu64 " after %" PRIu64, report->epoch,
-                oracle->epoch);
-    }
-    if (rigour == ORACLE_PREFIX && found_lsn < oracle->durable_lsn)
+    const struct urn_start_report *report = finding->report;
+    CHECK(finding->found_lsn <= report->end_lsn);
+    const uint64_t effects = surviving_effects(oracle, finding->found_lsn);
+    if (rigour != ORACLE_PREFIX)
+        check_losses(oracle, finding, effects);
+    if (rigour == ORACLE_PREFIX && finding->found_lsn < oracle->durable_lsn)
         return; /* beyond what is remembered here */
     replay_survivors(oracle, effects);
+    oracle->scratch.next_id = next_id_behind(&oracle->scratch);
     PROMISE(report->next_request_id == oracle->scratch.next_id,
             "P3: ids go on at %" PRIu64 ", expected %" PRIu64, report->next_request_id,
             oracle->scratch.next_id);

@@ -2,9 +2,9 @@
  *
  * The oracle knows the catalogs and the rules (rules.h). Behind every step of the writer it goes through
  * what was staged in it, in order, with a model of the pools at that point (model.h): was each
- * request answered as it must be? Only two things cannot be told from outside, and are taken from
- * where the engine puts them: which items were drawn (in the memory of the request, which is the
- * caller's own), and how much of a large catalog went into a group. What each request does is kept,
+ * request answered as it must be? Three things cannot be told from outside, and are taken from where the
+ * engine puts them: which items were drawn (in the memory of the request, which is the caller's own),
+ * how much of a large catalog went into a group, and when ids are reserved. What each request does is kept,
  * effect by effect, and where each group ended; so the oracle knows what any beginning of the log
  * comes to:
  *
@@ -13,7 +13,9 @@
  *                  ^ every answer that was collected was computed from effects here
  *
  * After each recovery the engine's state is that behind exactly the effects of the groups that lie
- * below the end of the log that it found (P1, P2, P3); and everything that was answered lies there.
+ * below the end of the log that it found (P1, P2, P3); and everything that was answered lies there: but
+ * that in modes interval and os a power loss may cost what was not durable. No id that a client has seen
+ * is ever given again, all the same.
  */
 #ifndef URN_TESTS_SIM_ORACLE_H
 #define URN_TESTS_SIM_ORACLE_H
@@ -64,12 +66,20 @@ enum oracle_rigour {
     ORACLE_PREFIX, /* a branch whose last acknowledged groups were damaged where nobody can know */
 };
 
-/* Checks an engine that has just been opened, and nothing submitted to it yet. found_lsn: the lowest end
- * of the log that a start has found since the last adopted one. What lies beyond was lost then, and
- * starts that came to nothing may have written there since. */
+/* What starts have found since the engine ended that the oracle watched. */
+struct oracle_finding {
+    const struct urn_start_report *report; /* of the last one, which succeeded */
+    /* The lowest end of the log that any has found. What lies beyond was lost then, and starts that came to
+     * nothing may have written there since. */
+    uint64_t found_lsn;
+    uint64_t durable_lsn; /* that engine said so: it must be there, whatever has happened */
+    bool power_was_lost;  /* since; in modes interval and os no more than that need be there then */
+    enum urn_wal_mode mode; /* of that engine */
+};
+
+/* Checks an engine that has just been opened, and nothing submitted to it yet. */
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
-                        const struct urn_start_report *report, uint64_t found_lsn,
-                        enum oracle_rigour rigour);
+                        const struct oracle_finding *finding, enum oracle_rigour rigour);
 
 /* True before the first start that succeeded. */
 bool oracle_is_fresh(const struct oracle *oracle);

@@ -46,6 +46,7 @@ static void base_config(struct urn_engine_config *config)
         .create = true,
         .segment_size_bytes = SEGMENT_SIZE_BYTES_MIN,
         .segments = SEGMENTS_MIN,
+        .interval_ns = 10ull * 1000 * 1000,
         .flush_after_n_draw = 65536,
         .max_batch = 64,
         .max_pools = SCENARIO_POOLS_MAX + 5,
@@ -133,6 +134,7 @@ static void make_random(struct scenario *scenario, bool many, struct sim_random 
         config->segments = 8;
         config->segment_size_bytes = 4ull * SEGMENT_SIZE_BYTES_MIN;
     }
+    scenario->modes = sim_random_one_in(luck, 2);
     scenario->changes = many || !sim_random_one_in(luck, 4);
     if (scenario->changes && sim_random_one_in(luck, 6))
         scenario->items_large = 1200 + (uint32_t)sim_random_below(luck, 600);

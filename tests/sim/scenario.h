@@ -24,6 +24,7 @@ struct scenario {
     char pool_names[SCENARIO_POOLS_MAX][SCENARIO_NAME_BYTES];
     uint32_t item_count;
     bool changes;         /* clients also change items and pools */
+    bool modes;           /* each start is in any mode; else in mode commit */
     bool endless_first;   /* the first pool never stops giving, and no change touches that */
     uint32_t items_large; /* what a large catalog that clients bring has; 0: there are none */
 };

@@ -21,8 +21,8 @@
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
 struct appetite {
-    uint64_t submit, write, begin, end, snapshot, collect, pass_time, go_idle, jump_clock, stop,
-        crash;
+    uint64_t submit, write, begin, end, log_sync, snapshot, collect, pass_time, go_idle, jump_clock,
+        stop, crash;
 };
 
 static struct appetite some_appetite(struct sim_random *luck)
@@ -32,6 +32,7 @@ static struct appetite some_appetite(struct sim_random *luck)
         .write = 1 + sim_random_below(luck, 8),
         .begin = 1 + sim_random_below(luck, 8),
         .end = 1 + sim_random_below(luck, 8),
+        .log_sync = 1 + sim_random_below(luck, 4),
         .snapshot = 1 + sim_random_below(luck, 12),
         .collect = 1 + sim_random_below(luck, 6),
         .pass_time = sim_random_below(luck, 3),
@@ -83,6 +84,8 @@ static void start(struct host *host, uint64_t short_one_in)
         PROMISE(tries < 2 * START_TRIES_MAX, "no start succeeds");
         if (sim_random_one_in(&host->luck, 8))
             host_check_determinism(host);
+        if (host->scenario->modes)
+            host->mode = (enum urn_wal_mode)sim_random_below(&host->luck, URN_WAL_OS + 1);
         if (tries < START_TRIES_MAX && hinder(host) == HINDRANCE_FAULTS)
             trace("calls fail at random");
         enum urn_code code = host_open(host);
@@ -127,7 +130,7 @@ static bool live_on(struct host *host, const struct appetite *appetite)
     const uint64_t weights[] = {appetite->submit,   appetite->write,      appetite->begin,
                                 appetite->end,      appetite->collect,    appetite->pass_time,
                                 appetite->go_idle,  appetite->jump_clock, appetite->stop,
-                                appetite->snapshot, appetite->crash};
+                                appetite->snapshot, appetite->log_sync,   appetite->crash};
     uint64_t sum = 0;
     for (unsigned i = 0; i < sizeof weights / sizeof weights[0]; i++)
         sum += weights[i];
@@ -170,6 +173,12 @@ static bool live_on(struct host *host, const struct appetite *appetite)
     case 9:
         (void)host_snapshot_step(host);
         return true;
+    case 10:
+        if (host->log_syncing)
+            host_log_sync_end(host);
+        else
+            (void)host_log_sync_begin(host);
+        return true;
     default:
         return !sim_random_one_in(&host->luck, 3);
     }
@@ -200,8 +209,7 @@ static void arm_for_life(struct host *host)
 /* Another process must be turned away while this one lives, and must not touch anything. */
 static void try_second_process(struct host *host)
 {
-    struct urn_engine_config config = host->scenario->config;
-    config.os = sim_other_process(host->world);
+    struct urn_engine_config config = host_config(host, sim_other_process(host->world));
     struct urn_engine *engine;
     struct urn_start_report report;
     struct urn_error error = {0};

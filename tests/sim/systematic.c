@@ -2,230 +2,53 @@
 #include "tests/sim/systematic.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "engine/check.h"
 #include "tests/sim/damage.h"
 #include "tests/sim/host.h"
+#include "tests/sim/scripts.h"
 #include "tests/sim/verdict.h"
 
 #define DAMAGES_A_KIND 40u
 #define CALLS_MAX      100000u /* of one script: more is a livelock */
 
-/* ---- scripts --------------------------------------------------------------------------------- */
-
-enum script {
-    SCRIPT_LIFE,    /* creation, draws of all kinds, marks, a clean stop, a start, draws */
-    SCRIPT_SEGMENT, /* the same with a segment change */
-    SCRIPT_CHANGES, /* changes of items and pools, a reload, draws in between */
-    SCRIPT_CATALOG, /* a catalog over many groups, draws in between */
-    SCRIPT_COUNT
+/* What is run again and again. */
+struct trial {
+    enum script script;
+    enum urn_wal_mode mode;
+    const struct scenario *scenario;
+    uint64_t seed;
+    struct coverage *coverage;
 };
 
-static const char *const script_text[SCRIPT_COUNT] = {"life", "segment", "changes", "catalog"};
+static const struct {
+    enum script script;
+    enum urn_wal_mode mode;
+} trials[] = {
+    {SCRIPT_LIFE, URN_WAL_COMMIT},    {SCRIPT_SEGMENT, URN_WAL_COMMIT},
+    {SCRIPT_CHANGES, URN_WAL_COMMIT}, {SCRIPT_CATALOG, URN_WAL_COMMIT},
+    {SCRIPT_LIFE, URN_WAL_INTERVAL},  {SCRIPT_SEGMENT, URN_WAL_OS},
+    {SCRIPT_CHANGES, URN_WAL_OS},
+};
+#define TRIALS (sizeof trials / sizeof trials[0])
 
-static bool is_over(const struct host *host)
+static struct trial make_trial(unsigned number, const struct scenario *scenario, uint64_t seed,
+                               struct coverage *coverage)
 {
-    return host_crashed(host) || host->engine == NULL || host->failed;
+    return (struct trial){trials[number].script, trials[number].mode, scenario, seed, coverage};
 }
 
-/* Three draws and a read, in one group. */
-static void draw_together(struct host *host)
+static void begin_host(const struct trial *trial, struct host *host)
 {
-    struct clients *clients = &host->clients;
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 2, false));
-    host_submit(host,
-                clients_make_read(clients, URN_STATE, clients_pool(clients, SCENARIO_DRY), 9));
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_ENDLESS), 5, true));
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 9, true));
-    host_drain(host);
+    host_make(host, trial->scenario, trial->coverage, trial->seed);
+    host->mode = trial->mode;
 }
 
-/* While one group is being synced, the next fills up. */
-static void draw_meanwhile(struct host *host)
+static void tell(const struct trial *trial, const char *what, uint64_t number, unsigned way)
 {
-    struct clients *clients = &host->clients;
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 4, false));
-    host_writer_step(host);
-    if (host_can_begin(host))
-        host_commit_begin(host);
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 20,
-                                        true)); /* NOSTOCK */
-    host_submit(host, clients_make_draw(clients, clients_pool(clients, SCENARIO_DRY), 6, false));
-    host_writer_step(host);
-    host_drain(host);
-}
-
-static void draw_life(struct host *host, enum script script)
-{
-    (void)host_draw(host, SCENARIO_DRY, 3, false);
-    if (!is_over(host))
-        draw_together(host);
-    if (!is_over(host))
-        host_idle(host);
-    if (!is_over(host))
-        draw_meanwhile(host);
-    for (unsigned i = 0; script == SCRIPT_SEGMENT && i < 5 && !is_over(host); i++)
-        (void)host_draw(host, SCENARIO_ENDLESS, SCENARIO_LARGE_DRAW, false);
-    if (!is_over(host))
-        (void)host_draw(host, SCENARIO_DRY, 12, false); /* the last ones fail */
-}
-
-static struct client_request *make_update(struct clients *clients, uint32_t item, bool quantity,
-                                          bool weight)
-{
-    struct client_request *made =
-        clients_make(clients, URN_UPDATE, clients_pool(clients, SCENARIO_DRY));
-    const struct urn_item_spec *spec = &clients->scenario->pools[SCENARIO_DRY].items[item];
-    made->request.item_id = spec->item_id;
-    made->request.item_id_bytes = spec->item_id_bytes;
-    made->request.has_quantity = quantity;
-    made->request.quantity = 5;
-    made->request.has_probability = weight;
-    made->request.probability = 7;
-    return made;
-}
-
-static struct client_request *make_add(struct clients *clients)
-{
-    struct client_request *made =
-        clients_make(clients, URN_ADD, clients_pool(clients, SCENARIO_DRY));
-    made->request.item_id = "more";
-    made->request.item_id_bytes = 4;
-    made->request.quantity = 2;
-    made->request.probability = 9;
-    return made;
-}
-
-/* The file has another weight of one item, one item more, and one pool more. */
-static struct client_request *make_reload(struct clients *clients)
-{
-    const struct urn_pool_spec *pool = &clients->scenario->pools[SCENARIO_DRY];
-    struct urn_item_spec items[8];
-    CHECK(pool->item_count < 8);
-    memcpy(items, pool->items, pool->item_count * sizeof *items);
-    items[1].probability += 4;
-    items[pool->item_count] = (struct urn_item_spec){"filed", 5, 3, 30};
-    struct catalog_list file = {0};
-    catalogs_append(&file, clients_pool(clients, SCENARIO_DRY), items, pool->item_count + 1);
-    catalogs_append(&file, (struct urn_text){"autumn", 6}, items, 2);
-    return clients_make_catalogs(clients, URN_RELOAD, file, 20);
-}
-
-static void change_life(struct host *host)
-{
-    struct clients *clients = &host->clients;
-    const struct urn_text dry = clients_pool(clients, SCENARIO_DRY);
-    host_submit(host, make_update(clients, 0, true, false));
-    host_submit(host, clients_make_draw(clients, dry, 4, false));
-    host_submit(host, clients_make(clients, URN_SNAPSHOT, (struct urn_text){NULL, 0}));
-    host_submit(host, make_update(clients, 1, true, true));
-    host_submit(host, clients_make_read(clients, URN_STATE, dry, 9));
-    host_drain(host);
-    if (is_over(host))
-        return;
-    host_submit(host, make_add(clients));
-    host_writer_step(host);
-    if (host_can_begin(host))
-        host_commit_begin(host);
-    host_submit(host, clients_make(clients, URN_CLOSE, dry));
-    host_submit(host, clients_make_draw(clients, dry, 1, false));
-    host_submit(host, clients_make_catalogs(clients, URN_CREATE, book_usual(clients->book, 3), 0));
-    host_drain(host);
-    if (is_over(host))
-        return;
-    host_submit(host, make_reload(clients));
-    host_submit(host, clients_make(clients, URN_OPEN, dry));
-    host_submit(host, clients_make_draw(clients, dry, 9, false));
-    host_drain(host);
-    if (!is_over(host))
-        host_idle(host);
-}
-
-static struct client_request *make_large_create(struct clients *clients)
-{
-    return clients_make_catalogs(clients, URN_CREATE, book_usual(clients->book, 0), 0);
-}
-
-/* While one group of the catalog is being synced, the next fills up, with draws in between. */
-static void catalog_life(struct host *host)
-{
-    struct clients *clients = &host->clients;
-    const struct urn_text dry = clients_pool(clients, SCENARIO_DRY);
-    const struct urn_text large =
-        book_pool_name(clients->book, clients->scenario->config.pool_count);
-    static const enum urn_op refused[] = {URN_CLOSE, URN_OPEN};
-    host_submit(host, make_large_create(clients));
-    for (unsigned i = 0; i < 4 && !is_over(host); i++) {
-        host_submit(host, clients_make_draw(clients, dry, 2, false));
-        if (i > 0)
-            host_submit(host, clients_make(clients, refused[i % 2], large));
-        host_writer_step(host);
-        if (!host->syncing && host_can_begin(host))
-            host_commit_begin(host);
-        else if (host->syncing)
-            host_commit_end(host);
-    }
-    if (!is_over(host))
-        host_drain(host);
-}
-
-static void first_life(struct host *host, enum script script)
-{
-    if (script == SCRIPT_CHANGES)
-        change_life(host);
-    else if (script == SCRIPT_CATALOG)
-        catalog_life(host);
-    else
-        draw_life(host, script);
-    if (!is_over(host))
-        (void)host_stop(host);
-}
-
-/* Goes on until the end, a crash, or a failure. */
-static void run_script(struct host *host, enum script script)
-{
-    if (host_open(host) != URN_OK || is_over(host))
-        return;
-    first_life(host, script);
-    if (is_over(host) && (host_crashed(host) || host->engine != NULL || host->failed))
-        return;
-    if (host->error.code != URN_OK || host_open(host) != URN_OK || is_over(host))
-        return;
-    (void)host_draw(host, SCENARIO_ENDLESS, 2, false);
-    if (!is_over(host))
-        (void)host_stop(host);
-}
-
-/* The same catalog once more: it goes on where it ended, or is there. */
-static void create_again(struct host *host)
-{
-    clients_forget(&host->clients);
-    const enum urn_code code = host_ask(host, make_large_create(&host->clients));
-    PROMISE(code == URN_OK || code == URN_EXISTS, "a create sent again ended with %s",
-            urn_code_text(code));
-    clients_forget(&host->clients);
-    const struct urn_text pool =
-        book_pool_name(host->clients.book, host->scenario->config.pool_count);
-    PROMISE(host_ask(host, clients_make_draw(&host->clients, pool, 5, false)) == URN_OK,
-            "no draws from a large pool");
-}
-
-/* What must go well behind any crash: start, draw, mark, stop, power loss, start. */
-static void aftermath(struct host *host, enum script script)
-{
-    host_restart(host);
-    host_must_open(host);
-    (void)host_draw(host, SCENARIO_DRY, 2, false);
-    (void)host_draw(host, SCENARIO_ENDLESS, 3, false);
-    host_idle(host);
-    if (script == SCRIPT_CATALOG)
-        create_again(host);
-    PROMISE(!host->failed, "a log failed that nothing hindered");
-    host_crash(host, SIM_CRASH_MACHINE);
-    host_restart(host);
-    host_must_open(host);
-    PROMISE(host_stop(host) == URN_OK, "a stop failed that nothing hindered");
+    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, mode %d, %s %" PRIu64
+                  ", way %u)",
+                  trial->seed, script_text(trial->script), (int)trial->mode, what, number, way);
 }
 
 /* The calls of a script that are to be struck: creation is the same in all. */
@@ -234,22 +57,22 @@ struct calls {
 };
 
 /* Runs the script undisturbed, every acknowledged draw looked for in a branch. */
-static struct calls run_undisturbed(enum script script, uint64_t seed, struct coverage *coverage,
-                                    const struct scenario *scenario)
+static struct calls run_undisturbed(const struct trial *trial)
 {
-    verdict_begin("--only systematic --seed %" PRIu64, seed);
+    tell(trial, "undisturbed", 0, 0);
     struct host host;
-    host_make(&host, scenario, coverage, seed);
+    struct calls calls = {.first = 1};
+    if (trial->script != SCRIPT_LIFE || trial->mode != URN_WAL_COMMIT) {
+        begin_host(trial, &host);
+        host_must_open(&host);
+        calls.first = sim_calls(host.world);
+        host_free(&host);
+    }
+    begin_host(trial, &host);
     host.look_one_in = 1;
-    host_must_open(&host);
-    struct calls calls = {.first = script == SCRIPT_LIFE ? 1 : sim_calls(host.world)};
-    host_crash(&host, SIM_CRASH_PROCESS);
-    host_free(&host);
-    host_make(&host, scenario, coverage, seed);
-    host.look_one_in = 1;
-    run_script(&host, script);
+    script_run(&host, trial->script);
     PROMISE(!host.failed && host.engine == NULL && host.error.code == URN_OK,
-            "script %s fails undisturbed: %s", script_text[script], host.error.text);
+            "script %s fails undisturbed: %s", script_text(trial->script), host.error.text);
     calls.last = sim_calls(host.world);
     CHECK(calls.last < CALLS_MAX);
     host_free(&host);
@@ -290,33 +113,27 @@ static void crash_every_start(struct host *host, enum sim_crash kind)
 
 enum how { HOW_PROCESS, HOW_MACHINE, HOW_BOTH, HOW_PROCESS_AMID, HOW_MACHINE_AMID, HOW_COUNT };
 
-/* One run of the script, crashed at one call. */
-static void crash_once(enum script script, uint64_t seed, uint64_t call, enum how how,
-                       struct coverage *coverage, const struct scenario *scenario)
+/* One run of the script, crashed at one call. Returns what that call was. */
+static enum sim_call crash_once(const struct trial *trial, uint64_t call, enum how how)
 {
-    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, call %" PRIu64 ", way %d)",
-                  seed, script_text[script], call, (int)how);
+    tell(trial, "call", call, how);
     bool machine = how == HOW_MACHINE || how == HOW_MACHINE_AMID;
     bool amid = how == HOW_PROCESS_AMID || how == HOW_MACHINE_AMID;
     struct host host;
-    host_make(&host, scenario, coverage, seed);
+    begin_host(trial, &host);
     sim_crash_at(host.world, call, machine ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS,
                  amid ? SIM_CRASH_AMID : SIM_CRASH_BEFORE);
-    run_script(&host, script);
+    script_run(&host, trial->script);
     PROMISE(host_crashed(&host), "the same run makes fewer calls");
     enum sim_call struck = sim_last_event(host.world)->call;
-    bool tears = struck == SIM_MAP_WRITE || struck == SIM_FILE_WRITE;
     host_crash(&host, SIM_CRASH_PROCESS);
-    if (amid && !tears) { /* has been done as BEFORE */
-        host_free(&host);
-        return;
-    }
     if (how == HOW_BOTH)
         sim_crash_now(host.world, SIM_CRASH_MACHINE);
-    else if (script == SCRIPT_LIFE)
+    else if (trial->script == SCRIPT_LIFE && trial->mode == URN_WAL_COMMIT)
         crash_every_start(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
-    aftermath(&host, script);
+    script_aftermath(&host, trial->script);
     host_free(&host);
+    return struck;
 }
 
 void systematic_crashes(uint64_t seed, struct coverage *coverage)
@@ -324,11 +141,17 @@ void systematic_crashes(uint64_t seed, struct coverage *coverage)
     struct sim_random luck = sim_random_stream(seed, 300);
     struct scenario scenario;
     scenario_make(&scenario, SCENARIO_FIXED, &luck);
-    for (unsigned script = 0; script < SCRIPT_COUNT; script++) {
-        const struct calls calls = run_undisturbed((enum script)script, seed, coverage, &scenario);
-        for (uint64_t call = calls.first; call <= calls.last; call++)
-            for (unsigned how = 0; how < HOW_COUNT; how++)
-                crash_once((enum script)script, seed, call, (enum how)how, coverage, &scenario);
+    for (unsigned number = 0; number < TRIALS; number++) {
+        const struct trial trial = make_trial(number, &scenario, seed, coverage);
+        const struct calls calls = run_undisturbed(&trial);
+        for (uint64_t call = calls.first; call <= calls.last; call++) {
+            const enum sim_call struck = crash_once(&trial, call, HOW_PROCESS);
+            const bool tears = struck == SIM_MAP_WRITE || struck == SIM_FILE_WRITE;
+            (void)crash_once(&trial, call, HOW_MACHINE);
+            (void)crash_once(&trial, call, HOW_BOTH);
+            for (unsigned how = HOW_PROCESS_AMID; tears && how < HOW_COUNT; how++)
+                (void)crash_once(&trial, call, (enum how)how);
+        }
     }
     scenario_free(&scenario);
 }
@@ -336,19 +159,17 @@ void systematic_crashes(uint64_t seed, struct coverage *coverage)
 /* ---- between steps --------------------------------------------------------------------------- */
 
 /* One run of the script, crashed behind its nth step. False: it has fewer. */
-static bool crash_behind(enum script script, uint64_t seed, uint64_t step, enum sim_crash kind,
-                         struct coverage *coverage, const struct scenario *scenario)
+static bool crash_behind(const struct trial *trial, uint64_t step, enum sim_crash kind)
 {
-    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, step %" PRIu64 ", way %d)",
-                  seed, script_text[script], step, (int)kind);
+    tell(trial, "step", step, kind);
     struct host host;
-    host_make(&host, scenario, coverage, seed);
+    begin_host(trial, &host);
     host_crash_behind_step(&host, step, kind);
-    run_script(&host, script);
+    script_run(&host, trial->script);
     const bool reached = host.steps_left == 0;
     if (reached) {
         host_crash(&host, kind);
-        aftermath(&host, script);
+        script_aftermath(&host, trial->script);
     }
     host_free(&host);
     return reached;
@@ -359,37 +180,37 @@ void systematic_steps(uint64_t seed, struct coverage *coverage)
     struct sim_random luck = sim_random_stream(seed, 306);
     struct scenario scenario;
     scenario_make(&scenario, SCENARIO_FIXED, &luck);
-    for (unsigned script = SCRIPT_CHANGES; script < SCRIPT_COUNT; script++)
+    for (unsigned number = 0; number < TRIALS; number++) {
+        const struct trial trial = make_trial(number, &scenario, seed, coverage);
+        if (trial.script != SCRIPT_CHANGES && trial.script != SCRIPT_CATALOG)
+            continue;
         for (unsigned kind = SIM_CRASH_PROCESS; kind <= SIM_CRASH_MACHINE; kind++)
-            for (uint64_t step = 1; crash_behind((enum script)script, seed, step,
-                                                 (enum sim_crash)kind, coverage, &scenario);
-                 step++)
+            for (uint64_t step = 1; crash_behind(&trial, step, (enum sim_crash)kind); step++)
                 CHECK(step < CALLS_MAX);
+    }
     scenario_free(&scenario);
 }
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 /* One run in which the nth call fails or is short. False: there is no nth call. */
-static bool fault_once(enum script script, uint64_t seed, uint64_t call, bool is_short,
-                       struct coverage *coverage, const struct scenario *scenario)
+static bool fault_once(const struct trial *trial, uint64_t call, bool is_short)
 {
-    verdict_begin("--only systematic --seed %" PRIu64 " (script %s, %s %" PRIu64 ")", seed,
-                  script_text[script], is_short ? "short" : "fail", call);
+    tell(trial, is_short ? "short" : "fail", call, 0);
     struct host host;
-    host_make(&host, scenario, coverage, seed);
+    begin_host(trial, &host);
     host.look_one_in = 1;
     if (is_short)
         sim_short_at(host.world, call);
     else
         sim_fail_at(host.world, SIM_ANY_CALL, call, 0);
-    run_script(&host, script);
+    script_run(&host, trial->script);
     bool struck = sim_last_event(host.world)->number != 0 || call <= sim_calls(host.world);
     PROMISE(!is_short || (!host.failed && host.error.code == URN_OK),
             "a short read or write was an error: %s", host.error.text);
     if (host.engine != NULL || struck)
         host_crash(&host, call % 2 == 0 ? SIM_CRASH_PROCESS : SIM_CRASH_MACHINE);
-    aftermath(&host, script);
+    script_aftermath(&host, trial->script);
     host_free(&host);
     return struck;
 }
@@ -399,12 +220,14 @@ void systematic_faults(uint64_t seed, struct coverage *coverage)
     struct sim_random luck = sim_random_stream(seed, 301);
     struct scenario scenario;
     scenario_make(&scenario, SCENARIO_FIXED, &luck);
-    for (unsigned script = 0; script < SCRIPT_COUNT; script++)
-        for (uint64_t call = 1;
-             fault_once((enum script)script, seed, call, false, coverage, &scenario); call++)
+    for (unsigned number = 0; number < TRIALS; number++) {
+        const struct trial trial = make_trial(number, &scenario, seed, coverage);
+        for (uint64_t call = 1; fault_once(&trial, call, false); call++)
             CHECK(call < CALLS_MAX);
+    }
+    const struct trial life = make_trial(0, &scenario, seed, coverage);
     for (uint64_t call = 1; call < 60; call++)
-        (void)fault_once(SCRIPT_LIFE, seed, call, true, coverage, &scenario);
+        (void)fault_once(&life, call, true);
     scenario_free(&scenario);
 }
 
@@ -421,8 +244,7 @@ struct intruder {
 static void intrude(struct intruder *intruder)
 {
     struct host *host = intruder->host;
-    struct urn_engine_config config = host->scenario->config;
-    config.os = sim_other_process(host->world);
+    struct urn_engine_config config = host_config(host, sim_other_process(host->world));
     struct urn_engine *engine;
     struct urn_start_report report;
     struct urn_error error = {0};
@@ -435,8 +257,9 @@ static void intrude(struct intruder *intruder)
         return;
     }
     intruder->came_in = true;
-    oracle_check_start(host->oracle, engine, &report, report.end_lsn, ORACLE_ADOPT);
-    host->found_lsn = UINT64_MAX;
+    const struct oracle_finding found = {.report = &report, .found_lsn = report.end_lsn};
+    oracle_check_start(host->oracle, engine, &found, ORACLE_ADOPT);
+    host->finding = (struct oracle_finding){.found_lsn = UINT64_MAX};
     struct clients clients = {.scenario = host->scenario};
     struct client_request *draw =
         clients_make_draw(&clients, clients_pool(&clients, SCENARIO_DRY), 3, false);
@@ -476,7 +299,7 @@ void systematic_second_process(uint64_t seed, struct coverage *coverage)
         reached = intruder.calls_left == 0;
         PROMISE(host_draw(&host, SCENARIO_DRY, 2, false) == URN_OK, "a draw failed");
         host_crash(&host, SIM_CRASH_MACHINE);
-        aftermath(&host, SCRIPT_LIFE);
+        script_aftermath(&host, SCRIPT_LIFE);
         host_free(&host);
         CHECK(call < CALLS_MAX);
     }
@@ -530,7 +353,7 @@ void systematic_damage(uint64_t seed, struct coverage *coverage)
     struct host host;
     scenario_make(&scenario, SCENARIO_FIXED, &luck);
     host_make(&host, &scenario, coverage, seed);
-    run_script(&host, SCRIPT_SEGMENT);
+    script_run(&host, SCRIPT_SEGMENT);
     CHECK(host.engine == NULL && host.error.code == URN_OK);
     host_must_open(&host); /* behind the mark, draws that no later group speaks of */
     PROMISE(host_draw(&host, SCENARIO_ENDLESS, 7, false) == URN_OK, "a draw failed");

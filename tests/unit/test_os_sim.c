@@ -963,6 +963,27 @@ static void test_calls_are_counted_and_observed(void **state)
     teardown(&f);
 }
 
+static void test_whoever_looks_quietly_changes_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, 32);
+    const uint64_t calls = sim_calls(f.world);
+    const uint64_t now_ns = os_monotonic_ns(sim_os(f.world));
+    sim_crash_at(f.world, 1, SIM_CRASH_PROCESS, SIM_CRASH_BEFORE);
+    sim_set_fault_rates(f.world, 1, 0);
+    sim_set_quiet(f.world, true);
+    write_sector(f.file, 0, 'b');
+    assert_int_equal(map_sync(f.map), 0);
+    sim_set_quiet(f.world, false);
+    assert_int_equal(sim_calls(f.world), calls);
+    assert_int_equal(os_monotonic_ns(sim_os(f.world)), now_ns);
+    assert_int_equal(sim_crashed(f.world), SIM_NO_CRASH);
+    assert_int_equal(map_sync(f.map), EIO);
+    assert_int_equal(sim_crashed(f.world), SIM_CRASH_PROCESS);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1002,6 +1023,7 @@ int main(void)
         cmocka_unit_test(test_clocks_go_on_and_jump),
         cmocka_unit_test(test_fed_random_bytes_come_first),
         cmocka_unit_test(test_calls_are_counted_and_observed),
+        cmocka_unit_test(test_whoever_looks_quietly_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
