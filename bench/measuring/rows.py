@@ -363,8 +363,9 @@ class Recovery:
             result.sides[name].add(found)
         start, replay = result.sides.values()
         result.figure("ms, 1,000,000 items, no log", start.values("median_ms"), at_most=200)
-        result.figure("seconds for 1 GiB of log",
-                      [value / 1e3 * 1024 / log_mib for value in replay.values("median_ms")], at_most=2.5)
+        if log_mib == 1024:
+            result.figure("seconds for 1 GiB of log",
+                          [value / 1e3 for value in replay.values("median_ms")], at_most=2.5)
         return result
 
 

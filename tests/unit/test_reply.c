@@ -272,6 +272,12 @@ static void any_server_may_answer_a_ping(void **state)
     assert_reads(&expected, &maker, &says);
     make_end(&maker);
 
+    make_begin(&maker); /* the reply ends with bytes that belong to its last value */
+    pack_head(&maker, 1);
+    pack_text(&maker, "pong");
+    assert_reads(&expected, &maker, &says);
+    make_end(&maker);
+
     make_begin(&maker); /* an error as Neovim sends it: [0, "text"] */
     msgpack_pack_array(&maker.pack, 4);
     msgpack_pack_int(&maker.pack, 1);

@@ -310,8 +310,8 @@ enum reply_step reply_read(struct reply_reader *reader, const struct reply_expec
                            const uint8_t **next, const uint8_t *end)
 {
     CHECK(expected->shape == REPLY_ANY || expected->draws > 0);
-    if (reader->field == REPLY_FIELD_END)
-        begin(reader);
+    if (reader->field == REPLY_FIELD_END && reader->body_left == 0)
+        begin(reader); /* else the last value's bytes are still coming */
     for (;;) {
         if (reader->body_left > 0) {
             take_body(reader, next, end);
