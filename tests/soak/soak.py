@@ -177,7 +177,9 @@ class Soak:
         last_line = self.began
         while not self.done(1 - LAST_LIFE_SHARE):
             ends = self.random.choices(list(ENDS), list(ENDS.values()))[0]
-            if ends == "kill at the start" and self.counts["starts"] > 0:
+            if self.counts["starts"] == 0:
+                ends = "kill"
+            if ends == "kill at the start":
                 self.kill_at_the_start()
             else:
                 self.live(ends, self.random.uniform(*LIFE_S))
