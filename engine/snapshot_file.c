@@ -205,20 +205,29 @@ static enum urn_code read_open_file(struct snapshot_reader *reader, struct readi
     return code;
 }
 
-static enum urn_code read_file(struct os_dir *dir, struct snapshot_name name,
-                               struct reading *reading, struct urn_error *error)
+static enum urn_code read_file(struct os_dir *dir, const char *file_name, struct reading *reading,
+                               struct urn_error *error)
 {
-    char file_name[DATA_DIR_NAME_MAX];
-    data_dir_snapshot_name(file_name, name.lsn, name.serial);
     struct snapshot_reader reader = {.name = file_name};
     int failed = os_file_open(dir, file_name, OS_READ, &reader.file);
     if (failed != 0)
         return error_set(error, URN_IO, failed, "cannot open %s", file_name);
     enum urn_code code = read_open_file(&reader, reading, error);
     os_file_close(reader.file);
-    if (code == URN_OK && reading->lsn != name.lsn)
-        code = error_set(error, URN_DAMAGED, 0, "its content is of LSN %" PRIu64, reading->lsn);
     return code == URN_OK ? code : error_prefix(error, "%s: ", file_name);
+}
+
+/* A file of its own name, which says of what LSN it is. */
+static enum urn_code read_snapshot(struct os_dir *dir, struct snapshot_name name,
+                                   struct reading *reading, struct urn_error *error)
+{
+    char file_name[DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(file_name, name.lsn, name.serial);
+    enum urn_code code = read_file(dir, file_name, reading, error);
+    if (code == URN_OK && reading->lsn != name.lsn)
+        code = error_set(error, URN_DAMAGED, 0, "%s: its content is of LSN %" PRIu64, file_name,
+                         reading->lsn);
+    return code;
 }
 
 enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
@@ -227,7 +236,7 @@ enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
 {
     *state = (struct state){0};
     struct reading reading = {.bounds = bounds, .state = state, .geometry = geometry};
-    enum urn_code code = read_file(dir, name, &reading, error);
+    enum urn_code code = read_snapshot(dir, name, &reading, error);
     if (code != URN_OK) {
         state_free(state);
         *state = (struct state){0};
@@ -235,11 +244,20 @@ enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
     return code;
 }
 
+enum urn_code snapshot_file_load_named(struct os_dir *dir, const char *file_name,
+                                       const struct state_bounds *bounds, struct state *state,
+                                       struct wal_geometry *geometry, struct urn_error *error)
+{
+    *state = (struct state){0};
+    struct reading reading = {.bounds = bounds, .state = state, .geometry = geometry};
+    return read_file(dir, file_name, &reading, error);
+}
+
 enum urn_code snapshot_file_check(struct os_dir *dir, struct snapshot_name name,
                                   struct wal_geometry *geometry, struct urn_error *error)
 {
     struct reading reading = {.geometry = geometry};
-    return read_file(dir, name, &reading, error);
+    return read_snapshot(dir, name, &reading, error);
 }
 
 /* ---- listing --------------------------------------------------------------------------------- */

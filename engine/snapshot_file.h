@@ -31,7 +31,12 @@ enum urn_code snapshot_file_load(struct os_dir *dir, struct snapshot_name name,
                                  const struct state_bounds *bounds, struct state *state,
                                  struct wal_geometry *geometry, struct urn_error *error);
 
-/* The same, but that no state is made of it: rules F1 to F5 of its format, and no memory to speak of. */
+/* The same for a file of any name, of whatever LSN its content is. */
+enum urn_code snapshot_file_load_named(struct os_dir *dir, const char *file_name,
+                                       const struct state_bounds *bounds, struct state *state,
+                                       struct wal_geometry *geometry, struct urn_error *error);
+
+/* As snapshot_file_load, but that no state is made of it: rules F1 to F5 of its format, and no memory to speak of. */
 enum urn_code snapshot_file_check(struct os_dir *dir, struct snapshot_name name,
                                   struct wal_geometry *geometry, struct urn_error *error);
 
