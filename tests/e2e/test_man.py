@@ -29,24 +29,28 @@ class Manual(TestCase):
         self.assertEqual(set(re.findall(r"^\.It (\d+)$", section(page, "EXIT STATUS"), flags=re.M)),
                          set(re.findall(r"\b(\d+)\b", statuses)))
 
+    def assert_commands_agree(self, page, program):
+        """The commands that the overview lists, and the options of each."""
+        overview = self.help(program)
+        listed = re.search(r"^Commands\n(.*?)\n\n", overview, flags=re.M | re.S).group(1)
+        commands = re.findall(r"^  (\S+)", listed, flags=re.M)
+        self.assertGreater(len(commands), 3)
+        text = (MAN / page).read_text(encoding="utf-8")
+        self.assertEqual(re.findall(r"^\.It Cm (\S+)", section(text, "COMMANDS"), flags=re.M), commands)
+        self.assert_agree(page, overview + "".join(self.help(program, command)
+                                                   for command in commands))
+
     def test_urnd(self):
         self.assert_agree("urnd.8", self.help("urnd"))
 
     def test_urn_wal(self):
-        self.assert_agree("urn-wal.1", self.help("urn-wal"))
+        self.assert_commands_agree("urn-wal.1", "urn-wal")
 
     def test_urn_bench(self):
         self.assert_agree("urn-bench.1", self.help("urn-bench"))
 
     def test_urn(self):
-        overview = self.help("urn")
-        listed = re.search(r"^Commands\n(.*?)\n\n", overview, flags=re.M | re.S).group(1)
-        commands = re.findall(r"^  (\S+)", listed, flags=re.M)
-        self.assertGreater(len(commands), 5)
-        page = (MAN / "urn.1").read_text(encoding="utf-8")
-        self.assertEqual(re.findall(r"^\.It Cm (\S+)", section(page, "COMMANDS"), flags=re.M), commands)
-        self.assert_agree("urn.1", overview + "".join(self.help("urn", command)
-                                                      for command in commands))
+        self.assert_commands_agree("urn.1", "urn")
 
     def test_they_are_well_formed(self):
         if shutil.which("mandoc") is None:

@@ -23,7 +23,7 @@ void assert_golden(const char *name, const char *text)
     FILE *file = fopen(path, "r");
     if (file == NULL)
         fail_msg("no golden output %s", path);
-    char expected[8192];
+    char expected[32768];
     const size_t length = fread(expected, 1, sizeof expected - 1, file);
     (void)fclose(file);
     expected[length] = 0;

@@ -1,312 +1,602 @@
-/* cat.c: walks the log with the engine's own reader, keeps the state up with it (names of pools and
- * items come from there) and prints. See cat.h for the lines. */
-#include "tools/urn_wal/cat.h"
-
+/* cat.c: `urn-wal cat`: what stands in the log, line by line: forward, in reverse, and as it grows.
+ *
+ * Groups are walked (walk.h), stepped through by the engine's decoder and printed as cat_print.h has it.
+ * In reverse, a segment is walked forward first, for only that finds its groups; then it is read once more by
+ * pieces, the last one first.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-#include "engine/apply.h"
 #include "engine/check.h"
-#include "tools/urn_wal/output.h"
+#include "tools/urn_wal/break_text.h"
+#include "tools/urn_wal/cat_print.h"
+#include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/locate.h"
+#include "tools/urn_wal/snapshot_lines.h"
 
-struct printing {
-    const struct cat_request *request;
-    struct output *output;
-    FILE *notes;
-    struct state state;
-    bool applying; /* the state has kept up with the log so far */
-    bool untrue;   /* it has not, because the log says what cannot be true */
+/* ---- options ------------------------------------------------------------------------------------ */
+
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMATS };
+
+struct cat_options {
+    struct selection selection;
+    uint64_t count;
+    enum format format;
+    bool groups;
+    bool follow;
 };
 
-/* ---- lines ----------------------------------------------------------------------------------- */
+static const struct cat_options defaults = {.selection = {.to_lsn = UINT64_MAX,
+                                                          .until_us = UINT64_MAX,
+                                                          .ids = {.first = 0, .last = UINT64_MAX}},
+                                            .count = UINT64_MAX};
 
-static void print_field(struct output *output, const char *name, uint64_t number)
-{
-    output_text(output, name);
-    output_number(output, number);
-}
+static const struct line_format *const formats[FORMATS] = {&lines_text, &lines_json, &lines_csv};
 
-static void print_group(struct output *output, const struct wal_group_header *header)
+static bool parse_kinds(const char *text, void *field)
 {
-    static const char *const kinds[] = {
-        [WAL_DATA] = "GROUP ", [WAL_PAD] = "PAD ", [WAL_MARK] = "MARK ", [WAL_EPOCH] = "EPOCH "};
-    const bool known = header->kind >= WAL_DATA && header->kind <= WAL_EPOCH;
-    output_text(output, known ? kinds[header->kind] : "UNKNOWN ");
-    output_number(output, header->lsn);
-    print_field(output, " length=", header->length_bytes);
-    print_field(output, " durable=", header->durable_lsn);
-    print_field(output, " epoch=", header->epoch);
-    print_field(output, " draws=", header->draws);
-    print_field(output, " first_request_id=", header->first_request_id);
-    print_field(output, " time_us=", header->wall_time_us);
-    output_text(output, "\n");
-}
-
-/* "DRAW <request id> <pool> " */
-static void print_draw_begin(const struct printing *printing, uint64_t request_id, uint32_t pool_id)
-{
-    struct output *output = printing->output;
-    output_text(output, "DRAW ");
-    output_number(output, request_id);
-    output_text(output, " ");
-    if (pool_id < printing->state.pool_count) {
-        output_name(output, pool_name(printing->state.pools[pool_id]));
-    } else {
-        print_field(output, "#", pool_id);
+    uint32_t *kinds = field;
+    while (*text != 0) {
+        const size_t length = strcspn(text, ",");
+        uint32_t kind = 0;
+        while (kind < LINE_KINDS && (strlen(line_kind_names[kind]) != length ||
+                                     strncmp(line_kind_names[kind], text, length) != 0))
+            kind++;
+        if (kind == LINE_KINDS)
+            return false;
+        *kinds |= 1u << kind;
+        text += length + (text[length] == ',' ? 1 : 0);
     }
-    output_text(output, " ");
+    return *kinds != 0;
 }
 
-static void print_item(const struct printing *printing, uint32_t pool_id, uint32_t index)
+static bool parse_format(const char *text, void *field)
 {
-    const bool known = pool_id < printing->state.pool_count &&
-                       index < pool_item_count(printing->state.pools[pool_id]);
-    if (known)
-        output_name(printing->output, pool_item_id(printing->state.pools[pool_id], index));
-    else
-        print_field(printing->output, "#", index);
-}
-
-/* Prints a draws entry; returns the id behind its last draw. */
-static uint64_t print_draws(const struct printing *printing, const struct wal_entry *entry,
-                            uint64_t request_id)
-{
-    struct wal_outcome_cursor cursor;
-    uint32_t outcome = 0;
-    uint32_t run = 0;
-    wal_outcomes_begin(entry, &cursor);
-    while (wal_outcomes_next(&cursor, &outcome, &run) && !output_failed(printing->output)) {
-        for (uint32_t i = 0; i < run; i++) {
-            print_draw_begin(printing, request_id++, entry->pool_id);
-            if (outcome == URN_FAILED_DRAW)
-                output_text(printing->output, "FAILED");
-            else
-                print_item(printing, entry->pool_id, outcome);
-            output_text(printing->output, "\n");
+    static const char *const names[FORMATS] = {"text", "json", "csv"};
+    for (uint32_t format = 0; format < FORMATS; format++)
+        if (strcmp(text, names[format]) == 0) {
+            *(enum format *)field = (enum format)format;
+            return true;
         }
-    }
-    return request_id;
+    return false;
 }
 
-static void print_pool(const struct printing *printing, uint32_t pool_id)
+#define FIELD(field) offsetof(struct cat_options, field)
+
+static const struct option_row rows[] = {
+    {"--from", WANTS_LSN, FIELD(selection.from_lsn), parse_lsn},
+    {"--to", WANTS_LSN, FIELD(selection.to_lsn), parse_lsn},
+    {"--since", WANTS_TIME, FIELD(selection.since_us), parse_time},
+    {"--until", WANTS_TIME, FIELD(selection.until_us), parse_time},
+    {"--pool", "a pool's name", FIELD(selection.pool), parse_text},
+    {"--item", "an item's id", FIELD(selection.item), parse_text},
+    {"--request-id", "an id or a range of ids, such as 1000 or 1000-1999", FIELD(selection.ids),
+     parse_id_range},
+    {"--type",
+     "kinds of lines with commas between: draw, update, add, create, open, close, applied, ids, "
+     "unknown, group, pad, mark, epoch, snapshot",
+     FIELD(selection.kinds), parse_kinds},
+    {"--failed", NULL, FIELD(selection.failed), NULL},
+    {"-n", WANTS_COUNT, FIELD(count), parse_count},
+    {"--reverse", NULL, FIELD(selection.reverse), NULL},
+    {"--groups", NULL, FIELD(groups), NULL},
+    {"--hex", NULL, FIELD(selection.hex), NULL},
+    {"--follow", NULL, FIELD(follow), NULL},
+    {"--format", "text, json or csv", FIELD(format), parse_format},
+    {.name = NULL},
+};
+
+/* ---- the job ------------------------------------------------------------------------------------- */
+
+struct cat {
+    const struct tool *tool;
+    struct cat_options options;
+    struct history history;
+    struct names names;
+    struct output *output;
+    struct cat_print print;
+    struct history_snapshot *snapshots; /* as they were at first: a server adds and removes some */
+    uint32_t snapshot_count;
+    uint32_t snapshots_left; /* whose lines are still to come, in the order of printing */
+    uint64_t next_id;        /* behind the last group walked; 0: none yet */
+    bool gap_to_tell;        /* a break, whose lost ids the next group tells */
+    struct walk_break gap;
+    bool damaged;
+    bool missing;
+};
+
+static bool has_more_to_print(const struct cat *cat)
 {
-    if (pool_id < printing->state.pool_count)
-        output_name(printing->output, pool_name(printing->state.pools[pool_id]));
-    else
-        print_field(printing->output, "#", pool_id);
+    return !cat_print_is_done(&cat->print);
 }
 
-static void print_quantity(struct output *output, int64_t quantity)
+/* Tells of a break, now that the group behind it is known (first_id 0: there is none). */
+static void tell_gap(struct cat *cat, uint64_t first_id)
 {
-    output_text(output, quantity == URN_UNLIMITED ? " quantity=-1" : " quantity=");
-    if (quantity != URN_UNLIMITED)
-        output_number(output, (uint64_t)quantity);
-}
-
-/* "UPDATE <pool> <item> quantity=n probability=w odds_version=v", as far as it was set. */
-static void print_change(const struct printing *printing, const struct wal_change *change)
-{
-    static const char *const words[] = {
-        [WAL_ENTRY_UPDATE] = "UPDATE ", [WAL_ENTRY_ADD] = "ADD ",
-        [WAL_ENTRY_CREATE] = "CREATE ", [WAL_ENTRY_OPEN] = "OPEN ",
-        [WAL_ENTRY_CLOSE] = "CLOSE ",   [WAL_ENTRY_APPLIED] = "APPLIED "};
-    struct output *output = printing->output;
-    const bool adds = change->type == WAL_ENTRY_ADD;
-    const bool names_item = change->type == WAL_ENTRY_UPDATE || change->type == WAL_ENTRY_APPLIED;
-    output_text(output, words[change->type]);
-    if (change->type == WAL_ENTRY_CREATE)
-        output_name(output, change->name);
-    else
-        print_pool(printing, change->pool_id);
-    if (adds || names_item)
-        output_text(output, " ");
-    if (adds)
-        output_name(output, change->name);
-    else if (names_item)
-        print_item(printing, change->pool_id, change->index);
-    if (adds || (change->flags & WAL_SETS_QUANTITY) != 0)
-        print_quantity(output, change->quantity);
-    if (adds || change->type == WAL_ENTRY_APPLIED || (change->flags & WAL_SETS_WEIGHT) != 0)
-        print_field(output, " probability=", change->probability);
-    print_field(output, " odds_version=", change->odds_version);
-    output_text(output, (change->flags & WAL_FROM_FILE) != 0 ? " from=file\n" : "\n");
-}
-
-static void print_ids(const struct printing *printing, const struct wal_entry *entry)
-{
-    print_field(printing->output, "IDS reserved_up_to=", entry->reserved_request_id);
-    output_text(printing->output, "\n");
-}
-
-static void print_unknown(const struct printing *printing, const struct wal_group_header *header,
-                          const struct wal_entry *entry, const uint8_t *group)
-{
-    print_field(printing->output, "ENTRY ", header->lsn);
-    print_field(printing->output, " ", entry->type);
-    output_text(printing->output, " ");
-    output_hex(printing->output, group + entry->offset, entry->length_bytes);
-    output_text(printing->output, "\n");
-}
-
-static void print_entries(const struct printing *printing, const struct wal_group_header *header,
-                          const uint8_t *group)
-{
-    uint64_t request_id = header->first_request_id;
-    uint32_t offset = 0;
-    struct wal_entry entry;
-    enum wal_read_result read = WAL_READ_OK;
-    while ((read = wal_entry_next(group, header, &offset, &entry)) == WAL_READ_OK) {
-        if (entry.type == WAL_ENTRY_DRAWS)
-            request_id = print_draws(printing, &entry, request_id);
-        else if (wal_entry_is_change(entry.type))
-            print_change(printing, &entry.change);
-        else if (entry.type == WAL_ENTRY_IDS)
-            print_ids(printing, &entry);
-        else if (entry.type != WAL_ENTRY_EPOCH)
-            print_unknown(printing, header, &entry, group);
-    }
-    if (read == WAL_READ_SHAPE)
-        (void)fprintf(printing->notes,
-                      "urn-wal: group at LSN %" PRIu64 ", byte %" PRIu32 ": %s; stepped over\n",
-                      header->lsn, offset, wal_read_result_text(read));
-}
-
-/* ---- the walk -------------------------------------------------------------------------------- */
-
-/* Keeps the state up with the log for as long as that is possible; afterwards names are as of
- * then. A group is applied before it is printed, so that what it adds has its name; names never
- * change, and a group that cannot be true is printed all the same. */
-static void follow(struct printing *printing, const struct wal_reader *reader,
-                   const struct wal_group_header *header, const uint8_t *group)
-{
-    struct urn_error error;
-    if (!printing->applying)
+    char what[BREAK_TEXT_BYTES];
+    char place[PLACE_TEXT_BYTES];
+    if (!cat->gap_to_tell)
         return;
-    printing->state.tail = *wal_reader_tail(reader);
-    if (apply_group(&printing->state, header, group, &error) == URN_OK)
-        return;
-    printing->applying = false;
-    printing->untrue = error.code != URN_FORMAT;
-    (void)fprintf(printing->notes, "urn-wal: %s from here on: %s\n",
-                  printing->untrue ? "cannot be true" : "not everything is understood", error.text);
+    cat->gap_to_tell = false;
+    break_text(&cat->history, &cat->gap, cat->next_id, first_id, what);
+    output_flush(cat->output); /* on a terminal the note stands where it belongs */
+    (void)fprintf(cat->tool->notes, "urn-wal: LSN %" PRIu64 " (%s): %s\n", cat->gap.from_lsn,
+                  history_place(&cat->history, cat->gap.from_lsn, place), what);
 }
 
-static enum urn_code print_log(struct printing *printing, struct wal_reader *reader,
-                               uint64_t stop_lsn, enum cat_end *end, struct urn_error *error)
+static void note_break(struct cat *cat, const struct walk_break *gap)
 {
-    struct wal_group_header header;
-    const uint8_t *group = NULL;
-    enum wal_step step = WAL_STEP_GROUP;
-    while (wal_reader_tail(reader)->lsn < stop_lsn && !output_failed(printing->output)) {
-        step = wal_reader_next(reader, &header, &group, error);
-        if (step != WAL_STEP_GROUP || header.lsn >= stop_lsn)
-            break;
-        follow(printing, reader, &header, group);
-        if (header.lsn >= printing->request->from_lsn) {
-            if (printing->request->groups)
-                print_group(printing->output, &header);
-            print_entries(printing, &header, group);
-        }
-    }
-    const bool damage =
-        step == WAL_STEP_UNREADABLE || (step == WAL_STEP_ERROR && error->code == URN_DAMAGED);
-    if (step == WAL_STEP_ERROR && !damage)
-        return error->code;
-    *end = damage ? CAT_DAMAGE : printing->untrue ? CAT_MEANING : CAT_END;
-    if (damage)
-        (void)fprintf(printing->notes, "urn-wal: stopped at LSN %" PRIu64 ": %s\n",
-                      wal_reader_tail(reader)->lsn, error->text);
-    else if (step == WAL_STEP_INVALID && wal_reader_why(reader) != WAL_READ_ZERO)
-        (void)fprintf(printing->notes,
+    tell_gap(cat, 0);
+    cat->gap = *gap;
+    cat->gap_to_tell = true;
+    if (gap->kind == WALK_OVERWRITTEN || break_is_missing_file(&cat->history, gap))
+        cat->missing = true;
+    else
+        cat->damaged = true;
+}
+
+static void note_group(struct cat *cat, const struct wal_group_header *header)
+{
+    tell_gap(cat, header->first_request_id);
+    cat->next_id = header->first_request_id + header->draws;
+}
+
+/* Where the log ends, if that is not simply where nothing more was written. */
+static void note_end(struct cat *cat, const struct walk *walk)
+{
+    tell_gap(cat, 0);
+    output_flush(cat->output);
+    if (walk->end_unreadable) {
+        cat->damaged = true;
+        (void)fprintf(cat->tool->notes,
+                      "urn-wal: stopped at LSN %" PRIu64 ": a sector cannot be read (LSN %" PRIu64
+                      ")\n",
+                      walk->tail.lsn, walk->end_unreadable_lsn);
+    } else if (walk->end_why != WAL_READ_OK && walk->end_why != WAL_READ_ZERO) {
+        (void)fprintf(cat->tool->notes,
                       "urn-wal: the log ends at LSN %" PRIu64
                       ": %s; `urn-wal verify` says whether that is in order\n",
-                      wal_reader_tail(reader)->lsn, wal_read_result_text(wal_reader_why(reader)));
+                      walk->tail.lsn, wal_read_result_text(walk->end_why));
+    }
+}
+
+/* Lines of the snapshots that were taken at or before lsn (in reverse: at or behind it), as far as they have
+ * not been printed yet. */
+static void print_snapshots_to(struct cat *cat, uint64_t lsn)
+{
+    const bool reverse = cat->options.selection.reverse;
+    while (cat->snapshots_left > 0) {
+        const uint32_t which =
+            reverse ? cat->snapshot_count - cat->snapshots_left : cat->snapshots_left - 1;
+        const struct history_snapshot *snapshot = &cat->snapshots[which];
+        if (reverse ? snapshot->id.lsn < lsn : snapshot->id.lsn > lsn)
+            return;
+        cat_print_snapshot(&cat->print, snapshot);
+        cat->snapshots_left--;
+    }
+}
+
+static enum urn_code print_group(struct cat *cat, const struct wal_group_header *header,
+                                 const uint8_t *group, struct urn_error *error)
+{
+    const bool reverse = cat->options.selection.reverse;
+    print_snapshots_to(cat, reverse ? header->lsn + header->length_bytes : header->lsn);
+    return cat_print_group(&cat->print, header, group, error);
+}
+
+/* ---- forward --------------------------------------------------------------------------------------- */
+
+/* Groups from here on have only what was not asked for. */
+static bool is_behind(const struct cat *cat, const struct wal_group_header *header)
+{
+    const struct selection *selection = &cat->options.selection;
+    return header->lsn >= selection->to_lsn ||
+           (selection->ids.first > 0 && header->first_request_id > selection->ids.last);
+}
+
+static enum urn_code walk_forward(struct cat *cat, struct walk *walk, bool *behind,
+                                  struct urn_error *error)
+{
+    while (has_more_to_print(cat)) {
+        switch (walk_next(walk, error)) {
+        case WALK_GROUP:
+            note_group(cat, &walk->item.header);
+            *behind = is_behind(cat, &walk->item.header);
+            if (*behind)
+                return URN_OK;
+            if (print_group(cat, &walk->item.header, walk->item.bytes, error) != URN_OK)
+                return error->code;
+            break;
+        case WALK_SEGMENT:
+            break;
+        case WALK_BREAK:
+            note_break(cat, &walk->gap);
+            break;
+        case WALK_END:
+            return URN_OK;
+        case WALK_ERROR:
+            return error->code;
+        }
+    }
     return URN_OK;
 }
 
-/* The older of the two newest snapshots that load: from there on the log is kept. Where from_lsn
- * lies behind the newer one, that will do. */
-static enum urn_code load_start(const struct log_view *view, uint64_t from_lsn, struct state *state,
-                                struct urn_error *error)
+/* Prints what comes, as it becomes durable, until nobody reads it any more. */
+static enum urn_code follow(struct cat *cat, struct walk *walk, struct urn_error *error)
 {
-    bool loaded = false;
-    for (uint32_t which = 0; which < view->snapshot_count; which++) {
-        struct state older;
-        struct urn_error failure;
-        const enum urn_code code = log_view_load(view, which, &older, &failure);
-        if (code == URN_OK) {
-            if (loaded)
-                state_free(state);
-            *state = older;
-            if (loaded || older.tail.lsn <= from_lsn)
-                return URN_OK;
-            loaded = true;
-        } else if (!loaded) {
-            *error = failure;
+    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    bool behind = false;
+    while (!behind && has_more_to_print(cat)) {
+        bool more = false;
+        output_flush(cat->output);
+        if (walk_resume(walk, 0, &more, error) != URN_OK)
+            return error->code;
+        if (more && walk_forward(cat, walk, &behind, error) != URN_OK)
+            return error->code;
+        if (!more)
+            (void)nanosleep(&pause, NULL);
+    }
+    return URN_OK;
+}
+
+/* Where the first group lies that may be asked for. */
+static enum urn_code find_start(struct cat *cat, uint64_t *lsn, struct urn_error *error)
+{
+    const struct selection *selection = &cat->options.selection;
+    uint64_t by_id = 0;
+    uint64_t by_lsn = 0;
+    enum urn_code code = URN_OK;
+    if (selection->ids.first > 0)
+        code = locate_start(&cat->history, selection->ids.first, &by_id, error);
+    if (code == URN_OK && selection->from_lsn > 0)
+        code = walk_find_group(&cat->history, selection->from_lsn, &by_lsn, error);
+    *lsn = by_id > by_lsn ? by_id : by_lsn;
+    return code == URN_OK ? walk_safe_start(&cat->history, lsn, error) : code;
+}
+
+static enum urn_code print_forward(struct cat *cat, struct urn_error *error)
+{
+    uint64_t lsn = 0;
+    bool behind = false;
+    enum urn_code code = find_start(cat, &lsn, error);
+    if (code != URN_OK || (lsn == NO_LSN && !cat->options.follow))
+        return code;
+    struct walk walk;
+    code = walk_begin(&cat->history, lsn, UINT64_MAX, 0, SCAN_DIGESTS, &walk, error);
+    if (code == URN_OK)
+        code = walk_forward(cat, &walk, &behind, error);
+    if (code == URN_OK && !behind && has_more_to_print(cat)) {
+        note_end(cat, &walk);
+        print_snapshots_to(cat, UINT64_MAX);
+        if (cat->options.follow)
+            code = follow(cat, &walk, error);
+    }
+    walk_end(&walk);
+    return code;
+}
+
+/* ---- in reverse -------------------------------------------------------------------------------------- */
+
+/* Groups of a segment that lie one behind the other, as many as are read at once. */
+struct piece {
+    uint64_t begin_lsn;
+    uint64_t end_lsn;
+};
+
+#define PIECE_BYTES (1024u * 1024)
+
+struct pieces {
+    struct piece *pieces;
+    uint32_t count;
+    uint32_t room;
+};
+
+static enum urn_code add_to_pieces(struct pieces *pieces, const struct wal_group_header *header,
+                                   struct urn_error *error)
+{
+    struct piece *last = pieces->count > 0 ? &pieces->pieces[pieces->count - 1] : NULL;
+    if (last != NULL && last->end_lsn == header->lsn &&
+        last->end_lsn - last->begin_lsn < PIECE_BYTES) {
+        last->end_lsn += header->length_bytes;
+        return URN_OK;
+    }
+    if (pieces->count == pieces->room) {
+        const uint32_t room = pieces->room == 0 ? 128 : 2 * pieces->room;
+        struct piece *larger = realloc(pieces->pieces, room * sizeof *larger);
+        if (larger == NULL)
+            return error_set(error, URN_NOMEMORY, ENOMEM, "cannot print in reverse");
+        pieces->pieces = larger;
+        pieces->room = room;
+    }
+    pieces->pieces[pieces->count++] =
+        (struct piece){.begin_lsn = header->lsn, .end_lsn = header->lsn + header->length_bytes};
+    return URN_OK;
+}
+
+/* The groups of a piece, from the last to the first. They have been found whole before; what a server has
+ * written over since is passed by, and said. */
+static enum urn_code print_piece(struct cat *cat, const struct history_segment *segment,
+                                 const struct piece *piece, uint8_t *bytes, uint32_t *offsets,
+                                 struct urn_error *error)
+{
+    const uint64_t length = piece->end_lsn - piece->begin_lsn;
+    const uint64_t ring_short = wal_ring_short(cat->history.geometry.ring_uuid);
+    uint64_t got = 0;
+    uint64_t bad = 0;
+    struct os_file *file = NULL;
+    const int failure = os_file_open(segment->dir, segment->name, OS_READ, &file);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure, "cannot open %s", segment->name);
+    enum urn_code code = history_read(file, segment->name,
+                                      piece->begin_lsn % cat->history.geometry.segment_size_bytes,
+                                      bytes, length, &got, &bad, error);
+    os_file_close(file);
+    uint32_t count = 0;
+    struct wal_group_header header;
+    for (uint64_t at = 0; code == URN_OK && at < length; at += header.length_bytes) {
+        if (wal_group_read(bytes + at, got - at, ring_short, &header) != WAL_READ_OK ||
+            header.lsn != piece->begin_lsn + at) {
+            cat->missing = true;
+            (void)fprintf(cat->tool->notes,
+                          "urn-wal: LSN %" PRIu64 " has been overwritten while it was being read\n",
+                          piece->begin_lsn + at);
+            break;
+        }
+        offsets[count++] = (uint32_t)at;
+    }
+    while (code == URN_OK && count-- > 0 && has_more_to_print(cat)) {
+        (void)wal_group_read(bytes + offsets[count], got - offsets[count], ring_short, &header);
+        code = print_group(cat, &header, bytes + offsets[count], error);
+    }
+    return code;
+}
+
+static enum urn_code print_pieces(struct cat *cat, const struct history_segment *segment,
+                                  const struct pieces *pieces, struct urn_error *error)
+{
+    const uint64_t capacity = PIECE_BYTES + (uint64_t)GROUP_BYTES_MAX;
+    uint8_t *bytes = malloc(capacity);
+    uint32_t *offsets = malloc(capacity / WAL_GROUP_HEADER_BYTES * sizeof *offsets);
+    enum urn_code code = URN_OK;
+    if (bytes == NULL || offsets == NULL)
+        code = error_set(error, URN_NOMEMORY, ENOMEM, "cannot print in reverse");
+    for (uint32_t i = pieces->count; code == URN_OK && i > 0 && has_more_to_print(cat); i--)
+        code = print_piece(cat, segment, &pieces->pieces[i - 1], bytes, offsets, error);
+    free(bytes);
+    free(offsets);
+    return code;
+}
+
+/* Walks a segment forward. */
+static enum urn_code find_pieces(struct cat *cat, uint64_t begin_lsn, uint64_t end_lsn,
+                                 struct pieces *pieces, struct urn_error *error)
+{
+    struct walk walk;
+    enum urn_code code =
+        walk_begin(&cat->history, begin_lsn, end_lsn, 0, SCAN_DIGESTS, &walk, error);
+    cat->next_id = 0;
+    while (code == URN_OK) {
+        const enum walk_step step = walk_next(&walk, error);
+        if (step == WALK_GROUP) {
+            note_group(cat, &walk.item.header);
+            code = add_to_pieces(pieces, &walk.item.header, error);
+        } else if (step == WALK_BREAK) {
+            note_break(cat, &walk.gap);
+            if (walk.gap.to_lsn >= end_lsn)
+                break;
+        } else if (step == WALK_END) {
+            break;
+        } else if (step == WALK_ERROR) {
+            code = error->code;
         }
     }
-    if (loaded)
-        return URN_OK;
-    if (view->snapshot_count == 0)
-        return error_set(error, URN_DAMAGED, 0, "%.200s has no snapshot", view->data_dir.path);
-    return error->code;
-}
-
-/* Up to where it may be printed: all there is, but beside a server only what is durable by now. */
-static enum urn_code find_stop(const struct log_view *view, uint64_t *stop_lsn,
-                               struct urn_error *error)
-{
-    if (!log_view_in_use(view))
-        return URN_OK;
-    struct wal_evidence evidence;
-    const enum urn_code code = wal_search_evidence(&view->data_dir, 0, NULL, &evidence, error);
-    if (code == URN_OK && evidence.durable_lsn_max < *stop_lsn)
-        *stop_lsn = evidence.durable_lsn_max;
+    tell_gap(cat, 0);
+    walk_end(&walk);
     return code;
 }
 
-static enum urn_code cat_view(const struct log_view *view, struct printing *printing,
-                              enum cat_end *end, struct urn_error *error)
+/* Walks ahead to the end of the log, *end_lsn. On the way the names are learnt that come too late in
+ * reverse; and only so it is known what at the very end is the log, and what an earlier start has discarded.
+ */
+static enum urn_code walk_ahead(struct cat *cat, uint64_t *end_lsn, struct urn_error *error)
 {
-    uint64_t stop_lsn = printing->request->to_lsn;
-    enum urn_code code = find_stop(view, &stop_lsn, error);
-    if (code != URN_OK)
-        return code;
-    code = load_start(view, printing->request->from_lsn, &printing->state, error);
-    if (code != URN_OK)
-        return code;
-    struct wal_reader *reader = NULL;
-    code = wal_reader_open(&view->data_dir, &printing->state.tail, &reader, error);
+    struct walk walk;
+    const enum urn_code code = names_learn_log(&cat->names, &cat->history, &walk, error);
     if (code == URN_OK)
-        code = print_log(printing, reader, stop_lsn, end, error);
-    wal_reader_close(reader);
-    state_free(&printing->state);
+        note_end(cat, &walk);
+    *end_lsn = walk.tail.lsn;
+    walk_end(&walk);
     return code;
 }
 
-enum urn_code cat_directory(struct urn_os *os, const char *path, in_use_probe in_use,
-                            void *in_use_context, const struct cat_request *request, FILE *out,
-                            FILE *notes, enum cat_end *end, struct urn_error *error)
+static enum urn_code print_reverse(struct cat *cat, struct urn_error *error)
 {
-    *end = CAT_END;
-    struct log_view view;
-    struct printing printing = {
-        .request = request,
-        .output = malloc(sizeof *printing.output),
-        .notes = notes,
-        .applying = true,
-    };
-    if (printing.output == NULL)
-        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot print the log");
-    enum urn_code code = log_view_open(&view, os, path, in_use, in_use_context, error);
-    if (code == URN_OK) {
-        output_begin(printing.output, out);
-        code = cat_view(&view, &printing, end, error);
-        if (!output_end(printing.output) && code == URN_OK)
-            code = error_set(error, URN_IO, errno, "cannot write the output");
-        log_view_close(&view);
+    const struct history *history = &cat->history;
+    const uint64_t size = history->geometry.segment_size_bytes;
+    uint64_t end_lsn = 0;
+    enum urn_code code = walk_ahead(cat, &end_lsn, error);
+    for (uint32_t index = history->log_count; code == URN_OK && index > 0 && has_more_to_print(cat);
+         index--) {
+        /* A copy: a server may make the walk look at the files anew. */
+        const struct history_segment segment = history->segments[index - 1];
+        const uint64_t begin = history_begin_lsn(history, &segment);
+        struct pieces pieces = {.count = 0};
+        if (begin >= end_lsn)
+            continue;
+        code = find_pieces(cat, begin, begin + size < end_lsn ? begin + size : end_lsn, &pieces,
+                           error);
+        if (code == URN_OK)
+            code = print_pieces(cat, &segment, &pieces, error);
+        free(pieces.pieces);
+        if (begin <= cat->options.selection.from_lsn)
+            break;
     }
-    free(printing.output);
+    if (code == URN_OK && has_more_to_print(cat))
+        print_snapshots_to(cat, 0);
     return code;
 }
+
+/* ---- snapshots ----------------------------------------------------------------------------------------- */
+
+static enum urn_code print_snapshot_files(struct cat *cat, struct urn_error *error)
+{
+    const struct history *history = &cat->history;
+    if (cat->options.format == FORMAT_CSV)
+        snapshot_csv_begin(cat->output);
+    for (uint32_t which = 0; which < history->snapshot_count; which++) {
+        struct state state;
+        const enum urn_code code = history_load(history, which, &state, error);
+        if (code != URN_OK)
+            return code;
+        if (cat->options.format == FORMAT_JSON)
+            snapshot_json(cat->output, &state, &history->geometry, history->snapshots[which].name);
+        else if (cat->options.format == FORMAT_CSV)
+            snapshot_csv(cat->output, &state);
+        else
+            snapshot_text(cat->output, &state);
+        state_free(&state);
+    }
+    return URN_OK;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------- */
+
+/* Keeps the list of snapshots as it is now. */
+static enum urn_code keep_snapshots(struct cat *cat, struct urn_error *error)
+{
+    const struct history *history = &cat->history;
+    cat->snapshot_count = cat->snapshots_left = history->snapshot_count;
+    cat->snapshots = calloc(history->snapshot_count + 1, sizeof *cat->snapshots);
+    if (cat->snapshots == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot print the log");
+    memcpy(cat->snapshots, history->snapshots,
+           history->snapshot_count * sizeof *history->snapshots);
+    return URN_OK;
+}
+
+static enum urn_code print_log(struct cat *cat, struct urn_error *error)
+{
+    const struct cat_options *options = &cat->options;
+    enum urn_code code = names_begin(&cat->names, &cat->history, error);
+    if (code != URN_OK)
+        return code;
+    if (!cat->names.known && cat->history.is_directory)
+        (void)fprintf(cat->tool->notes,
+                      "urn-wal: no snapshot can be loaded: numbers stand for names\n");
+    code = keep_snapshots(cat, error);
+    if (code == URN_OK) {
+        const struct printer printer = {
+            .format = formats[options->format], .output = cat->output, .names = &cat->names};
+        cat_print_begin(&cat->print, &options->selection, &printer, cat->tool->notes,
+                        options->count);
+        code = options->selection.reverse ? print_reverse(cat, error) : print_forward(cat, error);
+        cat_print_end(&cat->print);
+    }
+    free(cat->snapshots);
+    names_end(&cat->names);
+    return code;
+}
+
+/* What does not go together. NULL: all does. */
+static const char *options_conflict(const struct cat_options *options)
+{
+    if (options->follow && options->selection.reverse)
+        return "--follow goes forward: it does not go with --reverse";
+    if (options->selection.hex && options->format == FORMAT_CSV)
+        return "--hex goes with --format text or json";
+    return NULL;
+}
+
+static enum exit_status run(const struct tool *tool, const char *const *operands,
+                            uint32_t operand_count, const void *options)
+{
+    struct cat cat = {.tool = tool, .options = *(const struct cat_options *)options};
+    struct selection *selection = &cat.options.selection;
+    const char *conflict = options_conflict(&cat.options);
+    if (conflict != NULL) {
+        (void)fprintf(tool->notes, "urn-wal: %s\n", conflict);
+        return EXIT_USAGE;
+    }
+    if (cat.options.groups || selection->hex)
+        selection->kinds |= GROUP_KINDS | (selection->kinds == 0 ? ENTRY_KINDS : 0);
+    else if (selection->kinds == 0)
+        selection->kinds = ENTRY_KINDS;
+
+    struct urn_error error;
+    enum urn_code code = history_open(&cat.history, tool, operands, operand_count, &error);
+    if (code != URN_OK)
+        return tool_fail_to_open(tool, operands[0], &error);
+    cat.output = malloc(sizeof *cat.output);
+    if (cat.output == NULL) {
+        code = error_set(&error, URN_NOMEMORY, ENOMEM, "cannot print the log");
+    } else {
+        output_begin(cat.output, tool->out);
+        code = cat.history.segment_count == 0 ? print_snapshot_files(&cat, &error)
+                                              : print_log(&cat, &error);
+        if (!output_end(cat.output) && code == URN_OK)
+            code = error_set(&error, URN_IO, errno, "cannot write the output");
+    }
+    free(cat.output);
+    history_close(&cat.history);
+    if (code != URN_OK)
+        return tool_fail(tool, &error);
+    return cat.damaged ? EXIT_DAMAGE : cat.missing ? EXIT_MISSING : EXIT_SOUND;
+}
+
+const struct command command_cat = {
+    .name = "cat",
+    .summary = "prints what stands in the log or in a snapshot, line by line",
+    .usage = "DIR | FILE... [option...]",
+    .help =
+        "Prints the log of a data directory, or of segment files by themselves (a snapshot file "
+        "with\n"
+        "them tells the names), one line an entry:\n"
+        "    DRAW <request id> <pool> <item id>    FAILED for the item when nothing was in stock\n"
+        "    UPDATE, ADD, CREATE, OPEN, CLOSE and APPLIED, with what was changed\n"
+        "    IDS reserved_up_to=<id>               in modes interval and os\n"
+        "    ENTRY <LSN of the group> <type> <hex> of a type that this version does not know\n"
+        "A space or backslash in a name is written \\x20, \\x5c. Of snapshot files: the state in "
+        "them.\n"
+        "\n"
+        "    --format F        text; json: one object a line, of a snapshot one document; csv\n"
+        "    --from LSN        begins with the first group at or behind this position of the log\n"
+        "    --to LSN          ends before the first group at or behind this position\n"
+        "    --since TIME      only groups from this time on (RFC 3339; wall time of the server)\n"
+        "    --until TIME      only groups up to this time\n"
+        "    --pool NAME       only what concerns this pool\n"
+        "    --item ID         only what concerns items of this id\n"
+        "    --request-id A-B  only draws with these ids; also A alone, or A-\n"
+        "    --type KIND,...   only lines of these kinds: draw, update, add, create, open, close,\n"
+        "                      applied, ids, unknown; group, pad, mark, epoch, snapshot\n"
+        "    --failed          only draws that failed\n"
+        "    -n COUNT          no more than so many lines\n"
+        "    --reverse         the last first\n"
+        "    --groups          a line for each group and snapshot, too\n"
+        "    --hex             with the groups' bytes\n"
+        "    --follow          goes on as the server does; ends with Ctrl-C\n"
+        "\n"
+        "An LSN is a position in the log, in bytes: decimal, or hexadecimal after 0x.\n"
+        "Beside a server, what is durable is printed. Damage is said on standard error and passed "
+        "by.\n"
+        "\n"
+        "exit status: 0 printed to the end, 2 parts are damaged, 3 parts are missing, 64 wrong "
+        "usage,\n"
+        "66 cannot open, 74 cannot read or write\n"
+        "\n"
+        "examples:\n"
+        "    urn-wal cat data --reverse -n 10             the last ten draws, the newest first\n"
+        "    urn-wal cat data --request-id 1000-1999 --format csv\n"
+        "    urn-wal cat data --item diamond --since 2026-11-22T00:00:00Z\n"
+        "    urn-wal cat data --follow | grep -w diamond\n"
+        "    urn-wal cat data/snapshot-* --format json | jq .next_request_id\n",
+    .operands_min = 1,
+    .operands_max = OPERANDS_MAX,
+    .operands = "a data directory, or files of one",
+    .options_bytes = sizeof(struct cat_options),
+    .defaults = &defaults,
+    .options = rows,
+    .run = run,
+};

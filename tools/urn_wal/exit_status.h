@@ -4,9 +4,10 @@
 
 enum exit_status {
     EXIT_SOUND = 0,
-    EXIT_TORN_TAIL = 1, /* torn tail only: never durable, the next start discards it */
+    EXIT_TORN_TAIL = 1, /* verify: torn tail only: never acknowledged, the next start discards it */
+    EXIT_NOT_FOUND = 1, /* find: no such draw is kept */
     EXIT_DAMAGE = 2,
-    EXIT_MISSING = 3,      /* files are missing */
+    EXIT_MISSING = 3,      /* files, or parts of the log, are missing */
     EXIT_MEANING = 4,      /* the bytes are sound but cannot be true */
     EXIT_USAGE = 64,       /* sysexits: EX_USAGE */
     EXIT_CANNOT_OPEN = 66, /* EX_NOINPUT */

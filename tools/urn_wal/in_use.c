@@ -13,9 +13,10 @@
 
 #include "engine/data_dir.h"
 
-bool data_dir_in_use(void *path)
+bool data_dir_in_use(void *context, const char *path)
 {
-    const int dir = open((const char *)path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)context;
+    const int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return false;
     const int lock = openat(dir, DATA_DIR_LOCK, O_RDONLY | O_CLOEXEC);

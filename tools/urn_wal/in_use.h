@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* path: a const char *, the data directory's. False too when it cannot be found out. */
-bool data_dir_in_use(void *path);
+/* path: the data directory's; context is of no use. False too when it cannot be found out. */
+bool data_dir_in_use(void *context, const char *path);
 
 #endif

@@ -1,96 +1,118 @@
-/* main.c: urn-wal: reads the log of a data directory. options.c has the help text. */
+/* main.c: urn-wal: the table of commands, and the choice among them. */
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
-#include "tools/urn_wal/cat.h"
+#include "tools/urn_wal/commands.h"
 #include "tools/urn_wal/in_use.h"
 #include "tools/urn_wal/options.h"
-#include "tools/urn_wal/verify.h"
 
-/* True when a directory without IDENTITY holds segments or snapshots: then it is a data directory
- * of which a file is missing. */
-static int visit_name(void *context, const char *name)
+static const struct command *const commands[] = {
+    &command_ls,
+    &command_cat,
+    &command_find,
+    &command_verify,
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+/* ---- help -------------------------------------------------------------------------------------- */
+
+static void print_overview(FILE *out)
 {
-    const enum data_dir_name_kind kind = data_dir_name_kind(name);
-    if (kind == DATA_DIR_NAME_SEGMENT || kind == DATA_DIR_NAME_SNAPSHOT)
-        *(bool *)context = true;
-    return 0;
+    (void)fputs(
+        "urn-wal: reads the log of an urn data directory. It only reads, and may be used beside "
+        "a\nrunning server.\n\nusage: urn-wal COMMAND DIR | FILE... [option...]\n"
+        "       urn-wal COMMAND --help\n       urn-wal --help | --version\n\nCommands\n",
+        out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        (void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    (void)fputs(
+        "\nDIR is a data directory; FILEs are segment or snapshot files of one, wherever they "
+        "are.\n"
+        "\n"
+        "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
+        "help says; 64 wrong usage; 66 cannot open; 74 cannot read or write\n"
+        "\n"
+        "examples:\n"
+        "    urn-wal verify /var/lib/urn       is all in order?\n"
+        "    urn-wal cat data -n 10 --reverse  the last draws\n"
+        "    urn-wal find data 1234            what came of draw 1234\n",
+        out);
 }
 
-static bool holds_remains(const char *path)
+static void print_help(const struct command *command, FILE *out)
 {
-    bool remains = false;
-    struct os_dir *dir = NULL;
-    if (os_dir_open(os_default(), path, &dir) != 0)
-        return false;
-    (void)os_dir_list(dir, visit_name, &remains);
-    os_dir_close(dir);
-    return remains;
+    (void)fprintf(out, "usage: urn-wal %s %s\n\n%s", command->name, command->usage, command->help);
 }
 
-/* Says on stderr why the looking failed; returns what to exit with. */
-static enum exit_status fail(const char *path, const struct urn_error *error)
+static int complain_of_command(const char *word)
 {
-    (void)fprintf(stderr, "urn-wal: %s\n", error->text);
-    switch (error->code) {
-    case URN_NODATA:
-        return holds_remains(path) ? EXIT_MISSING : EXIT_CANNOT_OPEN;
-    case URN_DAMAGED:
-    case URN_FORMAT:
-        return EXIT_DAMAGE;
-    default:
-        return error->system_errno == ENOENT || error->system_errno == EACCES ||
-                       error->system_errno == ENOTDIR
-                   ? EXIT_CANNOT_OPEN
-                   : EXIT_READ_ERROR;
-    }
-}
-
-static enum exit_status run_verify(const struct options *options)
-{
-    struct verify_report report;
-    struct urn_error error;
-    if (verify_directory(os_default(), options->directory, data_dir_in_use,
-                         (void *)(uintptr_t)options->directory, &report, &error) != URN_OK)
-        return fail(options->directory, &error);
-    if (options->json)
-        verify_print_json(&report, stdout);
+    const char *names[COMMANDS + 2] = {"--help", "--version"};
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[2 + i] = commands[i]->name;
+    const char *meant = closest_word(word, names, COMMANDS + 2);
+    (void)fprintf(stderr, "urn-wal: unknown command %s", word);
+    if (meant != NULL)
+        (void)fprintf(stderr, "; did you mean %s?\n", meant);
     else
-        verify_print_text(&report, options->quiet, stdout);
-    const enum exit_status status = verify_exit_status(&report);
-    verify_report_free(&report);
-    return status;
+        (void)fprintf(stderr, "; see urn-wal --help\n");
+    return EXIT_USAGE;
 }
 
-static enum exit_status run_cat(const struct options *options)
+/* ---- running ------------------------------------------------------------------------------------- */
+
+static uint32_t terminal_width(FILE *out)
 {
-    const struct cat_request request = {
-        .from_lsn = options->from_lsn, .to_lsn = options->to_lsn, .groups = options->groups};
-    enum cat_end end = CAT_END;
-    struct urn_error error;
-    if (cat_directory(os_default(), options->directory, data_dir_in_use,
-                      (void *)(uintptr_t)options->directory, &request, stdout, stderr, &end,
-                      &error) != URN_OK)
-        return fail(options->directory, &error);
-    return end == CAT_DAMAGE ? EXIT_DAMAGE : end == CAT_MEANING ? EXIT_MEANING : EXIT_SOUND;
+    struct winsize size;
+    if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) != 0)
+        return 0;
+    return size.ws_col;
 }
 
-static enum exit_status run(const struct options *options)
+static int run(const struct command *command, int argc, const char *const *argv)
 {
-    switch (options->command) {
-    case COMMAND_VERIFY:
-        return run_verify(options);
-    case COMMAND_CAT:
-        return run_cat(options);
-    case COMMAND_VERSION:
+    static struct invocation invocation;
+    if (!options_parse(command, argc, argv, &invocation, stderr))
+        return EXIT_USAGE;
+    if (invocation.help) {
+        print_help(command, stdout);
+        return EXIT_SOUND;
+    }
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct tool tool = {
+        .os = os_default(),
+        .in_use = data_dir_in_use,
+        .threads = processors > 1 ? (uint32_t)processors - 1 : 0,
+        .out = stdout,
+        .notes = stderr,
+        .shows_progress = isatty(STDERR_FILENO) != 0,
+        .terminal_width = terminal_width(stdout),
+    };
+    return (int)command->run(&tool, invocation.operands, invocation.operand_count,
+                             invocation.options);
+}
+
+static int choose(int argc, const char *const *argv)
+{
+    if (argc < 2) {
+        (void)fprintf(stderr, "urn-wal: which command? See urn-wal --help\n");
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_overview(stdout);
+        return EXIT_SOUND;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
         (void)printf("urn-wal " URN_VERSION "\n");
         return EXIT_SOUND;
-    case COMMAND_HELP:
-    default:
-        options_print_help(stdout);
-        return EXIT_SOUND;
     }
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return run(commands[i], argc - 2, argv + 2);
+    return complain_of_command(argv[1]);
 }
 
 int main(int argc, char **argv)
@@ -99,13 +121,10 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "urn-wal: libsodium cannot be used here\n");
         return EXIT_READ_ERROR;
     }
-    struct options options;
-    if (!options_parse(argc, argv, &options))
-        return EXIT_USAGE;
-    const enum exit_status status = run(&options);
+    const int status = choose(argc, (const char *const *)argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         (void)fprintf(stderr, "urn-wal: cannot write the output\n");
         return EXIT_READ_ERROR;
     }
-    return (int)status;
+    return status;
 }

@@ -1,93 +1,72 @@
-/* options.c: urn-wal's command line, from one table of commands and options. */
+/* options.c: see options.h. */
 #include "tools/urn_wal/options.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIONS_MAX 4u
+#include "engine/check.h"
+#include "tools/urn_wal/time_text.h"
 
-static const char help[] =
-    "urn-wal: reads the log of an urn data directory. It only reads, and may be used beside a\n"
-    "running server.\n"
-    "\n"
-    "usage: urn-wal verify DIR [--quiet] [--json]\n"
-    "       urn-wal cat DIR [--from LSN] [--to LSN] [--groups]\n"
-    "       urn-wal --help | --version\n"
-    "\n"
-    "verify  checks every snapshot and every group: checksums, chain, positions, ids, stock. Says\n"
-    "        which files are sound, where the log ends and why, and what to do.\n"
-    "    --quiet      prints findings only: nothing when all is sound\n"
-    "    --json       prints one JSON object\n"
-    "\n"
-    "cat     prints the draws, one a line: DRAW <request id> <pool> <item id>, or FAILED for the\n"
-    "        item when nothing was in stock. A space or backslash in a name is written \\x20, "
-    "\\x5c.\n"
-    "        Changes of items and pools and reservations of ids (IDS) have lines of their own.\n"
-    "        Entries of an unknown type are printed as hexadecimal digits.\n"
-    "    --from LSN   begins with the first group at or behind this position of the log\n"
-    "    --to LSN     ends before the first group at or behind this position\n"
-    "    --groups     prints a line for each group too: GROUP, PAD, MARK and EPOCH\n"
-    "\n"
-    "An LSN is a position in the log, in bytes: decimal, or hexadecimal after 0x.\n"
-    "\n"
-    "exit status of verify: 0 sound, 1 torn tail only (never durable; the next start discards\n"
-    "it), 2 damage, 3 files missing, 4 sound bytes that cannot be true. Of cat: 0 printed to the\n"
-    "end, 2 stopped at damage, 4 at what cannot be true. Of both: 64 wrong usage, 66 cannot open,\n"
-    "74 cannot read or write.\n"
-    "\n"
-    "examples:\n"
-    "    urn-wal verify /var/lib/urn              is all in order?\n"
-    "    urn-wal verify --json data | jq .verdict\n"
-    "    urn-wal cat data | tail                  the last draws\n"
-    "    urn-wal cat data --groups --from 0x4000  all from a position on, with the groups\n"
-    "    urn-wal cat data | awk '/^DRAW/ {n[$4]++} END {for (i in n) print n[i], i}'\n"
-    "                                             draws by item\n";
+/* ---- values ---------------------------------------------------------------------------------- */
 
-void options_print_help(FILE *out)
+static bool parse_number(const char *text, int base, char **end, uint64_t *number)
 {
-    (void)fputs(help, out);
+    if (text[0] < '0' || text[0] > '9') /* strtoull would take a sign, and spaces */
+        return false;
+    errno = 0;
+    *number = strtoull(text, end, base);
+    return errno == 0;
 }
 
-static bool parse_lsn(const char *text, uint64_t *lsn)
+bool parse_lsn(const char *text, void *field)
 {
-    if (text[0] < '0' || text[0] > '9')
-        return false;
     const int base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
     char *end = NULL;
-    errno = 0;
-    const unsigned long long value = strtoull(text, &end, base);
-    *lsn = value;
-    return errno == 0 && *end == 0;
+    return parse_number(text, base, &end, field) && *end == 0;
 }
 
-struct option_row {
-    const char *name;
-    size_t flag_offset;  /* in struct options, of a bool; or */
-    size_t value_offset; /* of an LSN; the other is 0, where the command stands */
-};
+bool parse_count(const char *text, void *field)
+{
+    uint64_t *count = field;
+    char *end = NULL;
+    return parse_number(text, 10, &end, count) && *end == 0 && *count > 0;
+}
 
-struct command_row {
-    const char *name;
-    enum command command;
-    struct option_row options[OPTIONS_MAX]; /* ended by one without a name */
-};
+bool parse_time(const char *text, void *field)
+{
+    return time_parse(text, field);
+}
 
-#define FLAG(text, field)                                                                          \
-    {                                                                                              \
-        .name = (text), .flag_offset = offsetof(struct options, field)                             \
-    }
-#define LSN(text, field)                                                                           \
-    {                                                                                              \
-        .name = (text), .value_offset = offsetof(struct options, field)                            \
-    }
+bool parse_text(const char *text, void *field)
+{
+    *(const char **)field = text;
+    return text[0] != 0;
+}
 
-static const struct command_row commands[] = {
-    {"verify", COMMAND_VERIFY, {FLAG("--quiet", quiet), FLAG("--json", json)}},
-    {"cat", COMMAND_CAT, {LSN("--from", from_lsn), LSN("--to", to_lsn), FLAG("--groups", groups)}},
-};
-#define COMMANDS (sizeof commands / sizeof commands[0])
+bool parse_id(const char *text, uint64_t *request_id)
+{
+    char *end = NULL;
+    return parse_number(text, 10, &end, request_id) && *end == 0 && *request_id > 0;
+}
+
+bool parse_id_range(const char *text, void *field)
+{
+    struct id_range *range = field;
+    char *end = NULL;
+    if (!parse_number(text, 10, &end, &range->first) || range->first == 0)
+        return false;
+    range->last = range->first;
+    if (*end == 0)
+        return true;
+    if (*end != '-')
+        return false;
+    range->last = UINT64_MAX;
+    if (end[1] == 0)
+        return true;
+    return parse_number(end + 1, 10, &end, &range->last) && *end == 0 &&
+           range->last >= range->first;
+}
 
 /* ---- what may have been meant ---------------------------------------------------------------- */
 
@@ -113,131 +92,121 @@ static unsigned edit_distance(const char *one, const char *other)
     return row[length];
 }
 
-static void consider(const char *word, const char *candidate, const char **best, unsigned *distance)
+const char *closest_word(const char *word, const char *const *candidates, size_t count)
 {
-    const unsigned found = edit_distance(word, candidate);
-    if (found < *distance) {
-        *distance = found;
-        *best = candidate;
+    const char *best = NULL;
+    unsigned distance = 3;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned found = edit_distance(word, candidates[i]);
+        if (found < distance) {
+            distance = found;
+            best = candidates[i];
+        }
     }
+    return best;
 }
 
-static bool complain(const char *kind, const char *word, const char *meant)
+static bool complain_of_option(const struct command *command, const char *word, FILE *notes)
 {
-    (void)fprintf(stderr, "urn-wal: unknown %s %s", kind, word);
+    enum { NAMES_MAX = 32 };
+    const char *names[NAMES_MAX] = {"--help"};
+    size_t count = 1;
+    for (const struct option_row *row = command->options; row->name != NULL; row++) {
+        CHECK(count < NAMES_MAX);
+        names[count++] = row->name;
+    }
+    const char *meant = closest_word(word, names, count);
+    (void)fprintf(notes, "urn-wal: unknown option of %s: %s", command->name, word);
     if (meant != NULL)
-        (void)fprintf(stderr, "; did you mean %s?\n", meant);
+        (void)fprintf(notes, "; did you mean %s?\n", meant);
     else
-        (void)fprintf(stderr, "; see urn-wal --help\n");
+        (void)fprintf(notes, "; see urn-wal %s --help\n", command->name);
     return false;
-}
-
-static bool complain_of_option(const struct command_row *command, const char *word)
-{
-    const char *meant = NULL;
-    unsigned distance = 3;
-    for (const struct option_row *row = command->options; row->name != NULL; row++)
-        consider(word, row->name, &meant, &distance);
-    char kind[32];
-    (void)snprintf(kind, sizeof kind, "option of %s:", command->name);
-    return complain(kind, word, meant);
-}
-
-static bool complain_of_command(const char *word)
-{
-    const char *meant = NULL;
-    unsigned distance = 3;
-    for (size_t i = 0; i < COMMANDS; i++)
-        consider(word, commands[i].name, &meant, &distance);
-    consider(word, "--help", &meant, &distance);
-    consider(word, "--version", &meant, &distance);
-    return complain("command", word, meant);
 }
 
 /* ---- parsing --------------------------------------------------------------------------------- */
 
+/* Where the reading of a command line stands. */
+struct words {
+    int argc;
+    const char *const *argv;
+    int position;
+};
+
 /* The value of an option: behind its "=", or the next word. NULL: there is none. */
-static const char *option_value(const char *word, size_t name_length, int argc, char **argv,
-                                int *position)
+static const char *option_value(struct words *words, size_t name_length)
 {
+    const char *word = words->argv[words->position];
     if (word[name_length] == '=')
         return word + name_length + 1;
-    return *position + 1 < argc ? argv[++*position] : NULL;
+    return words->position + 1 < words->argc ? words->argv[++words->position] : NULL;
 }
 
-static bool parse_option(const struct command_row *command, int argc, char **argv, int *position,
-                         struct options *options)
+static bool read_option(const struct command *command, struct words *words,
+                        struct invocation *invocation, FILE *notes)
 {
-    const char *word = argv[*position];
+    const char *word = words->argv[words->position];
     const size_t length = strcspn(word, "=");
-    for (const struct option_row *row = command->options; row->name != NULL; row++) {
-        if (strlen(row->name) != length || strncmp(row->name, word, length) != 0)
-            continue;
-        if (row->flag_offset != 0) {
-            if (word[length] == 0) {
-                *(bool *)((char *)options + row->flag_offset) = true;
-                return true;
-            }
-            (void)fprintf(stderr, "urn-wal: %s takes no value\n", row->name);
-            return false;
-        }
-        const char *value = option_value(word, length, argc, argv, position);
-        if (value != NULL && parse_lsn(value, (uint64_t *)((char *)options + row->value_offset)))
+    const struct option_row *row = command->options;
+    while (row->name != NULL &&
+           (strlen(row->name) != length || strncmp(row->name, word, length) != 0))
+        row++;
+    if (row->name == NULL)
+        return complain_of_option(command, word, notes);
+    void *field = invocation->options + row->offset;
+    if (row->parse == NULL) {
+        *(bool *)field = true;
+        if (word[length] == 0)
             return true;
-        (void)fprintf(
-            stderr,
-            "urn-wal: %s needs a position in the log, a number such as 8192 or 0x2000%s%s\n",
-            row->name, value == NULL ? "" : ", not ", value == NULL ? "" : value);
+        (void)fprintf(notes, "urn-wal: %s takes no value\n", row->name);
         return false;
     }
-    return complain_of_option(command, word);
+    const char *value = option_value(words, length);
+    if (value != NULL && row->parse(value, field))
+        return true;
+    (void)fprintf(notes, "urn-wal: %s needs %s%s%s\n", row->name, row->wants,
+                  value == NULL ? "" : ", not ", value == NULL ? "" : value);
+    return false;
 }
 
-static bool parse_words(const struct command_row *command, int argc, char **argv,
-                        struct options *options)
+static bool check_operands(const struct command *command, const struct invocation *invocation,
+                           FILE *notes)
 {
+    if (invocation->operand_count >= command->operands_min)
+        return true;
+    (void)fprintf(notes, "urn-wal: %s wants %s: urn-wal %s %s\n", command->name, command->operands,
+                  command->name, command->usage);
+    return false;
+}
+
+bool options_parse(const struct command *command, int argc, const char *const *argv,
+                   struct invocation *invocation, FILE *notes)
+{
+    CHECK(command->options_bytes <= sizeof invocation->options);
+    CHECK(command->operands_max <= OPERANDS_MAX);
+    *invocation = (struct invocation){.help = false};
+    if (command->defaults != NULL)
+        memcpy(invocation->options, command->defaults, command->options_bytes);
+    struct words words = {.argc = argc, .argv = argv};
     bool options_ended = false;
-    for (int position = 2; position < argc; position++) {
-        const char *word = argv[position];
+    for (; words.position < argc; words.position++) {
+        const char *word = argv[words.position];
         if (!options_ended && strcmp(word, "--help") == 0) {
-            options->command = COMMAND_HELP;
+            invocation->help = true;
             return true;
         }
         if (!options_ended && strcmp(word, "--") == 0) {
             options_ended = true;
         } else if (!options_ended && word[0] == '-' && word[1] != 0) {
-            if (!parse_option(command, argc, argv, &position, options))
+            if (!read_option(command, &words, invocation, notes))
                 return false;
-        } else if (options->directory == NULL) {
-            options->directory = word;
+        } else if (invocation->operand_count < command->operands_max) {
+            invocation->operands[invocation->operand_count++] = word;
         } else {
-            (void)fprintf(stderr, "urn-wal: %s wants one directory; there is also %s\n",
-                          command->name, word);
+            (void)fprintf(notes, "urn-wal: %s wants no more than %s; there is also %s\n",
+                          command->name, command->operands, word);
             return false;
         }
     }
-    if (options->directory != NULL)
-        return true;
-    (void)fprintf(stderr, "urn-wal: %s wants a data directory: urn-wal %s DIR\n", command->name,
-                  command->name);
-    return false;
-}
-
-bool options_parse(int argc, char **argv, struct options *options)
-{
-    *options = (struct options){.to_lsn = UINT64_MAX};
-    if (argc < 2) {
-        (void)fprintf(stderr, "urn-wal: which command? See urn-wal --help\n");
-        return false;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0) {
-        options->command = argv[1][2] == 'h' ? COMMAND_HELP : COMMAND_VERSION;
-        return true;
-    }
-    for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            options->command = commands[i].command;
-            return parse_words(&commands[i], argc, argv, options);
-        }
-    return complain_of_command(argv[1]);
+    return check_operands(command, invocation, notes);
 }

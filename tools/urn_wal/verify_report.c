@@ -18,7 +18,7 @@ static const struct {
      "Keep a copy of the directory before anything else is tried. A server refuses to start where\n"
      "acknowledged draws are concerned; restore the files from a copy, or look at what can still\n"
      "be read with `urn-wal cat`."},
-    {FINDING_MISSING, EXIT_MISSING, "files missing", "missing",
+    {FINDING_MISSING, EXIT_MISSING, "parts are missing", "missing",
      "Is the right volume mounted? Put the files back from a copy; a server will not start "
      "without\n"
      "them, and must not be made to create new ones."},
@@ -71,43 +71,94 @@ static uint32_t findings_not_kept(const struct verify_report *report)
 
 static const char *use_text(enum segment_use use)
 {
-    return use == SEGMENT_FULL ? "full" : use == SEGMENT_OPEN ? "open" : "free";
+    static const char *const texts[] = {[SEGMENT_FREE] = "free",
+                                        [SEGMENT_MISSING] = "missing",
+                                        [SEGMENT_STALE] = "stale",
+                                        [SEGMENT_OPEN] = "open",
+                                        [SEGMENT_FULL] = "full"};
+    return texts[use];
 }
 
-#define PLACE_BYTES (DATA_DIR_NAME_MAX + 40u)
+#define PLACE_BYTES (HISTORY_NAME_BYTES + 40u)
 
 static void place_of(const struct verify_report *report, uint64_t lsn, char place[PLACE_BYTES])
 {
     const struct wal_geometry *geometry = &report->geometry;
-    char name[DATA_DIR_NAME_MAX];
-    data_dir_segment_name(name,
-                          (uint32_t)(lsn / geometry->segment_size_bytes % geometry->segments));
+    const uint64_t sequence = lsn / geometry->segment_size_bytes;
+    char ring_name[DATA_DIR_NAME_MAX];
+    const char *name = ring_name;
+    data_dir_segment_name(ring_name, (uint32_t)(sequence % geometry->segments));
+    for (uint32_t i = 0; i < report->segment_count; i++)
+        if (report->segments[i].is_log && report->segments[i].sequence == sequence)
+            name = report->segments[i].name;
     (void)snprintf(place, PLACE_BYTES, "%s, offset %" PRIu64, name,
                    lsn % geometry->segment_size_bytes);
+}
+
+static const char *end_word(enum log_end end)
+{
+    static const char *const words[] = {[END_CLEAN] = "clean end",
+                                        [END_ZERO_FILLED] = "zero-filled tail",
+                                        [END_TORN] = "torn tail",
+                                        [END_STALE] = "stale bytes",
+                                        [END_SERVER] = "a server goes on there",
+                                        [END_UNKNOWN] = "nothing says what followed",
+                                        [END_DAMAGED] = "damage"};
+    return words[end];
 }
 
 static const char *end_text(const struct verify_report *report)
 {
     if (report->overtaken)
         return "the server has overwritten what stood there";
-    if (report->end_unreadable)
-        return "it cannot be read";
-    const bool found_wrong = verify_exit_status(report) != EXIT_SOUND;
-    if (report->end_why == WAL_READ_OK || (report->in_use && !found_wrong))
-        return "the server goes on there";
-    return wal_read_result_text(report->end_why);
+    switch (report->end) {
+    case END_CLEAN:
+        return "clean end, only zeros follow";
+    case END_STALE:
+        return "clean end; stale bytes of an earlier lap follow, or of what an earlier start "
+               "discarded";
+    default:
+        return end_word(report->end);
+    }
+}
+
+/* What a start would make of it, in words. */
+static const char *start_text(enum recovery_case which)
+{
+    static const char *const texts[RECOVERY_CASES_END] = {
+        [RECOVERY_NO_SNAPSHOT] = "refuse (case D1: no snapshot verifies)",
+        [RECOVERY_UNREADABLE] = "refuse (case D2: the log cannot be read where it goes on)",
+        [RECOVERY_MEANING] = "refuse (case D3: sound bytes that cannot be true)",
+        [RECOVERY_BLIND] = "refuse (case D4: more may stand where it cannot be read)",
+        [RECOVERY_GROUP_BEYOND] = "refuse (case D5: what is damaged had been durable)",
+        [RECOVERY_SNAPSHOT_BEYOND] = "refuse (case D6: a snapshot says that the log went on)",
+        [RECOVERY_CLEAN_END] = "go on (case D7)",
+        [RECOVERY_TORN_TAIL] = "go on, over what was never durable (case D8)",
+        [RECOVERY_STALE_TAIL] = "go on, over stale bytes (case D9)",
+    };
+    return texts[which];
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
 
+static void print_head(const struct verify_report *report, FILE *out)
+{
+    char ring[UUID_TEXT_BYTES];
+    uuid_text(report->geometry.ring_uuid, ring);
+    if (report->is_directory)
+        (void)fprintf(out, "%s: %" PRIu32 " segments of %" PRIu64 " KiB, ring %s%s\n", report->path,
+                      report->geometry.segments, report->geometry.segment_size_bytes / 1024, ring,
+                      report->in_use ? ", in use by a server" : "");
+    else
+        (void)fprintf(out, "%s: files of ring %s\n", report->path, ring);
+}
+
 static void print_snapshots(const struct verify_report *report, FILE *out)
 {
-    for (uint32_t i = 0; i < report->snapshot_count; i++) {
+    for (uint32_t i = report->snapshot_count; i-- > 0;) {
         const struct snapshot_report *snapshot = &report->snapshots[i];
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_snapshot_name(name, snapshot->name.lsn, snapshot->name.serial);
-        (void)fprintf(out, "%s  %s  LSN %" PRIu64, name, snapshot->sound ? "sound  " : "UNSOUND",
-                      snapshot->name.lsn);
+        (void)fprintf(out, "%s  %s  LSN %" PRIu64, snapshot->name,
+                      snapshot->sound ? "sound  " : "UNSOUND", snapshot->id.lsn);
         if (snapshot->sound)
             (void)fprintf(out, ", pools %" PRIu32 ", items %" PRIu64 ", next request id %" PRIu64,
                           snapshot->pools, snapshot->items, snapshot->next_request_id);
@@ -118,15 +169,13 @@ static void print_snapshots(const struct verify_report *report, FILE *out)
 static void print_segments(const struct verify_report *report, FILE *out)
 {
     uint32_t free_segments = 0;
-    for (uint32_t slot = 0; slot < report->geometry.segments; slot++) {
-        const struct segment_report *segment = &report->segments[slot];
+    for (uint32_t i = 0; i < report->segment_count; i++) {
+        const struct segment_report *segment = &report->segments[i];
         if (segment->use == SEGMENT_FREE && segment->sound) {
             free_segments++;
             continue;
         }
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_segment_name(name, slot);
-        (void)fprintf(out, "%s  %s  %s", name, use_text(segment->use),
+        (void)fprintf(out, "%s  %-7s  %s", segment->name, use_text(segment->use),
                       segment->sound ? "sound  " : "UNSOUND");
         if (segment->groups > 0)
             (void)fprintf(out,
@@ -138,23 +187,33 @@ static void print_segments(const struct verify_report *report, FILE *out)
     }
     if (free_segments > 0)
         (void)fprintf(out, "%" PRIu32 " of %" PRIu32 " segments are free\n", free_segments,
-                      report->geometry.segments);
+                      report->segment_count);
 }
 
 static void print_end(const struct verify_report *report, FILE *out)
 {
     char place[PLACE_BYTES];
-    place_of(report, report->end.lsn, place);
-    (void)fprintf(out, "the log ends at LSN %" PRIu64 " (%s): %s\n", report->end.lsn, place,
+    place_of(report, report->tail.lsn, place);
+    (void)fprintf(out, "the log ends at LSN %" PRIu64 " (%s): %s\n", report->tail.lsn, place,
                   end_text(report));
+    if (report->start != 0)
+        (void)fprintf(out, "at LSN %" PRIu64 " a start would %s\n", report->start_lsn,
+                      start_text(report->start));
     (void)fprintf(out,
                   "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64
                   ", draws %" PRIu64 ", next request id %" PRIu64 "\n",
-                  report->durable_lsn, report->end.epoch, report->groups, report->draws,
+                  report->durable_lsn, report->tail.epoch, report->groups, report->draws,
                   report->next_request_id);
+    if (report->applied_groups < report->groups)
+        (void)fprintf(out,
+                      "%" PRIu64
+                      " groups could not be held against a state, for want of a snapshot "
+                      "before them with the log whole in between: of these, ids, times and shape "
+                      "were checked\n",
+                      report->groups - report->applied_groups);
     if (report->duration_s > 0)
-        (void)fprintf(out, "walked %.1f MB in %.2f s\n", (double)report->log_bytes / 1e6,
-                      report->duration_s);
+        (void)fprintf(out, "walked %.1f MB in %.2f s, %.0f MB/s\n", (double)report->log_bytes / 1e6,
+                      report->duration_s, (double)report->log_bytes / 1e6 / report->duration_s);
 }
 
 static void print_findings(const struct verify_report *report, bool quiet, FILE *out)
@@ -178,11 +237,7 @@ static void print_findings(const struct verify_report *report, bool quiet, FILE 
 void verify_print_text(const struct verify_report *report, bool quiet, FILE *out)
 {
     if (!quiet) {
-        char ring[UUID_TEXT_BYTES];
-        uuid_text(report->geometry.ring_uuid, ring);
-        (void)fprintf(out, "%s: %" PRIu32 " segments of %" PRIu64 " KiB, ring %s%s\n", report->path,
-                      report->geometry.segments, report->geometry.segment_size_bytes / 1024, ring,
-                      report->in_use ? ", in use by a server" : "");
+        print_head(report, out);
         print_snapshots(report, out);
         print_segments(report, out);
         if (report->walked)
@@ -198,7 +253,7 @@ void verify_print_text(const struct verify_report *report, bool quiet, FILE *out
 
 /* ---- for programs ---------------------------------------------------------------------------- */
 
-/* A string of JSON. Texts are valid UTF-8 but for a path, whose odd bytes are replaced. */
+/* A string of JSON. Texts are valid UTF-8 but for a path, whose odd bytes are left as they are. */
 static void json_string(const char *text, FILE *out)
 {
     (void)fputc('"', out);
@@ -222,15 +277,15 @@ static const char *json_bool(bool value)
 static void json_snapshots(const struct verify_report *report, FILE *out)
 {
     (void)fputs(",\"snapshots\":[", out);
-    for (uint32_t i = 0; i < report->snapshot_count; i++) {
+    for (uint32_t i = report->snapshot_count; i-- > 0;) {
         const struct snapshot_report *snapshot = &report->snapshots[i];
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_snapshot_name(name, snapshot->name.lsn, snapshot->name.serial);
+        (void)fputs(i + 1 < report->snapshot_count ? ",{\"file\":" : "{\"file\":", out);
+        json_string(snapshot->name, out);
         (void)fprintf(out,
-                      "%s{\"file\":\"%s\",\"sound\":%s,\"lsn\":%" PRIu64 ",\"pools\":%" PRIu32
-                      ",\"items\":%" PRIu64 ",\"next_request_id\":%" PRIu64 "}",
-                      i > 0 ? "," : "", name, json_bool(snapshot->sound), snapshot->name.lsn,
-                      snapshot->pools, snapshot->items, snapshot->next_request_id);
+                      ",\"sound\":%s,\"lsn\":%" PRIu64 ",\"pools\":%" PRIu32 ",\"items\":%" PRIu64
+                      ",\"next_request_id\":%" PRIu64 "}",
+                      json_bool(snapshot->sound), snapshot->id.lsn, snapshot->pools,
+                      snapshot->items, snapshot->next_request_id);
     }
     (void)fputc(']', out);
 }
@@ -238,15 +293,15 @@ static void json_snapshots(const struct verify_report *report, FILE *out)
 static void json_segments(const struct verify_report *report, FILE *out)
 {
     (void)fputs(",\"segments\":[", out);
-    for (uint32_t slot = 0; slot < report->geometry.segments; slot++) {
-        const struct segment_report *segment = &report->segments[slot];
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_segment_name(name, slot);
+    for (uint32_t i = 0; i < report->segment_count; i++) {
+        const struct segment_report *segment = &report->segments[i];
+        (void)fputs(i > 0 ? ",{\"file\":" : "{\"file\":", out);
+        json_string(segment->name, out);
         (void)fprintf(out,
-                      "%s{\"file\":\"%s\",\"sound\":%s,\"use\":\"%s\",\"begin_lsn\":%" PRIu64
-                      ",\"end_lsn\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"draws\":%" PRIu64 "}",
-                      slot > 0 ? "," : "", name, json_bool(segment->sound), use_text(segment->use),
-                      segment->begin_lsn, segment->end_lsn, segment->groups, segment->draws);
+                      ",\"sound\":%s,\"use\":\"%s\",\"begin_lsn\":%" PRIu64 ",\"end_lsn\":%" PRIu64
+                      ",\"groups\":%" PRIu64 ",\"draws\":%" PRIu64 "}",
+                      json_bool(segment->sound), use_text(segment->use), segment->begin_lsn,
+                      segment->end_lsn, segment->groups, segment->draws);
     }
     (void)fputc(']', out);
 }
@@ -266,6 +321,23 @@ static void json_findings(const struct verify_report *report, FILE *out)
     (void)fprintf(out, "],\"findings_not_shown\":%" PRIu32, findings_not_kept(report));
 }
 
+static void json_end(const struct verify_report *report, FILE *out)
+{
+    (void)fprintf(out, ",\"end_lsn\":%" PRIu64 ",\"end\":\"%s\",\"durable_lsn\":%" PRIu64,
+                  report->tail.lsn, end_word(report->end), report->durable_lsn);
+    if (report->start != 0)
+        (void)fprintf(out, ",\"start_case\":\"D%d\",\"starts\":%s,\"start_lsn\":%" PRIu64,
+                      (int)report->start, json_bool(recovery_case_starts(report->start)),
+                      report->start_lsn);
+    (void)fprintf(out,
+                  ",\"epoch\":%" PRIu32 ",\"groups\":%" PRIu64 ",\"applied_groups\":%" PRIu64
+                  ",\"draws\":%" PRIu64 ",\"next_request_id\":%" PRIu64 ",\"log_bytes\":%" PRIu64,
+                  report->tail.epoch, report->groups, report->applied_groups, report->draws,
+                  report->next_request_id, report->log_bytes);
+    if (report->duration_s > 0)
+        (void)fprintf(out, ",\"duration_s\":%.6f", report->duration_s);
+}
+
 void verify_print_json(const struct verify_report *report, FILE *out)
 {
     (void)fputs("{\"directory\":", out);
@@ -278,15 +350,8 @@ void verify_print_json(const struct verify_report *report, FILE *out)
                   ring, report->geometry.segment_size_bytes, json_bool(report->in_use),
                   json_bool(report->overtaken), verify_verdict(report));
     (void)fprintf(out, ",\"exit_status\":%d", (int)verify_exit_status(report));
-    if (report->walked) {
-        (void)fprintf(out, ",\"end_lsn\":%" PRIu64 ",\"end\":\"%s\",\"durable_lsn\":%" PRIu64,
-                      report->end.lsn, end_text(report), report->durable_lsn);
-        (void)fprintf(out,
-                      ",\"epoch\":%" PRIu32 ",\"groups\":%" PRIu64 ",\"draws\":%" PRIu64
-                      ",\"next_request_id\":%" PRIu64 ",\"log_bytes\":%" PRIu64,
-                      report->end.epoch, report->groups, report->draws, report->next_request_id,
-                      report->log_bytes);
-    }
+    if (report->walked)
+        json_end(report, out);
     json_snapshots(report, out);
     json_segments(report, out);
     json_findings(report, out);

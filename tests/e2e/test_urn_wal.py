@@ -1,0 +1,179 @@
+"""urn-wal on logs of the real server: beside it at full load while it laps, and after it has ended."""
+import json
+import re
+import threading
+
+from harness import MAIN_CATALOG, TestCase, make_config, run
+
+BATCH = 1000
+SEGMENT_BYTES = 64 * 1024
+LAPS = 3
+
+
+class Load(threading.Thread):
+    """Draws as fast as it can, and keeps what it was told."""
+
+    def __init__(self, server, batch):
+        super().__init__(daemon=True)
+        self.server = server
+        self.batch = batch
+        self.told = {}  # first request id -> indexes
+        self.stopping = threading.Event()
+        self.failure = None
+
+    def run(self):
+        try:
+            with self.server.client() as client:
+                while not self.stopping.is_set():
+                    ids = [client.send("draw", "main", self.batch, {"as": "indexes"})
+                           for _ in range(4)]
+                    for msgid in ids:
+                        first, indexes, *_ = client.reply(msgid)
+                        self.told[first] = indexes
+        except Exception as failure:  # pylint: disable=broad-except
+            self.failure = failure
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+        assert self.failure is None, self.failure
+
+
+class BesideAServer(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.items = [item["item_id"] for item in MAIN_CATALOG]
+        config = make_config(pools=[{"name": "main", "catalog": [
+            {**item, "quantity": -1} for item in MAIN_CATALOG]}],
+            wal={"segment_size": f"{SEGMENT_BYTES // 1024}KiB", "segments": 3})
+        self.server = self.serve(config)
+        self.load = Load(self.server, BATCH)
+        self.load.start()
+
+    def tearDown(self):
+        self.load.stop()
+        super().tearDown()
+
+    def looks(self, *arguments, statuses=(0,)):
+        """Runs the command again and again until the log has lapped a few times."""
+        begin = self.server.call("info")["durable_lsn"]
+        while self.server.call("info")["durable_lsn"] < begin + LAPS * 3 * SEGMENT_BYTES:
+            done = run("urn-wal", *arguments)
+            self.assertIn(done.returncode, statuses, done.stdout[-2000:] + done.stderr)
+            yield done
+
+    def outcome(self, request_id):
+        """What the server told of this draw, or None."""
+        for back in range(BATCH):
+            indexes = self.load.told.get(request_id - back)
+            if indexes is not None:
+                return self.items[indexes[back]] if back < len(indexes) else None
+        return None
+
+    def check_lines(self, lines):
+        """Draws as they were told, and in order."""
+        before = 0
+        compared = 0
+        for line in lines:
+            word, request_id, pool, item = line.split(" ")
+            self.assertEqual((word, pool), ("DRAW", "main"))
+            self.assertGreater(int(request_id), before)
+            before = int(request_id)
+            if before % 97 == 0 and (told := self.outcome(before)) is not None:
+                self.assertEqual(item, told, line)
+                compared += 1
+        return compared
+
+    def test_verify(self):
+        for done in self.looks("verify", "--json", self.server.data_dir):
+            report = json.loads(done.stdout)
+            self.assertEqual((report["verdict"], report["findings"]), ("sound", []))
+
+    def test_cat(self):
+        compared = 0
+        for done in self.looks("cat", self.server.data_dir, statuses=(0, 3)):
+            compared += self.check_lines(done.stdout.splitlines())
+        self.assertGreater(compared, 1000)
+
+    def test_cat_in_reverse(self):
+        compared = 0
+        for done in self.looks("cat", "--reverse", "-n", "20000", self.server.data_dir,
+                               statuses=(0, 3)):
+            compared += self.check_lines(reversed(done.stdout.splitlines()))
+        self.assertGreater(compared, 1000)
+
+    def test_cat_follows(self):
+        for done in self.looks("cat", "--follow", "-n", "300000", self.server.data_dir,
+                               statuses=(0, 3)):
+            lines = done.stdout.splitlines()
+            self.assertEqual(len(lines), 300000)
+            self.check_lines(lines)
+
+    def test_ls(self):
+        for done in self.looks("ls", "--json", self.server.data_dir):
+            listing = json.loads(done.stdout)
+            self.assertEqual(listing["gaps"], [])
+            self.assertTrue(all(snapshot["valid"] for snapshot in listing["snapshots"]))
+
+    def test_find(self):
+        found = 0
+        for _ in self.looks("ls", self.server.data_dir):
+            wanted = max(self.load.told, default=1)
+            done = run("urn-wal", "find", "--json", self.server.data_dir, wanted)
+            self.assertIn(done.returncode, (0, 1), done.stderr)  # not durable yet, or gone already
+            if done.returncode == 0:
+                answer = json.loads(done.stdout)
+                self.assertEqual(answer["item_id"], self.outcome(wanted), answer)
+                found += 1
+        self.assertGreater(found, 0)
+
+
+class AfterAServer(TestCase):
+    def test_the_commands_agree_and_change_nothing(self):
+        server = self.serve()
+        for _ in range(30):
+            server.call("draw", "main", 50)
+        server.call("update", "main", "mud", {"probability": 3})
+        server.call("draw", "main", 7)
+        self.assertEqual(server.stop(), 0)
+        before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+                  for path in server.data_dir.iterdir()}
+
+        def answer(*arguments):
+            done = run("urn-wal", *arguments)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+            return done.stdout
+
+        text = answer("cat", server.data_dir)
+        draws = re.findall(r"^DRAW (\d+) main (\S+)$", text, flags=re.M)
+        self.assertEqual([int(request_id) for request_id, _ in draws], list(range(1, 1508)))
+        objects = [json.loads(line) for line in
+                   answer("cat", server.data_dir, "--format", "json").splitlines()]
+        told = [(str(o["request_id"]), o["item_id"] or "FAILED") for o in objects
+                if o["type"] == "draw"]
+        self.assertEqual(told, draws)
+        rows = answer("cat", server.data_dir, "--format", "csv", "--type", "draw").splitlines()
+        self.assertEqual([row.split(",")[1] for row in rows[1:]], [str(i) for i in range(1, 1508)])
+        for request_id in (1, 700, 1507):
+            found = json.loads(answer("find", server.data_dir, request_id, "--json", "--odds"))
+            self.assertEqual(found["item_id"] or "FAILED", draws[request_id - 1][1])
+            self.assertEqual(found["odds_version"], 1 if request_id <= 1500 else 2)
+        listing = json.loads(answer("ls", server.data_dir, "--json"))
+        self.assertEqual(sum(s.get("draws", 0) for s in listing["segments"]), 1507)
+        report = json.loads(answer("verify", server.data_dir, "--json"))
+        self.assertEqual((report["draws"], report["end"], report["start_case"]),
+                         (1507, "clean end", "D7"))
+        newest = sorted(server.data_dir.glob("snapshot-*"))[-1]
+        snapshot = json.loads(answer("cat", newest, "--format", "json"))
+        self.assertEqual(snapshot["next_request_id"], 1508)
+        self.assertEqual(sum(item["drawn"] for item in snapshot["pools"][0]["items"]),
+                         sum(item != "FAILED" for _, item in draws))
+        self.assertEqual({path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+                          for path in server.data_dir.iterdir()}, before, "the tool only looks")
+
+    def test_a_pipe_that_nobody_reads_any_more(self):
+        server = self.serve()
+        server.call("draw", "main", 5000)
+        self.assertEqual(server.stop(), 0)
+        done = run("urn-wal", "cat", server.data_dir, "-n", "3")
+        self.assertEqual(len(done.stdout.splitlines()), 3)

@@ -1,0 +1,88 @@
+/* break_text.c: see break_text.h. */
+#include "tools/urn_wal/break_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The file of the slot that lsn belongs to, whatever it holds; NULL of files by themselves. */
+static const struct history_segment *slot_file(const struct history *history, uint64_t lsn)
+{
+    const struct wal_geometry *geometry = &history->geometry;
+    const uint32_t slot = (uint32_t)(lsn / geometry->segment_size_bytes % geometry->segments);
+    for (uint32_t index = 0; index < history->segment_count; index++)
+        if (history->segments[index].slot == slot)
+            return &history->segments[index];
+    return NULL;
+}
+
+bool break_is_missing_file(const struct history *history, const struct walk_break *gap)
+{
+    const struct history_segment *segment = slot_file(history, gap->from_lsn);
+    return gap->kind == WALK_MISSING && (segment == NULL || segment->state == HISTORY_MISSING);
+}
+
+/* Why no file holds the stretch that begins a segment at lsn. */
+static void missing_text(const struct history *history, uint64_t lsn, char *text, size_t bytes)
+{
+    const uint64_t sequence = lsn / history->geometry.segment_size_bytes;
+    const struct history_segment *segment = slot_file(history, lsn);
+    if (segment == NULL)
+        (void)snprintf(text, bytes, "none of the files holds it");
+    else if (segment->state == HISTORY_MISSING)
+        (void)snprintf(text, bytes, "%s is missing", segment->name);
+    else if (segment->state == HISTORY_LOG)
+        (void)snprintf(text, bytes, "%s holds LSN %" PRIu64 " on instead, of %s lap: stale bytes",
+                       segment->name, history_begin_lsn(history, segment),
+                       segment->sequence < sequence ? "an earlier" : "a later");
+    else
+        (void)snprintf(text, bytes, "%s does not hold it: %s", segment->name,
+                       wal_read_result_text(segment->header_why));
+}
+
+static void what_text(const struct history *history, const struct walk_break *gap, char *text,
+                      size_t bytes)
+{
+    switch (gap->kind) {
+    case WALK_DAMAGED:
+        if (gap->header_page)
+            (void)snprintf(text, bytes,
+                           "the segment's header page: %s; the groups behind it are whole",
+                           wal_read_result_text(gap->why));
+        else
+            (void)snprintf(text, bytes, "%s; durable data is damaged up to LSN %" PRIu64,
+                           wal_read_result_text(gap->why), gap->to_lsn);
+        return;
+    case WALK_UNREADABLE:
+        (void)snprintf(text, bytes,
+                       "a sector cannot be read (LSN %" PRIu64
+                       "); durable data is lost up to LSN %" PRIu64,
+                       gap->unreadable_lsn, gap->to_lsn);
+        return;
+    case WALK_MISSING:
+        missing_text(history, gap->from_lsn, text, bytes);
+        (void)snprintf(text + strlen(text), bytes - strlen(text),
+                       "; the log goes on at LSN %" PRIu64, gap->to_lsn);
+        return;
+    case WALK_OVERWRITTEN:
+        (void)snprintf(text, bytes,
+                       "the server has written over it meanwhile; the log goes on at LSN %" PRIu64,
+                       gap->to_lsn);
+        return;
+    }
+}
+
+void break_text(const struct history *history, const struct walk_break *gap, uint64_t next_id,
+                uint64_t first_id, char text[BREAK_TEXT_BYTES])
+{
+    what_text(history, gap, text, BREAK_TEXT_BYTES - 100);
+    if (next_id == 0 || first_id <= next_id)
+        return;
+    char *end = text + strlen(text);
+    const uint64_t ids = first_id - next_id;
+    if (ids == 1)
+        (void)snprintf(end, 100, "; request id %" PRIu64 " lies there", next_id);
+    else
+        (void)snprintf(end, 100, "; %" PRIu64 " request ids lie there, %" PRIu64 " to %" PRIu64,
+                       ids, next_id, first_id - 1);
+}

@@ -1,0 +1,12 @@
+/* commands.h: the commands, each in a file of its own; main.c has their table. */
+#ifndef URN_TOOLS_URN_WAL_COMMANDS_H
+#define URN_TOOLS_URN_WAL_COMMANDS_H
+
+#include "tools/urn_wal/tool.h"
+
+extern const struct command command_ls;
+extern const struct command command_cat;
+extern const struct command command_find;
+extern const struct command command_verify;
+
+#endif
