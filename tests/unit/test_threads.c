@@ -283,7 +283,8 @@ static bool uring_works(void)
     return true;
 }
 
-/* Several laps at full load, the snapshots written in this way. */
+/* Several laps at full load, the snapshots written in this way. A disk that others keep busy may let the ring
+ * fill: those requests are told so, have had no effect, and come again. */
 static void laps(struct fixture *fixture, enum urn_snapshot_io kind)
 {
     enum { IN_FLIGHT = 8, COUNT = 1000, LAPS = 4 };
@@ -296,6 +297,7 @@ static void laps(struct fixture *fixture, enum urn_snapshot_io kind)
     urn_engine_info(fixture->engine, &info);
     assert_int_equal(info.snapshot_io_uring, kind != URN_SNAPSHOT_IO_PLAIN && uring_works());
     uint64_t draws = 0;
+    uint64_t busy = 0;
     uint32_t in_flight = 0;
     for (uint32_t i = 0; i < IN_FLIGHT; i++, in_flight++) {
         fill(&requests[i], COUNT, outcomes[i]);
@@ -308,8 +310,9 @@ static void laps(struct fixture *fixture, enum urn_snapshot_io kind)
         struct urn_request *next;
         for (struct urn_request *done = urn_collect(fixture->engine); done != NULL; done = next) {
             next = done->next;
-            assert_int_equal(done->code, URN_OK);
-            draws += done->count;
+            assert_true(done->code == URN_OK || done->code == URN_BUSY);
+            draws += done->code == URN_OK ? done->count : 0;
+            busy += done->code == URN_BUSY;
             in_flight -= !more;
             done->next = NULL;
             if (more)
@@ -321,7 +324,7 @@ static void laps(struct fixture *fixture, enum urn_snapshot_io kind)
     assert_int_equal(collect(fixture, 1, URN_OK), 1);
     urn_engine_info(fixture->engine, &info);
     assert_int_equal(snapshot.lsn, info.snapshot_lsn);
-    assert_int_equal(info.busy, 0);
+    assert_int_equal(info.busy, busy);
     assert_int_equal(info.snapshots_failed, 0);
     assert_true(info.snapshots >= LAPS);
     assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
