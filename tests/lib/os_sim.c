@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/bytes.h"
 #include "engine/check.h"
@@ -55,8 +56,9 @@ struct sim_world {
     size_t fed_bytes, fed_used;
 
     uint64_t capacity_bytes;
-    uint64_t monotonic_ns;
+    uint64_t monotonic_ns; /* meaningless while the real clock is used */
     uint64_t wall_us;
+    bool uses_real_clock;
 
     uint64_t calls, calls_of[SIM_CALL_COUNT];
     struct armed crash, failure;
@@ -263,6 +265,7 @@ struct urn_os *sim_restart(struct sim_world *world)
         sim_disk_collect_garbage(world->disk);
         world->machine_crash_due = false;
         world->stopped = false;
+        world->uses_real_clock = false;
         world->monotonic_ns = 1000000u * (1 + sim_random_below(&world->crash_luck, 1000));
     }
     world->crash = (struct armed){0};
@@ -1075,8 +1078,15 @@ uint64_t sim_used_bytes(const struct sim_world *world)
 void sim_advance(struct sim_world *world, uint64_t nanoseconds)
 {
     world_check(world);
+    CHECK(!world->uses_real_clock);
     world->monotonic_ns += nanoseconds;
     world->wall_us += nanoseconds / 1000;
+}
+
+void sim_use_real_clock(struct sim_world *world)
+{
+    world_check(world);
+    world->uses_real_clock = true;
 }
 
 void sim_jump_wall_clock(struct sim_world *world, int64_t microseconds)
@@ -1096,6 +1106,11 @@ static uint64_t read_clock(struct sim_world *world, const uint64_t *clock)
 
 uint64_t os_monotonic_ns(struct urn_os *os)
 {
+    if (os->world->uses_real_clock) {
+        struct timespec now;
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
     return read_clock(os->world, &os->world->monotonic_ns);
 }
 

@@ -201,6 +201,11 @@ uint64_t sim_used_bytes(const struct sim_world *world);
 void sim_advance(struct sim_world *world, uint64_t nanoseconds);
 void sim_jump_wall_clock(struct sim_world *world, int64_t microseconds);
 
+/* From here on the monotonic clock is the one by which threads sleep, CLOCK_MONOTONIC: by the other they
+ * would find each of their deadlines in the past, and never sleep. Until the machine crashes; sim_advance
+ * is not for such a world. */
+void sim_use_real_clock(struct sim_world *world);
+
 /* os_random() gives these bytes first (they are copied), then goes on by the seed. */
 void sim_feed_random(struct sim_world *world, const void *bytes, size_t length_bytes);
 

@@ -49,12 +49,16 @@ static struct tally run_until_all_failed(struct urn_engine *engine, sem_t *notif
                                            .outcomes = outcomes[i],
                                            .next = i + 1 < REQUESTS ? &requests[i + 1] : NULL};
     urn_submit(engine, requests);
+    bool was_emptied = false; /* of what had been acknowledged, behind the failure */
     while (tally.in_doubt + tally.refused < REQUESTS) {
         wait_for_notice(notified);
+        struct urn_error failure;
+        urn_engine_failure(engine, &failure);
         for (struct urn_request *list = urn_collect(engine); list != NULL;) {
             struct urn_request *request = list;
             list = list->next;
             if (request->code == URN_OK) {
+                assert_false(was_emptied);
                 assert_int_equal(tally.in_doubt, 0); /* answers come in the order of the log */
                 tally.highest_acknowledged_id = request->first_request_id + request->count - 1;
                 request->next = NULL;
@@ -66,6 +70,7 @@ static struct tally run_until_all_failed(struct urn_engine *engine, sem_t *notif
                 tally.refused++;
             }
         }
+        was_emptied = failure.code != URN_OK;
     }
     return tally;
 }
@@ -84,6 +89,7 @@ static void fail_syncs(enum urn_wal_mode mode, uint64_t rounds)
         driver->config.notify_context = &notified;
         driver->config.flush_after_n_draw = 400; /* so that requests wait while a group syncs */
         driver->config.os = sim_os(driver->world);
+        sim_use_real_clock(driver->world);
         sim_fail_at(driver->world, SIM_MAP_SYNC_END, 4 + round % 20, EIO);
         if (urn_engine_open(&driver->config, &driver->engine, &driver->report, &driver->error) !=
             URN_OK)
