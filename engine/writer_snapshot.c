@@ -281,6 +281,8 @@ bool snapshots_have_work(const struct urn_engine *engine)
     enum snapshot_phase phase = atomic_load(&engine->snapshot.phase);
     if (phase == SNAPSHOT_ENDED)
         return true;
+    if (atomic_load(&engine->failed)) /* nothing is encoded any more */
+        return false;
     return engine->writer.snapshots.stage == SNAPSHOTS_ENCODE && phase == SNAPSHOT_WORKS &&
            snapshot_task_has_buffer(&engine->snapshot);
 }

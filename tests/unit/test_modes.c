@@ -464,6 +464,8 @@ static void test_a_round_goes_through_every_segment(void **unused)
     driver->holds_syncs = false;
     engine_log_sync_end(driver->engine);
     assert_int_equal(info_of(driver).durable_lsn, segment);
+    /* What is left was copied before the round began. */
+    assert_true(info_of(driver).unsynced_ns >= INTERVAL_NS);
     driver_run(driver);
     assert_int_equal(info_of(driver).durable_lsn, acknowledged_lsn);
     assert_int_equal(syncs_of(driver), syncs + 2);
@@ -776,6 +778,32 @@ static void test_both_sides_may_fail(void **unused)
     done(driver);
 }
 
+/* The task waits for the disk, maybe for long, before it gives up; whoever runs the writer's steps is not to
+ * find work in its free buffers meanwhile, for no step takes them any more. */
+static void test_a_failed_writer_sleeps_while_a_snapshot_gives_up(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver(1, URN_WAL_INTERVAL);
+    driver->holds_syncs = true;
+    draw_often(driver, 1, 10);
+    sim_advance(driver->world, INTERVAL_NS);
+    assert_true(engine_log_sync_begin(driver->engine));
+    struct urn_request asked = {.op = URN_SNAPSHOT};
+    urn_submit(driver->engine, &asked);
+    assert_true(writer_step(driver->engine));
+    while (driver->engine->writer.snapshots.stage != SNAPSHOTS_ENCODE)
+        (void)writer_step(driver->engine);
+    sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, EIO);
+    engine_log_sync_end(driver->engine);
+    assert_true(writer_step(driver->engine));
+    assert_int_equal(asked.code, URN_READONLY);
+    assert_false(writer_sync_has_come(driver->engine));
+    assert_false(snapshots_have_work(driver->engine));
+    driver->holds_syncs = false;
+    assert_int_equal(driver_stop(driver), URN_IO);
+    done(driver);
+}
+
 static void test_requests_that_wait_for_ids_hear_of_the_failure(void **unused)
 {
     (void)unused;
@@ -996,6 +1024,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_tells_of_a_failed_sync),
         cmocka_unit_test(test_nothing_is_copied_behind_a_failed_sync),
         cmocka_unit_test(test_both_sides_may_fail),
+        cmocka_unit_test(test_a_failed_writer_sleeps_while_a_snapshot_gives_up),
         cmocka_unit_test(test_requests_that_wait_for_ids_hear_of_the_failure),
         cmocka_unit_test(test_random_lives_in_random_modes),
         cmocka_unit_test(test_the_interval_has_bounds),
