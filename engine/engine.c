@@ -751,10 +751,11 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
     uint64_t staged_lsn = relaxed(&counters->staged_lsn);
     uint64_t kept_bytes = engine->writer.reserve_bytes + WRITER_MARK_ROOM_BYTES;
     uint64_t usable_lsn = relaxed(&engine->room_limit_lsn) - kept_bytes;
-    /* In this order, so that neither seems to be above the next. */
+    /* In this order, so that neither LSN seems to be above the next, and the time is that of what has been
+     * seen to be copied, or of later. */
     uint64_t durable_lsn = atomic_load(&commit->durable_lsn);
-    uint64_t since_ns = relaxed(&commit->unsynced_since_ns);
     uint64_t copied_lsn = atomic_load(&commit->copied_lsn);
+    uint64_t since_ns = relaxed(&commit->unsynced_since_ns);
     uint64_t now_ns = os_monotonic_ns(engine->os);
     *info = (struct urn_engine_info){
         .failed = atomic_load_explicit(&engine->failed, memory_order_relaxed),

@@ -84,8 +84,10 @@ enum urn_code log_sync_end(struct log_sync *log_sync, struct urn_error *error)
     log_sync->failed = code != URN_OK;
     if (log_sync->failed)
         return code;
-    atomic_store_explicit(&commit->unsynced_since_ns, log_sync->round_began_ns,
-                          memory_order_relaxed);
+    /* What is left of a round was copied before it began. */
+    if (log_sync->target_lsn == log_sync->round_lsn)
+        atomic_store_explicit(&commit->unsynced_since_ns, log_sync->round_began_ns,
+                              memory_order_relaxed);
     atomic_store(&commit->durable_lsn, log_sync->target_lsn);
     return URN_OK;
 }
