@@ -512,6 +512,7 @@ enum wal_read_result wal_reader_why(const struct wal_reader *reader)
 /* The search of some of the slots. */
 struct search {
     struct window window;
+    uint64_t known_lsn; /* what lies between is passed over */
     uint64_t x;
     uint64_t ring_short;
     uint32_t first_slot, end_slot;
@@ -595,17 +596,44 @@ static uint64_t find_magic(const uint8_t *bytes, uint64_t length_bytes)
     return at;
 }
 
+/* The part of a slot's file that is passed over: [begin, end), empty or not. Of two laps that both reach
+ * into it only the newer one. */
+struct passed_over {
+    uint64_t begin, end;
+};
+
+static struct passed_over passed_over_in(const struct search *search, uint32_t slot)
+{
+    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
+    const uint64_t size = geometry->segment_size_bytes;
+    const uint64_t newest = search->x / size;
+    const uint64_t back = (newest + geometry->segments - slot) % geometry->segments;
+    if (back > newest || search->known_lsn >= search->x)
+        return (struct passed_over){0};
+    const uint64_t lsn = (newest - back) * size;
+    const uint64_t begin = search->known_lsn > lsn ? search->known_lsn - lsn : 0;
+    const uint64_t end = search->x - lsn < size ? search->x - lsn : size;
+    return begin < end ? (struct passed_over){begin, end} : (struct passed_over){0};
+}
+
 static enum urn_code search_slot(struct search *search, uint32_t slot, struct urn_error *error)
 {
     const uint64_t size = search->window.data_dir->geometry.segment_size_bytes;
+    const struct passed_over known = passed_over_in(search, slot);
     enum urn_code code = window_choose_slot(&search->window, slot, error);
     uint64_t offset = 0;
     while (code == URN_OK && offset < size) {
         struct view view;
+        if (offset >= known.begin && offset < known.end) {
+            offset = known.end;
+            continue;
+        }
         code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
         if (code != URN_OK)
             break;
-        const uint64_t whole = view.available_bytes - view.available_bytes % WAL_ALIGN_BYTES;
+        uint64_t whole = view.available_bytes - view.available_bytes % WAL_ALIGN_BYTES;
+        if (offset < known.begin && known.begin - offset < whole)
+            whole = known.begin - offset;
         if (whole == 0) {
             search_note_unreadable(search);
             offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
@@ -703,17 +731,23 @@ static enum urn_code search_halves(struct search *first, struct search *second,
     return search_behind_x(first, error);
 }
 
-enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
-                                  struct helper *helper, struct wal_evidence *evidence,
-                                  struct urn_error *error)
+enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t known_lsn,
+                                      uint64_t x, struct helper *helper,
+                                      struct wal_evidence *evidence, struct urn_error *error)
 {
-    const uint32_t segments = data_dir->geometry.segments;
-    CHECK(segments >= SEGMENTS_MIN);
-    struct search first = {.x = x,
-                           .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
-                           .end_slot = (segments + 1) / 2};
-    struct search second = {
-        .x = x, .ring_short = first.ring_short, .first_slot = first.end_slot, .end_slot = segments};
+    const struct wal_geometry *geometry = &data_dir->geometry;
+    CHECK(geometry->segments >= SEGMENTS_MIN);
+    CHECK(known_lsn <= x && x - known_lsn <= geometry->segments * geometry->segment_size_bytes);
+    CHECK(known_lsn % WAL_ALIGN_BYTES == 0 && x % WAL_ALIGN_BYTES == 0);
+    struct search first = {.known_lsn = known_lsn,
+                           .x = x,
+                           .ring_short = wal_ring_short(geometry->ring_uuid),
+                           .end_slot = (geometry->segments + 1) / 2};
+    struct search second = {.known_lsn = known_lsn,
+                            .x = x,
+                            .ring_short = first.ring_short,
+                            .first_slot = first.end_slot,
+                            .end_slot = geometry->segments};
     enum urn_code code = window_begin(&first.window, data_dir, error);
     if (code == URN_OK)
         code = window_begin(&second.window, data_dir, error);
@@ -723,6 +757,13 @@ enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
     window_close(&first.window);
     window_close(&second.window);
     return code;
+}
+
+enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
+                                  struct helper *helper, struct wal_evidence *evidence,
+                                  struct urn_error *error)
+{
+    return wal_search_evidence_but(data_dir, x, x, helper, evidence, error);
 }
 
 /* ---- bytes as they are ----------------------------------------------------------------------- */

@@ -87,6 +87,12 @@ enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
                                   struct helper *helper, struct wal_evidence *evidence,
                                   struct urn_error *error);
 
+/* The same but for what lies in [known_lsn, x), a ring's length at most: it is passed over, because the caller
+ * has walked it and knows what its groups say, which is then not in *evidence. For who walks much. */
+enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t known_lsn,
+                                      uint64_t x, struct helper *helper,
+                                      struct wal_evidence *evidence, struct urn_error *error);
+
 /* Reads bytes of the log as they are, across segments: for the rewriting of the tail. */
 enum urn_code wal_read_bytes(const struct data_dir *data_dir, uint64_t lsn, void *to,
                              size_t length_bytes, struct urn_error *error);

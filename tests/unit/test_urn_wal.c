@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/file_io.h"
 #include "engine/snapshot_file.h"
 #include "tests/lib/golden.h"
 #include "tests/lib/wal_scene.h"
@@ -214,6 +215,26 @@ static void test_damage_told_by_a_snapshots_name(void **context)
     static const uint8_t zeros[SEGMENT] = {0};
     log_maker_write(&scene->maker, 0, zeros, sizeof zeros); /* and nothing of the log */
     assert_verdict(scene, NULL, EXIT_DAMAGE, "urn-wal-verify-snapshot-beyond.txt");
+}
+
+/* A name alone says that the log once reached so far, whatever stands in the file: also where it can not
+ * have. */
+static void test_a_snapshot_of_an_impossible_name(void **context)
+{
+    static const char *const names[] = {"snapshot-ffffffffffffffff-ffff",
+                                        "snapshot-0000000000002069-0000"};
+    struct wal_scene *scene = *context;
+    struct urn_error error;
+    (void)wal_scene_serve(scene);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[2 * DATA_DIR_NAME_MAX];
+        (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", names[i]);
+        assert_int_equal(file_publish(scene->maker.data_dir.dir, names[i], "no", 2, &error),
+                         URN_OK);
+        assert_verdict(scene, NULL, EXIT_DAMAGE, NULL);
+        assert_verdict(scene, wal_scene_used, EXIT_DAMAGE, NULL);
+        assert_true(sim_lose_file(scene->maker.world, path));
+    }
 }
 
 /* Damage that a start does not see, since the newer snapshot covers it. */
@@ -475,6 +496,7 @@ int main(void)
         TEST(test_whole_groups_behind_a_torn_one),
         TEST(test_damage_of_acknowledged_draws),
         TEST(test_damage_told_by_a_snapshots_name),
+        TEST(test_a_snapshot_of_an_impossible_name),
         TEST(test_damage_between_two_snapshots),
         TEST(test_an_unreadable_sector),
         TEST(test_an_unreadable_sector_behind_the_end),

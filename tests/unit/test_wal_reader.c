@@ -117,6 +117,23 @@ static void assert_invalid_at(const struct walked *walked, uint64_t lsn, enum wa
     assert_int_equal(walked->why, why);
 }
 
+/* Passing over what a walk knows: of what lies beyond x it must say the same. */
+static void assert_same_beyond(const struct log_maker *maker, uint64_t known_lsn, uint64_t x,
+                               const struct wal_evidence *evidence)
+{
+    struct wal_evidence other;
+    struct urn_error error;
+    assert_int_equal(wal_search_evidence_but(&maker->data_dir, known_lsn, x, NULL, &other, &error),
+                     URN_OK);
+    assert_int_equal(other.groups_beyond, evidence->groups_beyond);
+    assert_int_equal(other.groups_beyond_epoch_max, evidence->groups_beyond_epoch_max);
+    assert_int_equal(other.torn_at_x, evidence->torn_at_x);
+    assert_int_equal(other.nonzero_beyond, evidence->nonzero_beyond);
+    assert_true(other.durable_lsn_max <= evidence->durable_lsn_max);
+    if (evidence->durable_witness_lsn >= x)
+        assert_int_equal(other.durable_lsn_max, evidence->durable_lsn_max);
+}
+
 /* Alone and with a helper, which must come to the same. */
 static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
 {
@@ -136,6 +153,11 @@ static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
     assert_int_equal(other.unreadable, evidence.unreadable);
     assert_string_equal(other.unreadable_file, evidence.unreadable_file);
     assert_int_equal(other.unreadable_offset, evidence.unreadable_offset);
+    const uint64_t ring_bytes =
+        (uint64_t)maker->data_dir.geometry.segments * maker->data_dir.geometry.segment_size_bytes;
+    const uint64_t backs[] = {8, 4096, ring_bytes - 8, ring_bytes};
+    for (size_t i = 0; i < sizeof backs / sizeof backs[0]; i++)
+        assert_same_beyond(maker, x - (backs[i] < x ? backs[i] : x), x, &evidence);
     return evidence;
 }
 

@@ -34,8 +34,9 @@ struct inspection {
     /* a break, until the group behind it is known */
     bool break_open;
     struct walk_break gap;
-    bool ids_follow;                /* no break since the last group */
-    bool ends_with_break;           /* behind which nothing of the log was found */
+    bool ids_follow;      /* no break since the last group */
+    bool ends_with_break; /* behind which nothing of the log was found */
+    uint64_t trusted_lsn; /* from here to the walk's tail all groups are whole and in one chain */
     struct segment_report *segment; /* of the last group */
     verify_progress progress;
     void *progress_context;
@@ -384,6 +385,7 @@ static void take_break(struct inspection *inspection)
     tell_break(inspection, 0);
     inspection->gap = inspection->walk.gap;
     inspection->break_open = true;
+    inspection->trusted_lsn = inspection->gap.to_lsn;
     note_start_stop(inspection, inspection->gap.from_lsn,
                     inspection->gap.kind == WALK_UNREADABLE ? RECOVERY_STOP_UNREADABLE
                                                             : RECOVERY_STOP_TORN);
@@ -438,10 +440,13 @@ static uint64_t first_lsn(struct inspection *inspection)
     return lsn - lsn % size;
 }
 
-/* Snapshots prove, by their names alone, that all below them was durable. */
+/* Snapshots prove, by their names alone, that all below them was durable: up to where a group can end. */
 static uint64_t highest_snapshot_lsn(const struct history *history)
 {
-    return history->is_directory && history->snapshot_count > 0 ? history->snapshots[0].id.lsn : 0;
+    if (!history->is_directory || history->snapshot_count == 0)
+        return 0;
+    const uint64_t lsn = history->snapshots[0].id.lsn;
+    return lsn - lsn % WAL_ALIGN_BYTES;
 }
 
 /* What the ring says behind the end of the walk. */
@@ -454,8 +459,8 @@ static enum urn_code search_evidence(struct inspection *inspection, struct wal_e
     if (!history->is_directory || history_live(history))
         return URN_OK;
     struct helper *helper = history->tool->threads > 0 ? helper_make() : NULL;
-    const enum urn_code code =
-        wal_search_evidence(&data_dir, inspection->walk.tail.lsn, helper, evidence, error);
+    const enum urn_code code = wal_search_evidence_but(
+        &data_dir, inspection->trusted_lsn, inspection->walk.tail.lsn, helper, evidence, error);
     helper_free(helper);
     if (code == URN_DAMAGED) /* a file is missing or too short, and has been found so */
         return URN_OK;
@@ -497,6 +502,7 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
     report->walked = true;
     report->begin_lsn = inspection->walk.tail.lsn;
     inspection->progress_lsn = report->begin_lsn;
+    inspection->trusted_lsn = report->begin_lsn;
     code = walk_to_end(inspection, error);
     while (code == URN_OK && !inspection->overtaken) {
         struct wal_evidence evidence;
