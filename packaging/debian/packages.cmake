@@ -35,8 +35,8 @@ endfunction()
 
 package(programs urn database "durable reward-pool server"
   "This package has the server urnd, the client urn, urn-wal, which reads and
-verifies the log, and the load generator urn-bench. The server is not started at installation: first its
-pools have to be written.")
+verifies the log, and the load generator urn-bench. The server is not started
+at installation: first its pools have to be written.")
 package(engine liburn0 libs "durable reward-pool engine (library)"
   "This package has the engine as a shared library.")
 package(engine_dev liburn-dev libdevel "durable reward-pool engine (development files)"

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import msgpack
 
@@ -245,6 +246,19 @@ class Pretender(TestCase):
         self.assertIn("no reply came for 100 ms", done.stderr)
         report = json.loads(done.stdout)
         self.assertEqual((report["calls"], report["unanswered"]), (9, 1))
+
+    def test_an_open_loop_counts_from_when_calls_were_due(self):
+        def answer(message, number):
+            if number == 1:
+                time.sleep(0.3)  # a pause in which all 100 calls become due
+            return [[1, message[1], None, "pong"]]
+
+        done = self.pretend(answer, "--ping", "--rate", "1000", "--calls", "100")
+        report = json.loads(done.stdout)
+        self.assertEqual(report["calls"], 100)
+        self.assertGreaterEqual(report["held_back"], 98)
+        # The last one was due 99 ms behind the first, and waited for the rest of the pause at least.
+        self.assertGreaterEqual(report["latency_us"]["p50"], 200000)
 
     def test_busy_is_counted_apart(self):
         def answer(message, number):
