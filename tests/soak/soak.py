@@ -268,9 +268,9 @@ class Soak:
             for thread in (watcher, changer, self.verifier):
                 thread.raise_failure()
             self.note(watcher.info)
+        watcher.finish()  # what it has seen was all seen under load
         getattr(self, ends)(server, load, changer)
         self.counts[ends] += 1
-        watcher.finish()
         self.sum_up(load.report, watcher)
         strange = [line for line in server.lines if not GOOD_LINES.search(line)]
         expect(not strange, "urnd complains: " + "; ".join(strange[:5]))
