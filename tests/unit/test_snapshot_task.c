@@ -147,6 +147,133 @@ static const char *trouble_of(struct driver *driver)
     return driver->error.code == URN_OK ? NULL : driver->error.text;
 }
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+struct files {
+    uint32_t snapshots;
+    uint32_t temporaries;
+};
+
+static void count_file(void *context, const char *name)
+{
+    struct files *files = context;
+    enum data_dir_name_kind kind = data_dir_name_kind(name);
+    files->snapshots += kind == DATA_DIR_NAME_SNAPSHOT;
+    files->temporaries += kind == DATA_DIR_NAME_TEMPORARY;
+}
+
+static struct files files_of(const struct driver *driver)
+{
+    struct files files = {0};
+    (void)sim_list(driver->world, "data", count_file, &files);
+    return files;
+}
+
+static uint32_t snapshots_of(const struct driver *driver)
+{
+    return files_of(driver).snapshots;
+}
+
+/* Whatever fails, and however much of the file is there: it goes, and the next one finds room. */
+static void test_a_snapshot_that_fails_leaves_nothing(void **unused)
+{
+    (void)unused;
+    static const enum sim_call calls[] = {SIM_FILE_CREATE, SIM_FILE_ALLOCATE,  SIM_IO_BEGIN,
+                                          SIM_IO_END,      SIM_FILE_SYNC,      SIM_FILE_SIZE,
+                                          SIM_RENAME,      SIM_FILE_DROP_CACHE};
+    struct driver *driver = a_driver();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        bool fired = true;
+        for (uint64_t nth = 1; fired; nth += 1 + nth / 4) {
+            struct files before = files_of(driver);
+            assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+            sim_event_forget(driver->world);
+            sim_fail_at(driver->world, calls[i], nth, 0);
+            enum urn_code code = driver_snapshot(driver);
+            fired = sim_last_event(driver->world)->number != 0;
+            assert_int_equal(code, fired ? URN_IO : URN_OK);
+            assert_int_equal(files_of(driver).temporaries, 0);
+            if (fired)
+                assert_int_equal(snapshots_of(driver), before.snapshots);
+            sim_advance(driver->world, SNAPSHOT_RETRY_NS);
+        }
+    }
+    done(driver);
+}
+
+/* ---- a fail stop ----------------------------------------------------------------------------- */
+
+/* The log fails while a snapshot is at this step: it gives up, its asker is told, and the disk is left as it
+ * is. */
+static void fail_stop_at(enum snapshot_step step)
+{
+    struct driver *driver = a_driver();
+    struct snapshot_task *task = &driver->engine->snapshot;
+    uint32_t outcome;
+    struct urn_request draw = {.op = URN_DRAW,
+                               .pool_name = "main",
+                               .pool_name_bytes = 4,
+                               .count = 1,
+                               .outcomes = &outcome};
+    come_to(driver, step);
+    sim_fail_at(driver->world, SIM_MAP_SYNC_END, 1, EIO);
+    urn_submit(driver->engine, &draw);
+    (void)writer_step(driver->engine);
+    assert_true(engine_commit_begin(driver->engine));
+    assert_true(engine_commit_end(driver->engine));
+    uint64_t removals = sim_calls_of(driver->world, SIM_REMOVE);
+    uint64_t renames = sim_calls_of(driver->world, SIM_RENAME);
+    uint64_t begun = sim_calls_of(driver->world, SIM_IO_BEGIN);
+    while (atomic_load(&task->phase) != SNAPSHOT_RESTS) {
+        (void)snapshot_task_step(task);
+        (void)writer_step(driver->engine);
+    }
+    assert_int_equal(driver->request.code, URN_READONLY);
+    assert_int_equal(draw.code, URN_INDOUBT);
+    assert_int_equal(sim_calls_of(driver->world, SIM_REMOVE), removals);
+    assert_int_equal(sim_calls_of(driver->world, SIM_RENAME), renames);
+    assert_int_equal(sim_calls_of(driver->world, SIM_IO_BEGIN), begun);
+    while (urn_collect(driver->engine) != NULL)
+        ;
+    assert_int_equal(driver_stop(driver), URN_IO);
+    driver_must_open(driver);
+    assert_int_equal(files_of(driver).temporaries, 0);
+    done(driver);
+}
+
+static void test_a_fail_stop_ends_a_snapshot_at_any_step(void **unused)
+{
+    (void)unused;
+    static const enum snapshot_step steps[] = {SNAPSHOT_STEP_WRITE, SNAPSHOT_STEP_SYNC,
+                                               SNAPSHOT_STEP_READ, SNAPSHOT_STEP_RENAME};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        fail_stop_at(steps[i]);
+}
+
+/* ---- reading and writing ---------------------------------------------------------------------- */
+
+/* One that does less than asked is no failure: the rest follows. */
+static void test_short_reads_and_writes_are_gone_on_with(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    uint32_t shortened = 0;
+    bool fired = true;
+    for (uint64_t nth = 1; fired; nth += 1 + nth / 8) {
+        assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+        sim_event_forget(driver->world);
+        sim_short_at(driver->world, nth);
+        assert_int_equal(driver_snapshot(driver), URN_OK);
+        fired = sim_last_event(driver->world)->number != 0;
+        shortened += fired;
+    }
+    assert_true(shortened > 10);
+    sim_set_fault_rates(driver->world, 0, 3);
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    assert_int_equal(driver_snapshot(driver), URN_OK);
+    done(driver);
+}
+
 /* ---- who is told ----------------------------------------------------------------------------- */
 
 static void count_notice(void *context)
@@ -190,18 +317,6 @@ static void test_a_change_in_how_snapshots_fare_is_told(void **unused)
 }
 
 /* ---- what is removed ------------------------------------------------------------------------- */
-
-static void count_snapshot(void *context, const char *name)
-{
-    *(uint32_t *)context += data_dir_name_kind(name) == DATA_DIR_NAME_SNAPSHOT;
-}
-
-static uint32_t snapshots_of(const struct driver *driver)
-{
-    uint32_t count = 0;
-    (void)sim_list(driver->world, "data", count_snapshot, &count);
-    return count;
-}
 
 static void take_snapshot(struct driver *driver)
 {
@@ -276,6 +391,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_snapshot_with_time_pauses),
         cmocka_unit_test(test_a_snapshot_without_time_does_not_pause),
+        cmocka_unit_test(test_a_snapshot_that_fails_leaves_nothing),
+        cmocka_unit_test(test_a_fail_stop_ends_a_snapshot_at_any_step),
+        cmocka_unit_test(test_short_reads_and_writes_are_gone_on_with),
         cmocka_unit_test(test_a_change_in_how_snapshots_fare_is_told),
         cmocka_unit_test(test_an_old_snapshot_that_stays_is_told_and_keeps_no_other),
         cmocka_unit_test(test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told),

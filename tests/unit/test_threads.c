@@ -273,14 +273,21 @@ static void test_the_lock_keeps_a_second_engine_out(void **state)
     urn_engine_free(fixture->engine);
 }
 
-/* Whether this system lets a process have an io_uring at all. */
+/* Whether this system lets a process have an io_uring with registered buffers, as large as snapshots need
+ * them. */
 static bool uring_works(void)
 {
+    enum { BUFFERS = 8, BYTES = 65536 };
+    static uint8_t memory[BUFFERS][BYTES];
+    struct iovec buffers[BUFFERS];
     struct io_uring ring;
-    if (io_uring_queue_init(8, &ring, 0) != 0)
+    if (io_uring_queue_init(BUFFERS, &ring, 0) != 0)
         return false;
+    for (uint32_t i = 0; i < BUFFERS; i++)
+        buffers[i] = (struct iovec){memory[i], BYTES};
+    bool works = io_uring_register_buffers(&ring, buffers, BUFFERS) == 0;
     io_uring_queue_exit(&ring);
-    return true;
+    return works;
 }
 
 /* Several laps at full load, the snapshots written in this way. A disk that others keep busy may let the ring
