@@ -29,17 +29,15 @@ static struct urn_text pool_spec_name(const void *list, uint32_t ordinal)
 static enum urn_code find_twice(const char *what, const void *list, uint32_t count, name_of name_at,
                                 struct urn_error *error)
 {
-    uint32_t slot_count = 16;
-    while (slot_count < 2 * (uint64_t)count)
-        slot_count *= 2;
+    const uint64_t slot_count = catalog_check_slots(count);
     uint32_t *slots = calloc(slot_count, sizeof *slots);
     if (slots == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory to check %" PRIu32 " names", count);
     enum urn_code code = URN_OK;
     for (uint32_t ordinal = 0; ordinal < count && code == URN_OK; ordinal++) {
         const struct urn_text name = name_at(list, ordinal);
-        uint32_t slot = (uint32_t)name_hash(name.bytes, name.length) & (slot_count - 1);
-        for (; slots[slot] != 0; slot = (slot + 1) & (slot_count - 1)) {
+        uint64_t slot = ((name_hash(name.bytes, name.length) >> 32) * slot_count) >> 32;
+        for (; slots[slot] != 0; slot = slot + 1 < slot_count ? slot + 1 : 0) {
             const struct urn_text other = name_at(list, slots[slot] - 1);
             if (other.length == name.length && memcmp(other.bytes, name.bytes, name.length) == 0) {
                 code = error_set(error, URN_BADARG, 0, "%s \"%.*s\" occurs twice", what,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "engine/check.h"
@@ -10,6 +11,9 @@
 #define BUDGET_MAGIC 0x62756467u
 #define ORDERS       32u
 #define NONE         UINT32_MAX
+
+/* A loan that shrinks to this power of two of its size, or less, is worth being moved. */
+#define MOVE_ORDERS_MIN 2u
 
 /* Tags: the order of the block that begins at a unit, and whether it is free. Units inside a block
  * have none. */
@@ -175,14 +179,30 @@ static uint32_t unit_of_loan(const struct budget *budget, const void *loan)
     return unit;
 }
 
-void budget_shrink(struct budget *budget, void *loan, uint64_t bytes)
+/* A free block that so many bytes fit, of an order below `below`; NULL when there is none. */
+static void *borrow_below(struct budget *budget, uint64_t bytes, uint32_t below)
+{
+    const uint32_t orders = budget->orders_free & ~0u << order_for(bytes) & ((1u << below) - 1);
+    return orders == 0 ? NULL : budget_borrow(budget, bytes);
+}
+
+void *budget_shrink(struct budget *budget, void *loan, uint64_t bytes)
 {
     uint32_t unit = unit_of_loan(budget, loan);
     uint32_t order = budget->tags[unit];
     uint32_t wanted = order_for(bytes);
     CHECK(wanted <= order && order < ORDERS);
+    if (order - wanted >= MOVE_ORDERS_MIN) {
+        void *smaller = borrow_below(budget, bytes, order);
+        if (smaller != NULL) {
+            memcpy(smaller, loan, bytes);
+            budget_return(budget, loan);
+            return smaller;
+        }
+    }
     split(budget, unit, order, wanted);
     budget->lent_units -= (1u << order) - (1u << wanted);
+    return loan;
 }
 
 void budget_return(struct budget *budget, void *loan)

@@ -33,9 +33,10 @@ void budget_free(struct budget *budget);
  * has no such block now. The content is whatever was there. */
 void *budget_borrow(struct budget *budget, uint64_t bytes);
 
-/* Returns the end of a loan early: its first bytes (more than 0, no more than were borrowed) stay.
- */
-void budget_shrink(struct budget *budget, void *loan, uint64_t bytes);
+/* Returns the end of a loan early: its first bytes (more than 0, no more than were borrowed) stay, but
+ * perhaps elsewhere: what is left of a large loan moves to a smaller block if one is free, so that large
+ * ones are not cut up by small remnants. Returns the loan as it is now. */
+void *budget_shrink(struct budget *budget, void *loan, uint64_t bytes);
 
 void budget_return(struct budget *budget, void *loan);
 

@@ -52,7 +52,7 @@ void call_write_end(struct server *server, struct call *call, const struct rpc_w
     call->reply_bytes = rpc_written_bytes(writer);
     CHECK(call->reply_bytes > 0 && call->reply_bytes <= call->reply_room_bytes);
     uint64_t lent_bytes = budget_loan_bytes(server->replies, call);
-    budget_shrink(server->replies, call, offsetof(struct call, reply) + call->reply_bytes);
+    call = budget_shrink(server->replies, call, offsetof(struct call, reply) + call->reply_bytes);
     call->connection->lent_bytes -= lent_bytes - budget_loan_bytes(server->replies, call);
     connection_queue_reply(server, call->connection, call);
 }

@@ -49,7 +49,8 @@ bool call_is_too_big(const struct server *server, uint64_t reply_bytes, uint64_t
 /* Opens the reply's room for writing. */
 void call_write_begin(struct call *call, struct rpc_writer *writer);
 
-/* The reply has been written: gives back what it did not need and queues it on the connection. */
+/* The reply has been written: gives back what it did not need, for which the call may move, and queues it
+ * on the connection. */
 void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer);
 
 /* The reply has left, or nobody is there to read it. */

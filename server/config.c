@@ -16,6 +16,7 @@
 
 #include "engine/check.h"
 #include "engine/limits.h"
+#include "engine/pages.h"
 #include "engine/pool.h"
 #include "proto/messages.h"
 #include "server/config_values.h"
@@ -23,10 +24,9 @@
 #include "server/name_set.h"
 #include "server/yaml_reader.h"
 
-#define LISTEN_DEFAULT   "127.0.0.1:7707"
-#define LISTEN_MAX       16u
-#define PATH_BYTES_MAX   4000u /* of a resolved path; leaves room for a file's name below PATH_MAX */
-#define ARENA_BLOCK_SIZE (64u * 1024)
+#define LISTEN_DEFAULT "127.0.0.1:7707"
+#define LISTEN_MAX     16u
+#define PATH_BYTES_MAX 4000u /* of a resolved path; leaves room for a file's name below PATH_MAX */
 
 /* ---- the table of keys ---------------------------------------------------------------------- */
 
@@ -125,20 +125,24 @@ static const struct key keys[] = {
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* Texts of a configuration lie in blocks that never move and are freed together. */
+/* Texts of a configuration lie in blocks that never move and are freed together. Each is pages of its own
+ * (engine/pages.h), so that all of it goes back to the system. */
 struct config_arena {
     struct config_arena *next;
     size_t used;
-    char bytes[ARENA_BLOCK_SIZE];
+    char bytes[];
 };
+
+#define ARENA_BLOCK_BYTES PAGES_LARGE_BYTES
+#define ARENA_TEXT_BYTES  (ARENA_BLOCK_BYTES - sizeof(struct config_arena)) /* of a block */
 
 /* A terminated copy of text, or NULL without memory. */
 static char *arena_copy(struct config_arena **arena, const char *text, size_t length)
 {
-    CHECK(length < ARENA_BLOCK_SIZE);
+    CHECK(length < ARENA_TEXT_BYTES);
     struct config_arena *block = *arena;
-    if (block == NULL || ARENA_BLOCK_SIZE - block->used < length + 1) {
-        block = malloc(sizeof *block);
+    if (block == NULL || ARENA_TEXT_BYTES - block->used < length + 1) {
+        block = pages_grow(NULL, 0, ARENA_BLOCK_BYTES);
         if (block == NULL)
             return NULL;
         block->next = *arena;
@@ -157,16 +161,18 @@ static void arena_free(struct config_arena **arena)
     while (*arena != NULL) {
         struct config_arena *block = *arena;
         *arena = block->next;
-        free(block);
+        pages_free(block, ARENA_BLOCK_BYTES);
     }
 }
 
 static void free_pools(struct config *config)
 {
-    for (uint32_t i = 0; i < config->pool_count; i++)
-        free((void *)(uintptr_t)config->pools[i].items); /* ours; const for the engine only */
-    free(config->pools);
+    pages_free(config->items, config->items_bytes);
+    pages_free(config->pools, config->pools_bytes);
+    config->items = NULL;
+    config->items_bytes = 0;
     config->pools = NULL;
+    config->pools_bytes = 0;
     config->pool_count = 0;
     arena_free(&config->names);
 }
@@ -174,7 +180,7 @@ static void free_pools(struct config *config)
 void config_forget_pools(struct config *config)
 {
     free_pools(config);
-    malloc_trim(0); /* the names lay in many small blocks, which free() keeps for later */
+    malloc_trim(0); /* what the reading of the file left in the heap */
 }
 
 void config_free(struct config *config)
@@ -185,18 +191,27 @@ void config_free(struct config *config)
     memset(config, 0, sizeof *config);
 }
 
-/* Makes room for one more in a growing array: doubles it. False without memory. */
-static bool reserve_one(void **array, size_t element_bytes, uint32_t count, uint32_t *capacity)
+uint64_t config_memory_bytes(uint64_t max_pools, uint64_t max_items)
 {
-    if (count < *capacity)
-        return true;
-    uint32_t wanted = *capacity == 0 ? 16 : *capacity * 2;
-    void *grown = reallocarray(*array, wanted, element_bytes);
-    if (grown == NULL)
-        return false;
-    *array = grown;
-    *capacity = wanted;
-    return true;
+    /* A name and its end; the last of a block may leave room for all but one byte of a name. Arrays
+     * double, but what they have not come to yet costs nothing. */
+    const uint64_t names_bytes = (max_pools + max_items) * (URN_NAME_BYTES_MAX + 1ull);
+    return names_bytes + names_bytes / 2048 + 2 * ARENA_BLOCK_BYTES +
+           max_pools * sizeof(struct urn_pool_spec) + max_items * sizeof(struct urn_item_spec) +
+           4 * PAGES_LARGE_BYTES + name_set_memory_bytes(max_pools) +
+           name_set_memory_bytes(max_items) + YAML_READER_MEMORY_BYTES;
+}
+
+/* Makes room for one more in a growing array of so many: doubles it. NULL without memory. */
+static void *reserve_one(void *array, uint64_t element_bytes, uint32_t count, uint64_t *bytes)
+{
+    if (count * element_bytes < *bytes)
+        return array;
+    const uint64_t wanted_bytes = *bytes == 0 ? 16 * element_bytes : 2 * *bytes;
+    void *grown = pages_grow(array, *bytes, wanted_bytes);
+    if (grown != NULL)
+        *bytes = wanted_bytes;
+    return grown;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -206,7 +221,9 @@ struct loader {
     struct config *config;
     struct urn_error *error;
     struct yaml_place places[KEYS]; /* of the keys that were given, outside pools */
-    uint32_t pool_capacity;
+    const struct config *running;   /* the server's, which reads its file again; or NULL */
+    uint32_t pools_max;
+    uint32_t items_max;
     uint32_t item_count; /* of all pools */
     struct name_set pool_names;
 };
@@ -580,12 +597,39 @@ static enum urn_code read_probability(struct loader *loader, const struct key *k
 
 /* A pool while its mapping is read. spec comes first: the readers fill it through its offsets. */
 struct pool_builder {
-    struct urn_pool_spec spec;
-    struct urn_item_spec *items; /* what will be spec.items */
-    uint32_t item_capacity;
+    struct urn_pool_spec spec; /* items comes last of all, when they do not move any more */
+    const struct config *config;
+    uint32_t first_item; /* of config->items */
     uint64_t weight_sum;
     struct name_set names;
 };
+
+static struct urn_text item_name(const void *context, uint32_t ordinal)
+{
+    const struct pool_builder *builder = context;
+    const struct urn_item_spec *item = &builder->config->items[builder->first_item + ordinal];
+    return (struct urn_text){item->item_id, item->item_id_bytes};
+}
+
+static struct urn_text pool_spec_name(const void *context, uint32_t ordinal)
+{
+    const struct config *config = context;
+    return (struct urn_text){config->pools[ordinal].name, config->pools[ordinal].name_bytes};
+}
+
+/* Too many pools or items: for any server, or for the one that runs. */
+static enum urn_code refuse_too_many(struct loader *loader, struct yaml_place place,
+                                     const struct key *key, const char *what, uint32_t most)
+{
+    if (loader->running == NULL)
+        return REFUSE(loader, place, "%s: more than %u %s in all", key->path, most, what);
+    REFUSE(loader, place,
+           "%s: more %s than the %u of limits.max_%s, with which the server runs; a larger limit "
+           "needs a restart",
+           key->path, what, most, what);
+    loader->error->code = URN_TOOBIG;
+    return URN_TOOBIG;
+}
 
 static enum urn_code require_keys(struct loader *loader, enum section section, struct yaml_place at,
                                   const struct yaml_place *places)
@@ -610,7 +654,8 @@ static enum urn_code add_item(struct loader *loader, const struct key *key,
     item.item_id_bytes = (uint32_t)strlen(item.item_id);
 
     uint32_t earlier = 0;
-    if (!name_set_add(&builder->names, item.item_id, item.item_id_bytes, &earlier))
+    if (!name_set_add(&builder->names, (struct urn_text){item.item_id, item.item_id_bytes},
+                      &earlier))
         return no_memory(loader);
     if (earlier != 0)
         return REFUSE(loader, value->place,
@@ -621,16 +666,16 @@ static enum urn_code add_item(struct loader *loader, const struct key *key,
         return REFUSE(loader, value->place,
                       "%s: with this item the weights sum to more than 9007199254740991",
                       key->path);
-    if (++loader->item_count > MAX_ITEMS_MAX)
-        return REFUSE(loader, value->place, "%s: more than %u items in all", key->path,
-                      MAX_ITEMS_MAX);
-    void *items = builder->items;
-    bool reserved =
-        reserve_one(&items, sizeof item, builder->spec.item_count, &builder->item_capacity);
-    builder->items = items;
-    if (!reserved)
+    if (loader->item_count == loader->items_max)
+        return refuse_too_many(loader, value->place, key, "items", loader->items_max);
+    struct config *config = loader->config;
+    struct urn_item_spec *items =
+        reserve_one(config->items, sizeof item, loader->item_count, &config->items_bytes);
+    if (items == NULL)
         return no_memory(loader);
-    builder->items[builder->spec.item_count++] = item;
+    config->items = items;
+    config->items[loader->item_count++] = item;
+    builder->spec.item_count++;
     return URN_OK;
 }
 
@@ -672,24 +717,32 @@ static enum urn_code add_pool(struct loader *loader, const struct key *key,
     builder->spec.name_bytes = (uint32_t)strlen(builder->spec.name);
 
     uint32_t earlier = 0;
-    if (!name_set_add(&loader->pool_names, builder->spec.name, builder->spec.name_bytes, &earlier))
+    if (!name_set_add(&loader->pool_names,
+                      (struct urn_text){builder->spec.name, builder->spec.name_bytes}, &earlier))
         return no_memory(loader);
     if (earlier != 0)
         return REFUSE(loader, value->place,
                       "%s: a pool named `%s` stands twice; first as pool number %u", key->path,
                       builder->spec.name, earlier);
-    if (config->pool_count == MAX_POOLS_MAX)
-        return REFUSE(loader, value->place, "%s: more than %u pools", key->path, MAX_POOLS_MAX);
-    void *pools = config->pools;
-    bool reserved =
-        reserve_one(&pools, sizeof *config->pools, config->pool_count, &loader->pool_capacity);
-    config->pools = pools;
-    if (!reserved)
+    if (config->pool_count == loader->pools_max)
+        return refuse_too_many(loader, value->place, key, "pools", loader->pools_max);
+    struct urn_pool_spec *pools =
+        reserve_one(config->pools, sizeof *pools, config->pool_count, &config->pools_bytes);
+    if (pools == NULL)
         return no_memory(loader);
-    builder->spec.items = builder->items;
+    config->pools = pools;
     config->pools[config->pool_count++] = builder->spec;
-    builder->items = NULL;
     return URN_OK;
+}
+
+/* Items lie one pool's behind the other's. */
+static void point_to_items(struct config *config)
+{
+    const struct urn_item_spec *items = config->items;
+    for (uint32_t i = 0; i < config->pool_count; i++) {
+        config->pools[i].items = items;
+        items += config->pools[i].item_count;
+    }
 }
 
 static enum urn_code read_pools(struct loader *loader, const struct key *key,
@@ -701,11 +754,13 @@ static enum urn_code read_pools(struct loader *loader, const struct key *key,
     for (;;) {
         struct yaml_value item;
         enum urn_code code = next_value(loader, &item);
+        if (code == URN_OK && item.kind == YAML_END)
+            point_to_items(loader->config);
         if (code != URN_OK || item.kind == YAML_END)
             return code;
-        struct pool_builder builder = {0};
+        struct pool_builder builder = {.config = loader->config, .first_item = loader->item_count};
+        builder.names = (struct name_set){.text_of = item_name, .context = &builder};
         code = add_pool(loader, key, &item, &builder);
-        free(builder.items);
         name_set_free(&builder.names);
         if (code != URN_OK)
             return code;
@@ -828,13 +883,21 @@ static enum urn_code read_document(struct loader *loader)
     return code;
 }
 
-enum urn_code config_load(const char *path, struct config *config, struct urn_error *error)
+static enum urn_code load(const char *path, const struct config *running, struct config *config,
+                          struct urn_error *error)
 {
     memset(config, 0, sizeof *config);
     if (path[0] == '\0' || strlen(path) > PATH_BYTES_MAX)
         return error_set(error, URN_CONFIG, 0,
                          "the configuration file's path must have 1 to %u bytes", PATH_BYTES_MAX);
-    struct loader loader = {.config = config, .error = error};
+    struct loader loader = {
+        .config = config,
+        .error = error,
+        .running = running,
+        .pools_max = running != NULL ? running->limits.max_pools : MAX_POOLS_MAX,
+        .items_max = running != NULL ? running->limits.max_items : MAX_ITEMS_MAX,
+        .pool_names = {.text_of = pool_spec_name, .context = config},
+    };
     enum urn_code code = URN_NOMEMORY;
     config->file = arena_copy(&config->texts, path, strlen(path));
     config->listen = calloc(LISTEN_MAX, sizeof *config->listen);
@@ -854,6 +917,17 @@ enum urn_code config_load(const char *path, struct config *config, struct urn_er
 fail_config:
     config_free(config);
     return code;
+}
+
+enum urn_code config_load(const char *path, struct config *config, struct urn_error *error)
+{
+    return load(path, NULL, config, error);
+}
+
+enum urn_code config_load_again(const struct config *running, struct config *config,
+                                struct urn_error *error)
+{
+    return load(running->file, running, config, error);
 }
 
 void config_fill_engine(const struct config *config, struct urn_engine_config *engine)

@@ -28,7 +28,10 @@ struct config {
     struct config_listen *listen;
     uint32_t listen_count; /* at least 1 */
     struct urn_pool_spec *pools;
-    uint32_t pool_count; /* may be 0 */
+    uint32_t pool_count;         /* may be 0 */
+    struct urn_item_spec *items; /* of all pools */
+    uint64_t pools_bytes;        /* what is set aside for them */
+    uint64_t items_bytes;
     struct {
         uint64_t segment_size_bytes;
         uint32_t segments;
@@ -60,6 +63,15 @@ struct config {
  * "FILE:LINE:COLUMN: what is wrong, and what was expected" (without line where the file itself
  * cannot be read), and URN_NOMEMORY. Takes time linear in the file's length. Any thread. */
 enum urn_code config_load(const char *path, struct config *config, struct urn_error *error);
+
+/* Reads a server's file again, while it runs with *running: no more pools or items than its limits, so
+ * that a file of whatever length takes no more than config_memory_bytes(). Errors: as config_load;
+ * URN_TOOBIG (those limits). */
+enum urn_code config_load_again(const struct config *running, struct config *config,
+                                struct urn_error *error);
+
+/* The most memory that reading a file and keeping what it says takes, of so many pools and items. */
+uint64_t config_memory_bytes(uint64_t max_pools, uint64_t max_items);
 
 /* Releases what config_load filled in and empties it; a zeroed config may be freed too. */
 void config_free(struct config *config);

@@ -25,11 +25,14 @@ static void on_stop_signal(int signal_number)
     server_request_stop(server);
 }
 
-/* What comes before the server is there is dropped: the file has just been read. */
+/* Set as long as there is a server. One that is still starting reloads once it serves: the start itself
+ * does not apply what the file says of pools. */
+static struct server *_Atomic server_to_reload;
+
 static void on_reload_signal(int signal_number)
 {
     (void)signal_number;
-    struct server *server = atomic_load(&server_to_stop);
+    struct server *server = atomic_load(&server_to_reload);
     if (server != NULL)
         server_request_reload(server);
 }
@@ -173,7 +176,9 @@ static int run(struct config *config, bool create)
     set_signals();
     if (server_create(config, NULL, &server, &error) != URN_OK)
         return give_up(&error);
+    atomic_store(&server_to_reload, server);
     enum urn_code code = run_engine(config, create, server, &error);
+    atomic_store(&server_to_reload, NULL);
     server_free(server);
     if (code != URN_OK)
         return give_up(&error);

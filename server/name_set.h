@@ -3,26 +3,29 @@
 #define URN_SERVER_NAME_SET_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-struct name_slot {
-    const char *bytes; /* NULL: free */
-    uint32_t length;
-    uint32_t ordinal; /* which name it was, from 1 */
-};
+#include "engine/urn.h"
 
-/* Zeroed: empty. Keeps pointers to the names, which must stay where they are. */
+/* The name of an ordinal, from 0, that was added before; where it lies may change. */
+typedef struct urn_text (*name_set_text)(const void *context, uint32_t ordinal);
+
+/* Zeroed, but for the first two: empty. */
 struct name_set {
-    struct name_slot *slots; /* open addressing, linear probing, at most half full */
-    uint32_t slot_count;     /* a power of two, or 0 */
+    name_set_text text_of;
+    const void *context; /* for text_of */
+    uint32_t *slots; /* open addressing, linear probing, at most half full: ordinal + 1; 0: free */
+    uint32_t slot_count;
     uint32_t used;
 };
 
-/* Adds a name, or says in *earlier which one it repeats (0: none, it was added). False without
- * memory. */
-bool name_set_add(struct name_set *set, const char *bytes, uint32_t length, uint32_t *earlier);
+/* What it takes for so many names at most: 12 bytes each. */
+uint64_t name_set_memory_bytes(uint64_t names);
 
-/* Releases the set, not the names, and empties it. */
+/* Adds the next name, or says in *earlier which one it repeats (its ordinal + 1; 0: none, it was added).
+ * False without memory; the set is then of no more use. */
+bool name_set_add(struct name_set *set, struct urn_text name, uint32_t *earlier);
+
+/* Releases the slots and empties it. */
 void name_set_free(struct name_set *set);
 
 #endif

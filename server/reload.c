@@ -9,18 +9,28 @@
 #include "server/reply.h"
 #include "server/server.h"
 
+static void wait_for(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        ; /* interrupted by a signal */
+}
+
 static void *reload_main(void *argument)
 {
     struct reload *reload = argument;
     struct urn_request *request = reload->request;
-    if (config_load(reload->server->config->file, &reload->config, &reload->error) == URN_OK) {
+    if (config_load_again(reload->server->config, &reload->config, &reload->error) == URN_OK) {
         request->pools = reload->config.pools;
         request->pool_count = reload->config.pool_count;
         urn_submit(reload->server->engine, request);
-        return NULL;
+    } else {
+        atomic_store(&reload->refused, true);
+        server_notify(reload->server);
     }
-    atomic_store(&reload->refused, true);
-    server_notify(reload->server);
+    CHECK(sem_post(&reload->given) == 0);
+    wait_for(&reload->ended);
+    config_forget_pools(&reload->config);
+    config_free(&reload->config);
     return NULL;
 }
 
@@ -28,6 +38,7 @@ bool reload_begin(struct server *server, struct urn_request *request, struct urn
 {
     struct reload *reload = &server->reload;
     CHECK(!reload->running);
+    reload_join(server); /* that of the last reload has all but ended */
     if (request == NULL) {
         reload->own_error = (struct urn_error){.code = URN_OK};
         reload->own_request = (struct urn_request){.limit = RELOAD_SIGNAL_CHANGES,
@@ -40,41 +51,67 @@ bool reload_begin(struct server *server, struct urn_request *request, struct urn
     reload->server = server;
     reload->request = request;
     atomic_store(&reload->refused, false);
+    CHECK(sem_init(&reload->given, 0, 0) == 0 && sem_init(&reload->ended, 0, 0) == 0);
     int why = pthread_create(&reload->thread, NULL, reload_main, reload);
     if (why != 0) {
         error_set(error, URN_BUSY, why, "cannot begin to read the configuration file");
         return false;
     }
     reload->running = true;
-    reload->joined = false;
+    reload->has_thread = true;
     server->calls_in_engine++;
     return true;
 }
 
-void reload_look(struct server *server)
+/* What a client is to know of a file that was refused: it is what the request is made of. */
+static enum urn_code refusal_code(enum urn_code code)
+{
+    if (code == URN_TOOBIG)
+        return code;
+    return code == URN_NOMEMORY ? URN_BUSY : URN_BADARG;
+}
+
+/* A reload whose file was refused comes to its end. */
+static void finish_refused(struct server *server)
 {
     struct reload *reload = &server->reload;
+    if (!reload->running || !atomic_load(&reload->refused))
+        return;
+    struct urn_request *request = reload->request;
+    request->code = refusal_code(reload->error.code);
+    *request->error = reload->error;
+    request->error->code = request->code;
+    request->next = NULL;
+    reply_finished(server, request);
+}
+
+void reload_look(struct server *server)
+{
     struct urn_error error;
-    if (reload->running && atomic_load(&reload->refused)) {
-        struct urn_request *request = reload->request;
-        request->code = URN_BADARG; /* the file is what the request is made of */
-        *request->error = reload->error;
-        request->error->code = URN_BADARG;
-        request->next = NULL;
-        reply_finished(server, request);
-    }
-    if (reload->running || !atomic_exchange(&server->reload_requested, false))
+    finish_refused(server);
+    if (server->reload.running || !atomic_exchange(&server->reload_requested, false))
         return;
     if (!reload_begin(server, NULL, &error))
         log_line(LOG_PRIORITY_ERROR, "reload: %s", error.text);
 }
 
+void reload_await(struct server *server)
+{
+    if (!server->reload.running)
+        return;
+    wait_for(&server->reload.given);
+    finish_refused(server);
+}
+
 void reload_join(struct server *server)
 {
     struct reload *reload = &server->reload;
-    if (reload->running && !reload->joined)
-        CHECK(pthread_join(reload->thread, NULL) == 0);
-    reload->joined = true;
+    CHECK(!reload->running);
+    if (!reload->has_thread)
+        return;
+    CHECK(pthread_join(reload->thread, NULL) == 0);
+    CHECK(sem_destroy(&reload->given) == 0 && sem_destroy(&reload->ended) == 0);
+    reload->has_thread = false;
 }
 
 /* ---- the log --------------------------------------------------------------------------------- */
@@ -115,7 +152,9 @@ static void log_outcome(const struct server *server)
     const struct reload *reload = &server->reload;
     const struct urn_request *request = reload->request;
     if (request->code != URN_OK) {
-        log_line(LOG_PRIORITY_ERROR, "reload: nothing was changed: %s",
+        const bool doubt = urn_code_may_have_taken_effect(request->code);
+        log_line(LOG_PRIORITY_ERROR, "reload: %s: %s",
+                 doubt ? "some of it may have been done" : "nothing was changed",
                  request->error->code != URN_OK ? request->error->text
                                                 : urn_code_meaning(request->code));
         return;
@@ -140,8 +179,7 @@ void reload_end(struct server *server)
 {
     struct reload *reload = &server->reload;
     CHECK(reload->running);
-    reload_join(server);
-    reload->running = false;
     log_outcome(server);
-    config_free(&reload->config);
+    reload->running = false;
+    CHECK(sem_post(&reload->ended) == 0);
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/catalog_check.h"
 #include "engine/check.h"
 #include "server/connection.h"
 #include "server/dispatch.h"
@@ -19,6 +20,9 @@
 /* Files that are open apart from connections, segments and listeners: standard streams, epoll and
  * eventfd, lock, directory, snapshot, the log's socket, with room to spare. */
 #define OTHER_FILES 64u
+
+/* What the process takes by itself: its libraries' data, the stacks of its threads, the heap's own. */
+#define PROCESS_BYTES (4ull << 20)
 
 static uint64_t system_clock_ns(void)
 {
@@ -35,12 +39,25 @@ static uint32_t request_buffer_count(const struct config *config)
     return count == 0 ? 1 : (uint32_t)count;
 }
 
+/* An item of a create takes so many bytes at least: its three keys, an id of one byte, two numbers. */
+#define CREATE_ITEM_BYTES_MIN 34u
+
+/* Catalogs that a create brings are checked while those of a reload may be, too. */
+static uint64_t create_check_bytes(const struct config *config)
+{
+    const uint64_t items = config->limits.max_request_bytes / CREATE_ITEM_BYTES_MIN;
+    return catalog_check_memory_bytes(items < config->limits.max_items ? items
+                                                                       : config->limits.max_items);
+}
+
 uint64_t server_memory_bound_bytes(const struct config *config)
 {
     return sizeof(struct server) + config->listen_count * sizeof(struct listener) +
            slab_memory_bytes(CONNECTION_BYTES, config->limits.max_connections) +
            slab_memory_bytes(config->limits.max_request_bytes, request_buffer_count(config)) +
-           budget_memory_bytes(config->limits.reply_buffers_bytes);
+           budget_memory_bytes(config->limits.reply_buffers_bytes) +
+           config_memory_bytes(config->limits.max_pools, config->limits.max_items) +
+           create_check_bytes(config) + PROCESS_BYTES;
 }
 
 /* Makes sure that limits.max_connections is not an empty promise. */
@@ -171,15 +188,13 @@ void server_release_engine(struct server *server)
     while (!link_is_alone(&server->open))
         connection_close(server, list_element(server->open.next, struct connection, place));
     atomic_store(&server->reload_requested, false);
-    if (server->reload.running) {
-        reload_join(server);
-        reload_look(server);
-    }
+    reload_await(server);
     while (server->calls_in_engine > 0) {
         struct urn_request *list = urn_collect(server->engine);
         CHECK(list != NULL); /* a stopped engine has finished everything */
         reply_finished(server, list);
     }
+    reload_join(server);
     connection_reclaim(server);
     server->engine = NULL;
 }

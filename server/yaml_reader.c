@@ -32,7 +32,10 @@ static int read_more(void *context, unsigned char *to, size_t capacity, size_t *
 {
     struct yaml_reader *reader = context;
     errno = 0;
+    if (reader->silence_bytes > YAML_READER_SILENCE_BYTES)
+        return 0;
     *length = fread(to, 1, capacity, reader->file);
+    reader->silence_bytes += *length;
     if (*length == 0 && ferror(reader->file)) {
         reader->read_errno = errno != 0 ? errno : EIO;
         return 0;
@@ -46,6 +49,10 @@ static enum urn_code refuse_parse(const struct yaml_reader *reader, struct urn_e
     const yaml_parser_t *parser = &reader->parser;
     if (reader->read_errno != 0)
         return error_set(error, URN_CONFIG, reader->read_errno, "%s: cannot be read", reader->path);
+    if (reader->silence_bytes > YAML_READER_SILENCE_BYTES)
+        return error_set(error, URN_CONFIG, 0,
+                         "%s: more than %u bytes behind line %zu without a value that ends",
+                         reader->path, YAML_READER_SILENCE_BYTES, parser->mark.line + 1);
     if (parser->error == YAML_MEMORY_ERROR)
         return error_set(error, URN_NOMEMORY, 0, "%s: no memory to read it", reader->path);
     if (parser->error == YAML_READER_ERROR)
@@ -60,6 +67,7 @@ static enum urn_code refuse_parse(const struct yaml_reader *reader, struct urn_e
 static enum urn_code next_event(struct yaml_reader *reader, struct urn_error *error)
 {
     yaml_event_delete(&reader->event);
+    reader->silence_bytes = 0;
     if (!yaml_parser_parse(&reader->parser, &reader->event))
         return refuse_parse(reader, error);
     const yaml_event_t *event = &reader->event;

@@ -13,6 +13,11 @@
 
 #include "engine/error.h"
 
+/* So much of a file may hold nothing but one value or comments; what libyaml keeps of it is bounded
+ * by that. */
+#define YAML_READER_SILENCE_BYTES (1u << 20)
+#define YAML_READER_MEMORY_BYTES  (4ull << 20)
+
 /* Both from 1, columns in characters; line 0: no place. */
 struct yaml_place {
     uint32_t line, column;
@@ -37,6 +42,7 @@ struct yaml_reader {
     const char *path;
     FILE *file;
     int read_errno;
+    uint64_t silence_bytes; /* read since the last value */
     yaml_parser_t parser;
     yaml_event_t event; /* the last one; owns the last value's text */
 };

@@ -130,8 +130,8 @@ class Changes(SharedServerTestCase):
 class Survival(TestCase):
     def test_a_create_that_was_killed_goes_on(self):
         """The same catalog finishes the pool, another one does not; or what it has is kept."""
-        catalog = [{"item_id": f"code-{n}", "quantity": 1, "probability": 1} for n in range(200000)]
-        config = make_config(limits={"max_request_bytes": "32MiB", "max_items": 500000})
+        catalog = [{"item_id": f"code-{n}", "quantity": 1, "probability": 1} for n in range(60000)]
+        config = make_config(limits={"max_request_bytes": "8MiB", "max_items": 500000})
         server = self.serve(config)
         for keep in (False, True):
             pool = f"large {keep}"
@@ -229,6 +229,95 @@ class Reload(TestCase):
         self.server.signal(signal.SIGHUP)
         wait_until(lambda: "nothing was changed" in self.server.output(), "the log line")
         self.assertEqual(self.server.stop(), 0)
+
+    def picture(self):
+        """Everything that a reload could change."""
+        states = [{**self.server.call("state", pool), "lsn": 0} for pool in self.server.call("pools")]
+        info = self.server.call("info")
+        return states, info["next_request_id"]
+
+    def test_what_only_the_server_has_stays(self):
+        """Renamed, removed, in another order: nothing is ever taken away."""
+        before, _ = self.picture()
+        write_config(self.folder, make_config(pools=[{"name": "renamed", "catalog": [COIN]}]))
+        done = self.server.call("reload")
+        self.assertEqual((done["new_pools"], done["pools_not_in_file"]), (1, 1))
+        self.assertEqual([(c["kind"], c["pool"]) for c in done["changes"]],
+                         [("new pool", "renamed"), ("pool not in file", "main")])
+        self.assertEqual(self.picture()[0][0], before[0])
+
+        mud, diamond = before[0]["items"][1], before[0]["items"][0]
+        write_config(self.folder, make_config(pools=[{"name": "main", "catalog": [
+            {"item_id": "new", "quantity": 1, "probability": 1},
+            {"item_id": "mud", "quantity": 5, "probability": 70}]}]))
+        done = self.server.call("reload")
+        self.assertEqual((done["new_items"], done["items_not_in_file"], done["probabilities"]), (1, 1, 0))
+        self.assertEqual(done["changes"][1], {
+            "kind": "item not in file", "pool": "main", "item_id": "diamond",
+            "quantity": diamond["quantity"], "probability": 0, "before": diamond["probability"]})
+        items = self.server.call("state", "main")["items"]
+        self.assertEqual(items[:2], [diamond, mud])
+        self.assertEqual(items[2]["item_id"], "new")
+        self.assertEqual(self.server.call("reload")["new_items"], 0)
+
+    def test_what_needs_a_restart(self):
+        before = self.picture()
+        changed = self.config(10, limits={"max_batch": 9999, "max_items": 777},
+                              wal={"segment_size": "2MiB", "segments": 4}, snapshot={"every": "8KiB"})
+        changed["listen"] = ["127.0.0.1:0"]
+        changed["data_dir"] = "elsewhere"
+        write_config(self.folder, changed)
+        done = self.server.call("reload")
+        keys = {"listen", "data_dir", "limits.max_batch", "limits.max_items", "wal.segment_size",
+                "wal.segments", "snapshot.every"}
+        self.assertEqual(set(done["restart"]), keys)
+        self.assertEqual(done["changes"], [])
+        self.assertEqual(self.picture(), before)
+        for key in keys:
+            self.assertIn(f"reload: {key} has changed and needs a restart", self.server.output())
+        self.assertEqual(len(self.server.call("draw", "main", 10000)[1]), 10000)
+
+    def test_a_dry_run_has_no_effect_and_says_what_the_real_one_would(self):
+        items = [{"item_id": f"item-{n}", "quantity": 3, "probability": 5} for n in range(30000)]
+        self.server.call("create", "large", items[:15000])
+        self.server.call("create", "large too", items[15000:])
+        before = self.picture()
+        for change in ({"probability": 6}, {"probability": 6, "item_id": "x"}):
+            pools = [{"name": name, "catalog": [{**item, **change, "item_id": change.get("item_id", "") +
+                                                 item["item_id"]} for item in part]}
+                     for name, part in (("large", items[:15000]), ("large too", items[15000:]))]
+            write_config(self.folder, self.config(12, *pools))
+            for options in ({"dry_run": True}, {"dry_run": True, "force": True}, {}, {"force": True}):
+                error = self.assert_error("TOOBIG", self.server.call, "reload", options)
+                self.assertIn("bytes of log at once", str(error))
+                self.assertEqual(self.picture(), before)
+        pools[0]["catalog"] = items[:15000]
+        write_config(self.folder, self.config(12, {**pools[1], "name": "new"}))
+        planned = self.server.call("reload", {"dry_run": True})
+        self.assertEqual(self.picture(), before)
+        self.assertEqual({**planned, "dry_run": False}, self.server.call("reload"))
+        self.assertEqual(self.server.call("state", "new")["total"], 15000)
+
+    def test_two_at_a_time(self):
+        items = [{"item_id": f"item-{n}", "quantity": 3, "probability": 5} for n in range(20000)]
+        write_config(self.folder, self.config(12, {"name": "large", "catalog": items}))
+        with self.server.client() as client, self.server.client() as other:
+            client.send("reload")
+            wait_until(lambda: other.call("ping"), "the first to be there")
+            self.assert_error("BUSY", other.call, "reload")
+            self.server.signal(signal.SIGHUP)  # which waits for its turn
+            self.assertEqual(client.receive()[3]["new_pools"], 1)
+        wait_until(lambda: self.server.output().count("urnd: reload of") == 2, "the second reload's line")
+        self.assertIn("nothing to change", self.server.output())
+
+    def test_a_file_that_is_not_there(self):
+        path = write_config(self.folder, self.config(12))
+        path.unlink()
+        self.assertIn("urn.yaml", self.assert_error("BADARG", self.server.call, "reload"))
+        path.mkdir()
+        self.assertIn("urn.yaml", self.assert_error("BADARG", self.server.call, "reload"))
+        path.rmdir()
+        self.assertEqual(self.weight(), 10)
 
     def test_a_file_with_a_mistake(self):
         path = write_config(self.folder, self.config(12))

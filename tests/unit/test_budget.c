@@ -71,7 +71,7 @@ static void a_shrunk_loan_keeps_its_content_and_frees_the_rest(void **state)
     uint8_t *loan = budget_borrow(budget, 16 * BUDGET_UNIT_BYTES);
     memset(loan, 7, BUDGET_UNIT_BYTES);
     assert_null(budget_borrow(budget, 1));
-    budget_shrink(budget, loan, 10);
+    assert_ptr_equal(budget_shrink(budget, loan, 10), loan); /* there is no other block */
     budget_check(budget);
     assert_int_equal(budget_lent_bytes(budget), BUDGET_UNIT_BYTES);
     uint8_t *other = budget_borrow(budget, 8 * BUDGET_UNIT_BYTES);
@@ -81,6 +81,31 @@ static void a_shrunk_loan_keeps_its_content_and_frees_the_rest(void **state)
         assert_int_equal(loan[i], 7);
     budget_return(budget, loan);
     budget_return(budget, other);
+    budget_check(budget);
+    budget_free(budget);
+}
+
+/* Small remnants gather in few blocks, so that there is room for large loans as long as there is room. */
+static void remnants_do_not_cut_everything_up(void **state)
+{
+    (void)state;
+    enum { LARGE = 64, BLOCKS = 8, LOANS = LARGE * (BLOCKS - 1) };
+    uint8_t *loans[LOANS];
+    struct budget *budget = make((uint64_t)LARGE * BLOCKS * BUDGET_UNIT_BYTES);
+    for (uint32_t i = 0; i < LOANS; i++) {
+        loans[i] = budget_borrow(budget, LARGE * BUDGET_UNIT_BYTES);
+        if (loans[i] == NULL)
+            fail_msg("no room for loan %u beside %u units", i, i);
+        memset(loans[i], (int)(i % 251), LARGE * BUDGET_UNIT_BYTES);
+        loans[i] = budget_shrink(budget, loans[i], BUDGET_UNIT_BYTES);
+        assert_int_equal(budget_lent_bytes(budget), (i + 1) * BUDGET_UNIT_BYTES);
+    }
+    budget_check(budget);
+    for (uint32_t i = 0; i < LOANS; i++) {
+        assert_int_equal(loans[i][0], i % 251);
+        assert_int_equal(loans[i][BUDGET_UNIT_BYTES - 1], i % 251);
+        budget_return(budget, loans[i]);
+    }
     budget_check(budget);
     budget_free(budget);
 }
@@ -109,7 +134,9 @@ static void random_loans_never_overlap(void **state)
             assert_int_equal(loans[which].bytes[loans[which].length - 1], which);
             if (random() % 2 == 0) {
                 loans[which].length = 1 + loans[which].length / 3;
-                budget_shrink(budget, loans[which].bytes, loans[which].length);
+                loans[which].bytes = budget_shrink(budget, loans[which].bytes, loans[which].length);
+                assert_int_equal(loans[which].bytes[0], which);
+                assert_int_equal(loans[which].bytes[loans[which].length - 1], which);
             } else {
                 budget_return(budget, loans[which].bytes);
                 loans[which].bytes = NULL;
@@ -158,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_loan_is_rounded_to_a_power_of_two),
         cmocka_unit_test(everything_can_be_lent_and_no_more),
         cmocka_unit_test(a_shrunk_loan_keeps_its_content_and_frees_the_rest),
+        cmocka_unit_test(remnants_do_not_cut_everything_up),
         cmocka_unit_test(random_loans_never_overlap),
         cmocka_unit_test(a_slab_lends_each_buffer_once),
     };

@@ -610,6 +610,70 @@ static void the_answer_to_pools_fits_to_the_byte(void **state)
             "to at most 992");
 }
 
+static void load_again(const struct folder *folder, const char *text, const struct config *running,
+                       enum urn_code expected, const char *told)
+{
+    struct config config;
+    struct urn_error error = {.code = URN_OK};
+    write_bytes(folder, text, strlen(text));
+    assert_int_equal(config_load_again(running, &config, &error), expected);
+    if (told != NULL && strstr(error.text, told) == NULL)
+        fail_msg("%s", error.text);
+    config_free(&config);
+}
+
+/* A running server has set its memory aside: a file that it reads again cannot bring more, whatever
+ * limits that file has. */
+static void a_file_read_again_stays_within_the_limits_of_the_server(void **state)
+{
+    struct config running;
+    load_well(*state, "limits: {max_items: 2, max_pools: 2}\n", &running);
+    load_again(*state,
+               "limits: {max_items: 9, max_pools: 9}\n"
+               "pools: [{name: a, catalog: [" ITEM "]}, {name: b, catalog: [" ITEM "]}]\n",
+               &running, URN_OK, NULL);
+    load_again(
+        *state,
+        "limits: {max_items: 9, max_pools: 9}\n"
+        "pools:\n"
+        "- {name: a, catalog: [" ITEM "]}\n"
+        "- name: b\n"
+        "  catalog:\n"
+        "  - {item_id: one, quantity: 1, probability: 1}\n"
+        "  - {item_id: two, quantity: 1, probability: 1}\n",
+        &running, URN_TOOBIG,
+        ":7:5: catalog: more items than the 2 of limits.max_items, with which the server runs; "
+        "a larger limit needs a restart");
+    running.limits.max_items = 9;
+    load_again(*state,
+               "limits: {max_items: 9, max_pools: 9}\n"
+               "pools:\n"
+               "- {name: a, catalog: [" ITEM "]}\n"
+               "- {name: b, catalog: [" ITEM "]}\n"
+               "- {name: c, catalog: [" ITEM "]}\n",
+               &running, URN_TOOBIG, ":5:3: pools: more pools than the 2 of limits.max_pools");
+    config_free(&running);
+}
+
+/* libyaml keeps a value while it reads it: one that does not end is refused before it is large. */
+static void a_value_without_end_is_refused(void **state)
+{
+    struct config config;
+    struct urn_error error = {.code = URN_OK};
+    const size_t length = 3u << 20;
+    char *text = malloc(length + 1);
+    assert_non_null(text);
+    static const char *const beginnings[] = {"data_dir: \"", "data_dir: |\n  ", "# "};
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        memset(text, 'x', length);
+        memcpy(text, beginnings[i], strlen(beginnings[i]));
+        text[length] = '\0';
+        assert_int_equal(load(*state, text, &config, &error), URN_CONFIG);
+        assert_non_null(strstr(error.text, "more than 1048576 bytes behind line"));
+    }
+    free(text);
+}
+
 /* Once the engine is open, the catalogs are not kept a second time; all else is. */
 static void pools_can_be_forgotten(void **state)
 {
@@ -802,6 +866,9 @@ int main(void)
                                         remove_folder),
         cmocka_unit_test_setup_teardown(the_answer_to_pools_fits_to_the_byte, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(a_file_read_again_stays_within_the_limits_of_the_server,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_value_without_end_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(pools_can_be_forgotten, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_shortest_replies_hold_the_answer_to_info, make_folder,
                                         remove_folder),
