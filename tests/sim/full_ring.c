@@ -9,10 +9,11 @@
 #include "tests/sim/host.h"
 #include "tests/sim/verdict.h"
 
-#define STARTS_WHEN_FULL 100u
-#define REFILLS          6u
-#define STARTS_A_REFILL  12u
-#define DRAWS_MAX        100000u /* more without BUSY: the ring has no end */
+#define STARTS_WHEN_FULL    100u
+#define REFILLS             6u
+#define STARTS_A_REFILL     12u
+#define STARTS_ON_FULL_DISK 3u
+#define DRAWS_MAX           100000u /* more without BUSY: the ring has no end */
 
 /* With the disk full no snapshot makes room. */
 static void fill(struct host *host)
@@ -135,6 +136,30 @@ static void kill_and_start(struct host *host, uint64_t number)
     host_must_open(host);
 }
 
+/* A start on a full disk can write no snapshot: it lets the log grow as far as those that are there allow, or
+ * refuses until the disk is freed. Then the newest is damaged, or the other, and the log from the one
+ * that is left must be there. */
+static void start_on_full_disk(struct host *host)
+{
+    enum urn_code code = URN_OK;
+    for (unsigned start = 0; start < STARTS_ON_FULL_DISK && code == URN_OK; start++) {
+        host_crash(host, SIM_CRASH_MACHINE);
+        host_restart(host);
+        sim_set_capacity(host->world, sim_used_bytes(host->world));
+        code = host_open(host);
+        PROMISE(code == URN_OK || code == URN_IO, "a start on a full disk: %s %s",
+                urn_code_text(code), host->error.text);
+        if (code == URN_OK)
+            fill(host);
+    }
+    host_crash(host, SIM_CRASH_MACHINE);
+    host_restart(host);
+    sim_set_capacity(host->world, UINT64_MAX);
+    damage_try_kind(host, DAMAGE_SNAPSHOT);
+    damage_try_kind(host, DAMAGE_SECOND);
+    host_must_open(host);
+}
+
 /* Kills and starts a full ring until a start makes room, which is crashed and failed everywhere. */
 static void reach_room(struct host *host)
 {
@@ -174,8 +199,11 @@ void full_ring_run(uint64_t seed, struct coverage *coverage)
             wait_for_room(&host);
         }
         fill(&host);
-        for (unsigned number = 0; number < STARTS_A_REFILL; number++)
+        for (unsigned number = 0; number < STARTS_A_REFILL; number++) {
             kill_and_start(&host, number);
+            if (number % 3 == 0)
+                start_on_full_disk(&host);
+        }
     }
     host_free(&host);
     scenario_free(&scenario);
