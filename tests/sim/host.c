@@ -2,101 +2,13 @@
 #include "tests/sim/host.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "engine/check.h"
-#include "engine/snapshot_format.h"
+#include "tests/sim/host_windows.h"
 #include "tests/sim/verdict.h"
 
 #define STEPS_MAX           100000u /* more without coming to rest is a livelock */
 #define COLLECT_AMID_ONE_IN 4u
-
-/* ---- crash windows --------------------------------------------------------------------------- */
-
-static bool begins_with(const char *name, const char *prefix)
-{
-    return strncmp(name, prefix, strlen(prefix)) == 0;
-}
-
-/* While IDENTITY is not there: by the name that is being worked on. */
-static enum window creation_window(const struct sim_event *call)
-{
-    if (call->call == SIM_REMOVE && !begins_with(call->name, DATA_DIR_IDENTITY))
-        return WINDOW_CREATE_CLEAN;
-    if (begins_with(call->name, "segment-"))
-        return WINDOW_CREATE_SEGMENTS;
-    if (begins_with(call->name, "snapshot-"))
-        return WINDOW_CREATE_SNAPSHOT;
-    if (begins_with(call->name, DATA_DIR_IDENTITY))
-        return WINDOW_CREATE_IDENTITY;
-    return WINDOW_CREATE_LOCK;
-}
-
-static bool is_log_call(enum sim_call call)
-{
-    return call == SIM_MAP_WRITE || call == SIM_MAP_SYNC_BEGIN || call == SIM_MAP_SYNC_END;
-}
-
-/* Copy, copied or syncing: which of three windows in a row. */
-static enum window log_window(enum window copy, enum sim_call call)
-{
-    unsigned offset = call == SIM_MAP_WRITE ? 0 : call == SIM_MAP_SYNC_BEGIN ? 1 : 2;
-    return (enum window)((unsigned)copy + offset);
-}
-
-static enum window start_window(const struct host *host, const struct sim_event *call)
-{
-    if (is_log_call(call->call))
-        return log_window(host->writes_tail ? WINDOW_TAIL_COPY : WINDOW_EPOCH_COPY, call->call);
-    bool writes = call->call == SIM_FILE_CREATE || call->call == SIM_FILE_WRITE ||
-                  call->call == SIM_FILE_SYNC || call->call == SIM_FILE_DROP_CACHE ||
-                  call->call == SIM_RENAME;
-    bool writes_snapshot =
-        writes && begins_with(call->name, "snapshot-") &&
-        (call->call == SIM_RENAME || strstr(call->name, DATA_DIR_TEMPORARY) != NULL);
-    return writes_snapshot ? WINDOW_ROOM_SNAPSHOT : WINDOW_START_READING;
-}
-
-static enum window snapshot_window(enum snapshot_step step)
-{
-    static const enum window windows[] = {
-        [SNAPSHOT_STEP_CREATE] = WINDOW_SNAPSHOT_CREATE,
-        [SNAPSHOT_STEP_WRITE] = WINDOW_SNAPSHOT_WRITE,
-        [SNAPSHOT_STEP_SYNC] = WINDOW_SNAPSHOT_SYNC,
-        [SNAPSHOT_STEP_READ] = WINDOW_SNAPSHOT_READ,
-        [SNAPSHOT_STEP_DURABLE] = WINDOW_SNAPSHOT_DURABLE,
-        [SNAPSHOT_STEP_RENAME] = WINDOW_SNAPSHOT_RENAME,
-        [SNAPSHOT_STEP_DIR_SYNC] = WINDOW_SNAPSHOT_DIR_SYNC,
-        [SNAPSHOT_STEP_REMOVE] = WINDOW_SNAPSHOT_REMOVE,
-        [SNAPSHOT_STEP_REMOVED] = WINDOW_SNAPSHOT_REMOVED,
-        [SNAPSHOT_STEP_ABORT] = WINDOW_SNAPSHOT_ABORT,
-    };
-    return windows[step];
-}
-
-static bool is_relaxed(const struct host *host)
-{
-    return host->engine->mode != URN_WAL_COMMIT;
-}
-
-static enum window run_window(const struct host *host, const struct sim_event *call)
-{
-    if (host->step_is_snapshot)
-        return host->step;
-    if (!is_log_call(call->call))
-        return WINDOW_IDLE;
-    if (is_relaxed(host))
-        return log_window(WINDOW_RELAXED_COPY, call->call);
-    uint64_t segment_size = host->scenario->config.segment_size_bytes;
-    bool of_segment_change =
-        host->step_new_segment &&
-        (call->offset == 0 || call->offset + call->length_bytes == segment_size);
-    if (of_segment_change)
-        return log_window(WINDOW_SEGMENT_COPY, call->call);
-    return log_window(host->step, call->call);
-}
 
 /* Sees every call before it is decided about, and keeps the window that it stands in. */
 static void watch_call(void *context, const struct sim_event *call)
@@ -105,101 +17,12 @@ static void watch_call(void *context, const struct sim_event *call)
     if (!host->step_is_start) {
         host->last_call = *call;
         /* Whoever collects does so at any time: what is answered may be heard amid the next step. */
-        if (is_log_call(call->call) && host->engine != NULL &&
+        if (window_is_log_call(call->call) && host->engine != NULL &&
             sim_random_one_in(&host->luck, COLLECT_AMID_ONE_IN))
             host_collect(host);
         return;
     }
-    if (call->call == SIM_MAP_WRITE) /* the tail's bytes have just been read; other groups' not */
-        host->writes_tail =
-            host->last_call.call == SIM_FILE_READ && begins_with(host->last_call.name, "segment-");
-    struct sim_event named = *call;
-    if (named.name[0] == '\0') /* a directory: in the midst of what came before */
-        memcpy(named.name, host->last_call.name, sizeof named.name);
-    host->last_call = named;
-}
-
-static enum window window_of_crash(const struct host *host)
-{
-    const struct sim_event *event = &host->last_call;
-    if (!host->step_is_start)
-        return run_window(host, event);
-    char identity[64];
-    snprintf(identity, sizeof identity, "%s/%s", host->scenario->config.data_dir,
-             DATA_DIR_IDENTITY);
-    return sim_file_exists(host->world, identity) ? start_window(host, event)
-                                                  : creation_window(event);
-}
-
-/* Counts the groups that are under way when a crash comes between two calls. */
-static void note_groups(const struct host *host, enum sim_crash kind)
-{
-    const struct urn_engine *engine = host->engine;
-    if (engine == NULL)
-        return;
-    coverage_crash_group(host->coverage, STAGE_OPEN, oracle_open_subjects(host->oracle), kind);
-    const enum stage syncing = is_relaxed(host) ? STAGE_COPIED : STAGE_SYNCING;
-    if (atomic_load(&engine->commit_slot) != NULL)
-        coverage_crash_group(host->coverage, host->syncing ? syncing : STAGE_CLOSED,
-                             host->closed_subjects, kind);
-    else
-        coverage_crash_group(host->coverage, STAGE_FINISHED, host->finished_subjects, kind);
-}
-
-/* A crash that no call met: by what the engine was about. */
-static enum window window_between_calls(const struct host *host)
-{
-    if (host->engine == NULL)
-        return WINDOW_START_READING;
-    if (host->stopping)
-        return WINDOW_STOPPING;
-    if (host->log_syncing)
-        return WINDOW_RELAXED_SYNCING;
-    if (host->syncing && is_relaxed(host))
-        return WINDOW_RELAXED_COPIED;
-    if (host->syncing)
-        return host->step_new_segment ? WINDOW_SEGMENT_SYNCING
-                                      : log_window(host->step, SIM_MAP_SYNC_END);
-    if (atomic_load(&host->engine->commit_slot) != NULL)
-        return WINDOW_CLOSED;
-    if (atomic_load(&host->engine->finished) != NULL)
-        return WINDOW_FINISHED;
-    if (host->engine->writer.job.request != NULL)
-        return WINDOW_CATALOG;
-    if (is_relaxed(host) && host->engine->writer.ids.reserved_lsn != 0)
-        return WINDOW_RESERVING;
-    if (atomic_load(&host->engine->commit.copied_lsn) > engine_durable_lsn(host->engine))
-        return WINDOW_RELAXED_COPIED;
-    if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_WORKS)
-        return snapshot_window(host->engine->snapshot.step);
-    if (atomic_load(&host->engine->snapshot.phase) == SNAPSHOT_ENDED)
-        return WINDOW_SNAPSHOT_ENDED;
-    return host->engine->writer.groups[host->engine->writer.open].newest != NULL ? WINDOW_STAGED
-                                                                                 : WINDOW_IDLE;
-}
-
-/* To be called behind every step: a crash that struck in it is counted once. */
-static void note_crash(struct host *host)
-{
-    if (sim_crashed(host->world) == SIM_NO_CRASH || host->last_call.number == UINT64_MAX)
-        return;
-    enum window window = window_of_crash(host);
-    coverage_crash(host->coverage, window, sim_crashed(host->world));
-    const bool of_group = host->last_call.call == SIM_MAP_WRITE || !host->step_is_log_sync;
-    if (!host->step_is_start && is_log_call(host->last_call.call) && of_group) {
-        static const enum stage stages[] = {STAGE_COPY, STAGE_COPIED, STAGE_SYNCING};
-        const unsigned stage =
-            (unsigned)log_window(WINDOW_COPY, host->last_call.call) - WINDOW_COPY;
-        coverage_crash_group(host->coverage, stages[stage], host->closed_subjects,
-                             sim_crashed(host->world));
-    }
-    if (host->stopping && !host->step_is_start)
-        coverage_crash(host->coverage, WINDOW_STOPPING, sim_crashed(host->world));
-    const struct sim_event *event = sim_last_event(host->world);
-    trace("crash of the %s at call %" PRIu64 " (%s %s)",
-          sim_crashed(host->world) == SIM_CRASH_MACHINE ? "machine" : "process", event->number,
-          sim_call_text(event->call), event->name);
-    host->last_call.number = UINT64_MAX;
+    window_note_start_call(host, call);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -314,7 +137,7 @@ enum urn_code host_open(struct host *host)
     host->step_is_start = true;
     host->last_call = (struct sim_event){0};
     enum urn_code code = engine_open_steps(&config, &host->engine, &host->report, &host->error);
-    note_crash(host);
+    window_note_crash(host);
     host->step_is_start = false;
     if (host->report.recovery_case != 0 && host->report.end_lsn < host->finding.found_lsn)
         host->finding.found_lsn = host->report.end_lsn;
@@ -355,19 +178,12 @@ void host_must_open(struct host *host)
             host->error.text);
 }
 
-static void crash_between_calls(struct host *host, enum sim_crash kind)
-{
-    trace("crash of the %s between calls", kind == SIM_CRASH_MACHINE ? "machine" : "process");
-    coverage_crash(host->coverage, window_between_calls(host), kind);
-    note_groups(host, kind);
-    sim_crash_now(host->world, kind);
-    host->last_call.number = UINT64_MAX;
-}
-
 void host_crash(struct host *host, enum sim_crash kind)
 {
-    if (!host_crashed(host))
-        crash_between_calls(host, kind);
+    if (!host_crashed(host)) {
+        window_note_crash_between(host, kind);
+        sim_crash_now(host->world, kind);
+    }
     close_engine(host);
 }
 
@@ -380,8 +196,10 @@ void host_crash_behind_step(struct host *host, uint64_t nth, enum sim_crash kind
 /* To be called behind every step. */
 static void count_step(struct host *host)
 {
-    if (host->steps_left > 0 && --host->steps_left == 0 && !host_crashed(host))
-        crash_between_calls(host, host->step_crash);
+    if (host->steps_left == 0 || --host->steps_left > 0 || host_crashed(host))
+        return;
+    window_note_crash_between(host, host->step_crash);
+    sim_crash_now(host->world, host->step_crash);
 }
 
 void host_restart(struct host *host)
@@ -478,9 +296,9 @@ enum snapshot_want host_snapshot_step(struct host *host)
 {
     struct snapshot_task *task = &host->engine->snapshot;
     host->step_is_snapshot = true;
-    host->step = snapshot_window(task->step);
+    host->step = window_of_snapshot(task->step);
     enum snapshot_want want = snapshot_task_step(task);
-    note_crash(host);
+    window_note_crash(host);
     host->step_is_snapshot = false;
     note_failure(host);
     if (want == SNAPSHOT_WANTS_STEP)
@@ -508,7 +326,7 @@ void host_commit_begin(struct host *host)
     host->step = group->kind == WAL_MARK ? WINDOW_MARK_COPY : WINDOW_COPY;
     host->step_new_segment = group->has_bytes && group->placement.new_segment;
     host->syncing = engine_commit_begin(host->engine);
-    note_crash(host);
+    window_note_crash(host);
     note_finished(host);
     note_failure(host);
     count_step(host);
@@ -519,7 +337,7 @@ void host_commit_end(struct host *host)
     CHECK(host->syncing);
     host->syncing = false;
     (void)engine_commit_end(host->engine);
-    note_crash(host);
+    window_note_crash(host);
     note_finished(host);
     note_failure(host);
     count_step(host);
@@ -530,7 +348,7 @@ bool host_log_sync_begin(struct host *host)
     CHECK(!host->log_syncing);
     host->step_is_log_sync = true;
     host->log_syncing = engine_log_sync_begin(host->engine);
-    note_crash(host);
+    window_note_crash(host);
     host->step_is_log_sync = false;
     note_failure(host);
     if (host->log_syncing)
@@ -544,7 +362,7 @@ void host_log_sync_end(struct host *host)
     host->log_syncing = false;
     host->step_is_log_sync = true;
     engine_log_sync_end(host->engine);
-    note_crash(host);
+    window_note_crash(host);
     host->step_is_log_sync = false;
     note_failure(host);
     count_step(host);
@@ -782,120 +600,4 @@ void host_look(struct host *host)
     oracle_check_start(host->oracle, engine, &finding, ORACLE_LOOK);
     engine_abandon(engine);
     sim_world_free(branch);
-}
-
-/* The canonical serialisation as one growing array. */
-struct bytes {
-    uint8_t *at;
-    size_t length;
-};
-
-static enum urn_code append_block(void *context, const uint8_t *block, uint32_t length_bytes,
-                                  struct urn_error *error)
-{
-    (void)error;
-    struct bytes *bytes = context;
-    bytes->at = realloc(bytes->at, bytes->length + length_bytes);
-    CHECK(bytes->at != NULL);
-    memcpy(bytes->at + bytes->length, block, length_bytes);
-    bytes->length += length_bytes;
-    return URN_OK;
-}
-
-/* Replays the world's files without touching them; false when they are refused. */
-static bool replay(const struct host *host, struct sim_world *world, struct bytes *bytes,
-                   struct recovery *recovery)
-{
-    const struct urn_engine_config *config = &host->scenario->config;
-    struct data_dir data_dir;
-    struct urn_error error;
-    *recovery = (struct recovery){0};
-    if (data_dir_open_readonly(sim_os(world), config->data_dir, &data_dir, &error) != URN_OK)
-        return false;
-    struct state_bounds bounds = {config->max_pools, config->max_items};
-    struct state state;
-    bool good = recovery_read(&data_dir, &bounds, false, &state, recovery, &error) == URN_OK;
-    if (good) {
-        uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
-        CHECK(block != NULL);
-        CHECK(snapshot_encode(&state, &data_dir.geometry, block, append_block, bytes, &error) ==
-              URN_OK);
-        free(block);
-        state_free(&state);
-    }
-    data_dir_close(&data_dir);
-    return good;
-}
-
-static bool same_bytes(const struct bytes *a, const struct bytes *b)
-{
-    return a->length == b->length && (a->length == 0 || memcmp(a->at, b->at, a->length) == 0);
-}
-
-/* The state is the same whichever of the two newest snapshots it is computed from. */
-static void check_older_snapshot(struct host *host, const struct recovery *newest,
-                                 const struct bytes *expected)
-{
-    char name[DATA_DIR_NAME_MAX];
-    char path[256];
-    struct bytes bytes = {0};
-    struct recovery recovery;
-    struct sim_world *world = sim_world_clone(host->world, 0);
-    (void)sim_restart(world);
-    data_dir_snapshot_name(name, newest->snapshot_lsn, newest->snapshot_serial);
-    snprintf(path, sizeof path, "%s/%s", host->scenario->config.data_dir, name);
-    CHECK(sim_lose_file(world, path));
-    PROMISE(replay(host, world, &bytes, &recovery),
-            "the snapshot before the newest is of no use: it does not verify, or its log is gone");
-    PROMISE(same_bytes(&bytes, expected),
-            "P4: replays from the snapshots at LSN %" PRIu64 " and %" PRIu64 " differ",
-            newest->snapshot_lsn, recovery.snapshot_lsn);
-    free(bytes.at);
-    sim_world_free(world);
-}
-
-void host_check_determinism(struct host *host)
-{
-    CHECK(host->engine == NULL && !host_crashed(host));
-    uint64_t hash = sim_hash(host->world);
-    struct bytes first = {0};
-    struct bytes second = {0};
-    struct recovery recovery;
-    bool good = replay(host, host->world, &first, &recovery);
-    PROMISE(replay(host, host->world, &second, &recovery) == good,
-            "P4: one replay was refused, the next was not");
-    PROMISE(same_bytes(&first, &second), "P4: two replays of the same files differ");
-    PROMISE(sim_hash(host->world) == hash, "a replay changed the files");
-    if (good && recovery.snapshots > 1 && !host->is_damaged)
-        check_older_snapshot(host, &recovery, &first);
-    free(first.at);
-    free(second.at);
-}
-
-struct unstable_names {
-    struct sim_world *world;
-    const char *data_dir;
-    char names[8][256];
-    uint32_t count;
-};
-
-static void find_unstable(void *context, const char *name)
-{
-    struct unstable_names *found = context;
-    const char *suffix = strrchr(name, '.');
-    bool temporary = suffix != NULL && strcmp(suffix, ".tmp") == 0;
-    if ((temporary || strcmp(name, DATA_DIR_LOCK) == 0) && found->count < 8)
-        snprintf(found->names[found->count++], sizeof found->names[0], "%s/%s", found->data_dir,
-                 name);
-}
-
-uint64_t host_hash(struct sim_world *world, const char *data_dir)
-{
-    struct unstable_names found = {.world = sim_world_clone(world, 0), .data_dir = data_dir};
-    sim_list(found.world, data_dir, find_unstable, &found);
-    for (uint32_t i = 0; i < found.count; i++)
-        CHECK(sim_lose_file(found.world, found.names[i]));
-    uint64_t hash = sim_hash(found.world);
-    sim_world_free(found.world);
-    return hash;
 }

@@ -438,8 +438,11 @@ static void absorb_planned(struct oracle *oracle, struct client_request *client,
         note_absorbed(oracle, client);
         return;
     }
-    PROMISE(no_room || request->code == URN_OK, "a request of kind %u was refused with %s: %s",
-            request->op, urn_code_text(request->code), client->error.text);
+    const bool gave_up =
+        request->code == URN_INDOUBT && may_be_busy && client->catalogs.pool_count > 0;
+    PROMISE(no_room || gave_up || request->code == URN_OK,
+            "a request of kind %u was refused with %s: %s", request->op,
+            urn_code_text(request->code), client->error.text);
     absorb_carried_out(oracle, client, engine, may_be_busy);
 }
 

@@ -103,6 +103,10 @@ static void update_item(struct fixture *fixture, struct urn_pool *pool, uint32_t
         .from_file = sim_random_one_in(luck, 2),
     };
     assert_int_equal(pool_update(pool, index, &update, &error), URN_OK);
+    const uint32_t other = (uint32_t)sim_random_below(luck, pool_item_count(pool));
+    if (sim_random_one_in(luck, 2))
+        assert_int_equal(pool_set_applied_weight(pool, other, sim_random_below(luck, 5), &error),
+                         URN_OK);
 }
 
 /* Draws of known outcomes, by both ways, if the stock bears them. */
