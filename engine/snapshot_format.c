@@ -629,7 +629,7 @@ enum urn_code snapshot_check(uint64_t file_bytes, snapshot_source source, void *
                              uint8_t *block, struct wal_geometry *geometry, uint64_t *lsn,
                              struct urn_error *error)
 {
-    struct decoder decoder;
+    struct decoder decoder = {0};
     struct snapshot_header header = {0};
     if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK ||
         decode_header(&decoder, &header) != URN_OK)
@@ -652,7 +652,7 @@ enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bo
                               struct urn_error *error)
 {
     *state = (struct state){0};
-    struct decoder decoder;
+    struct decoder decoder = {0};
     if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK)
         return error->code;
     struct snapshot_header header = {0};
