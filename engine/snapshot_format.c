@@ -604,16 +604,17 @@ static enum urn_code decode_pools(struct decoder *decoder, const struct snapshot
     return decode_end(decoder);
 }
 
-/* F1, and the decoder before its first block. */
-static enum urn_code begin_decoding(struct decoder *decoder, uint64_t file_bytes,
-                                    snapshot_source source, void *context, uint8_t *block,
-                                    struct urn_error *error)
+/* F1, and the decoder before its first block; false: *error says why not. */
+static bool begin_decoding(struct decoder *decoder, uint64_t file_bytes, snapshot_source source,
+                           void *context, uint8_t *block, struct urn_error *error)
 {
     if (file_bytes < SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES ||
         file_bytes % SNAPSHOT_BLOCK_BYTES != SNAPSHOT_END_BYTES ||
-        file_bytes / SNAPSHOT_BLOCK_BYTES > UINT32_MAX)
-        return error_set(error, URN_DAMAGED, 0,
-                         "%" PRIu64 " bytes is no length that a snapshot can have", file_bytes);
+        file_bytes / SNAPSHOT_BLOCK_BYTES > UINT32_MAX) {
+        error_set(error, URN_DAMAGED, 0, "%" PRIu64 " bytes is no length that a snapshot can have",
+                  file_bytes);
+        return false;
+    }
     *decoder = (struct decoder){
         .block = block,
         .blocks = (uint32_t)(file_bytes / SNAPSHOT_BLOCK_BYTES),
@@ -622,16 +623,16 @@ static enum urn_code begin_decoding(struct decoder *decoder, uint64_t file_bytes
         .error = error,
     };
     crypto_hash_sha256_init(&decoder->hash);
-    return URN_OK;
+    return true;
 }
 
 enum urn_code snapshot_check(uint64_t file_bytes, snapshot_source source, void *context,
                              uint8_t *block, struct wal_geometry *geometry, uint64_t *lsn,
                              struct urn_error *error)
 {
-    struct decoder decoder = {0};
+    struct decoder decoder;
     struct snapshot_header header = {0};
-    if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK ||
+    if (!begin_decoding(&decoder, file_bytes, source, context, block, error) ||
         decode_header(&decoder, &header) != URN_OK)
         return error->code;
     for (;;) {
@@ -652,8 +653,8 @@ enum urn_code snapshot_decode(uint64_t file_bytes, const struct state_bounds *bo
                               struct urn_error *error)
 {
     *state = (struct state){0};
-    struct decoder decoder = {0};
-    if (begin_decoding(&decoder, file_bytes, source, context, block, error) != URN_OK)
+    struct decoder decoder;
+    if (!begin_decoding(&decoder, file_bytes, source, context, block, error))
         return error->code;
     struct snapshot_header header = {0};
     enum urn_code code = decode_header(&decoder, &header);
