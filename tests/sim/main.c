@@ -163,10 +163,11 @@ int main(int argc, char **argv)
            coverage.damages, coverage.refusals, took, (double)coverage.starts_after_crash / took);
     if (options.only != NULL)
         return 0;
+    /* The fixed seeds visit every window, or the run fails; what a fresh seed happens to leave out is luck. */
     if (!whole)
         fprintf(stderr, "a crash window or a row of the recovery table was not visited\n");
     bool enough = coverage.starts_after_crash >= CRASH_RECOVERIES_MIN;
     if (!enough)
         fprintf(stderr, "fewer than %u crash-recoveries\n", CRASH_RECOVERIES_MIN);
-    return whole && enough ? 0 : 1;
+    return (whole || options.fresh) && enough ? 0 : 1;
 }
