@@ -1,7 +1,8 @@
 /* engine.c: draws a second through the engine without a network, durable on a real disk.
  *
  *     bench-engine [OPTION ...] [FOLDER]      FOLDER on the disk to be measured; default: the current one
- *       --items N             items of the pool (default 6, with the weights of samples/config.yaml)
+ *       --items N             items of a pool (default 6, with the weights of samples/config.yaml)
+ *       --pools N             pools of so many items each (default 1), that the requests go round
  *       --log HOW             mmap (default), pwrite or none: see log_how.h
  *       --row BATCH:IN_FLIGHT a row; may be given several times; default: eight of them
  *       --ms N                how long each row is measured (default 1000)
@@ -31,8 +32,10 @@
 #define ROWS_MAX  64u
 #define ITEMS_MAX 2000000u
 #define ID_BYTES  16u
+#define POOLS_MAX 10000u
+#define SIX_ITEMS 6u
 
-static const struct urn_item_spec six_items[] = {
+static const struct urn_item_spec six_items[SIX_ITEMS] = {
     {"diamond", 7, STOCK, 10},  {"ruby", 4, STOCK, 50},   {"gold", 4, STOCK, 240},
     {"silver", 6, STOCK, 1000}, {"clay", 4, STOCK, 3000}, {"mud", 3, STOCK, 5700},
 };
@@ -45,6 +48,7 @@ struct row {
 struct run {
     const char *folder;
     uint32_t items;
+    uint32_t pools;
     enum log_how how;
     uint64_t row_ns;
     bool json;
@@ -86,7 +90,22 @@ struct flight {
     struct histogram latency_ns;
 };
 
-static struct flight *flight_make(struct row row, uint64_t now_ns)
+/* The pools that requests go round, one after the other. */
+struct aims {
+    const struct urn_pool_spec *pools;
+    uint32_t count;
+    uint32_t turn;
+};
+
+static void aim(struct urn_request *request, struct aims *aims)
+{
+    const struct urn_pool_spec *pool = &aims->pools[aims->turn];
+    request->pool_name = pool->name;
+    request->pool_name_bytes = pool->name_bytes;
+    aims->turn = aims->turn + 1 < aims->count ? aims->turn + 1 : 0;
+}
+
+static struct flight *flight_make(struct row row, struct aims *aims, uint64_t now_ns)
 {
     struct flight *flight = calloc(1, sizeof *flight);
     bench_require(flight != NULL, "memory");
@@ -97,11 +116,10 @@ static struct flight *flight_make(struct row row, uint64_t now_ns)
     for (uint32_t i = 0; i < row.in_flight; i++) {
         flight->requests[i] =
             (struct urn_request){.op = URN_DRAW,
-                                 .pool_name = "main",
-                                 .pool_name_bytes = 4,
                                  .count = row.batch,
                                  .outcomes = flight->outcomes + (size_t)i * row.batch,
                                  .next = i + 1 < row.in_flight ? &flight->requests[i + 1] : NULL};
+        aim(&flight->requests[i], aims);
         flight->began_ns[i] = now_ns;
     }
     return flight;
@@ -116,13 +134,13 @@ static void flight_free(struct flight *flight)
 }
 
 /* Keeps the row's requests going for a while. */
-static struct result measure(struct urn_engine *engine, sem_t *notified, struct row row,
-                             uint64_t row_ns)
+static struct result measure(struct urn_engine *engine, sem_t *notified, struct aims *aims,
+                             struct row row, uint64_t row_ns)
 {
     struct urn_engine_info before, after;
     urn_engine_info(engine, &before);
     uint64_t begin_ns = bench_now_ns();
-    struct flight *flight = flight_make(row, begin_ns);
+    struct flight *flight = flight_make(row, aims, begin_ns);
     urn_submit(engine, flight->requests);
     uint32_t under_way = row.in_flight;
     uint64_t draws = 0;
@@ -132,11 +150,12 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
         now_ns = bench_now_ns();
         bool goes_on = now_ns - begin_ns < row_ns;
         struct urn_request *list = urn_collect(engine);
-        for (const struct urn_request *done = list; done != NULL; done = done->next) {
+        for (struct urn_request *done = list; done != NULL; done = done->next) {
             bench_require(done->code == URN_OK, urn_code_text(done->code));
             uint64_t *began_ns = &flight->began_ns[done - flight->requests];
             histogram_add(&flight->latency_ns, now_ns - *began_ns);
             *began_ns = now_ns;
+            aim(done, aims);
             draws += row.batch;
             under_way -= !goes_on;
         }
@@ -159,12 +178,13 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
 static void print_result(const struct run *run, struct row row, const struct result *result)
 {
     if (run->json)
-        printf("{\"items\": %" PRIu32 ", \"log\": \"%s\", \"batch\": %" PRIu32
-               ", \"in_flight\": %" PRIu32 ", \"draws_per_s\": %.0f, \"bytes_per_draw\": %.4f"
+        printf("{\"pools\": %" PRIu32 ", \"items\": %" PRIu32
+               ", \"log\": \"%s\", \"batch\": %" PRIu32 ", \"in_flight\": %" PRIu32
+               ", \"draws_per_s\": %.0f, \"bytes_per_draw\": %.4f"
                ", \"syncs_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
-               run->items, how_names[run->how], row.batch, row.in_flight, result->draws_per_second,
-               result->bytes_per_draw, result->syncs_per_second, (double)result->p50_ns / 1e3,
-               (double)result->p99_ns / 1e3);
+               run->pools, run->items, how_names[run->how], row.batch, row.in_flight,
+               result->draws_per_second, result->bytes_per_draw, result->syncs_per_second,
+               (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3);
     else
         printf("  %5" PRIu32 "  %9" PRIu32 "  %13.0f  %10.3f  %8.0f  %7.1f  %7.1f\n", row.batch,
                row.in_flight, result->draws_per_second, result->bytes_per_draw,
@@ -175,34 +195,55 @@ static void print_result(const struct run *run, struct row row, const struct res
 
 /* ---- the engine ---------------------------------------------------------------------------- */
 
-static struct urn_item_spec *make_items(uint32_t count, char (**ids)[ID_BYTES])
+/* What the engine is made with: as many pools as wanted, all of the same items. */
+struct catalogs {
+    struct urn_pool_spec *pools;
+    char (*pool_names)[ID_BYTES];
+    struct urn_item_spec *items;
+    char (*item_ids)[ID_BYTES];
+};
+
+static struct catalogs make_catalogs(const struct run *run)
 {
-    struct urn_item_spec *items = calloc(count, sizeof *items);
-    *ids = calloc(count, ID_BYTES);
-    bench_require(items != NULL && *ids != NULL, "memory");
-    for (uint32_t i = 0; i < count; i++) {
-        int length = snprintf((*ids)[i], ID_BYTES, "item-%07" PRIu32, i);
-        items[i] =
-            (struct urn_item_spec){(*ids)[i], (uint32_t)length, STOCK / count, 1 + i * 7919u % 100};
+    struct catalogs made = {.pools = calloc(run->pools, sizeof *made.pools),
+                            .pool_names = calloc(run->pools, ID_BYTES),
+                            .items = calloc(run->items, sizeof *made.items),
+                            .item_ids = calloc(run->items, ID_BYTES)};
+    bench_require(made.pools && made.pool_names && made.items && made.item_ids, "memory");
+    for (uint32_t i = 0; i < run->items; i++) {
+        int length = snprintf(made.item_ids[i], ID_BYTES, "item-%07" PRIu32, i);
+        made.items[i] = (struct urn_item_spec){made.item_ids[i], (uint32_t)length,
+                                               STOCK / run->items, 1 + i * 7919u % 100};
     }
-    return items;
+    for (uint32_t i = 0; i < run->pools; i++) {
+        int length = snprintf(made.pool_names[i], ID_BYTES, "pool-%04" PRIu32, i);
+        made.pools[i] = (struct urn_pool_spec){made.pool_names[i], (uint32_t)length, run->items,
+                                               run->items == SIX_ITEMS ? six_items : made.items};
+    }
+    return made;
 }
 
-static struct urn_engine *open_engine(const struct run *run, const char *data_dir, sem_t *notified)
+static void free_catalogs(struct catalogs *catalogs)
 {
-    char(*ids)[ID_BYTES];
-    struct urn_item_spec *items = make_items(run->items, &ids);
-    struct urn_pool_spec pool = {"main", 4, run->items, run->items == 6 ? six_items : items};
+    free(catalogs->pools);
+    free(catalogs->pool_names);
+    free(catalogs->items);
+    free(catalogs->item_ids);
+}
+
+static struct urn_engine *open_engine(const struct run *run, const struct catalogs *catalogs,
+                                      const char *data_dir, sem_t *notified)
+{
     struct urn_engine_config config = {
         .data_dir = data_dir,
         .create = true,
-        .pools = &pool,
-        .pool_count = 1,
+        .pools = catalogs->pools,
+        .pool_count = run->pools,
         .segment_size_bytes = 256ull << 20,
         .segments = 8,
         .flush_after_n_draw = 65536,
         .max_batch = 100000,
-        .max_pools = 16,
+        .max_pools = POOLS_MAX,
         .max_items = ITEMS_MAX,
         .queue_requests = 1u << 16,
         .queue_draws = 1ull << 32,
@@ -216,8 +257,6 @@ static struct urn_engine *open_engine(const struct run *run, const char *data_di
         fprintf(stderr, "bench-engine: %s\n", error.text);
         exit(1);
     }
-    free(items);
-    free(ids);
     return engine;
 }
 
@@ -232,17 +271,21 @@ static void run_rows(const struct run *run)
     bench_require(system(remove_it) == 0, "rm");
     bench_require(sem_init(&notified, 0, 0) == 0, "sem_init");
     log_how_use(run->how, data_dir);
-    struct urn_engine *engine = open_engine(run, data_dir, &notified);
+    struct catalogs catalogs = make_catalogs(run);
+    struct urn_engine *engine = open_engine(run, &catalogs, data_dir, &notified);
+    struct aims aims = {.pools = catalogs.pools, .count = run->pools};
     if (!run->json) {
-        printf("engine, %" PRIu32 " items, log by %s\n", run->items, how_names[run->how]);
+        printf("engine, %" PRIu32 " x %" PRIu32 " items, log by %s\n", run->pools, run->items,
+               how_names[run->how]);
         printf("  batch  in flight        draws/s  bytes/draw   syncs/s   p50 us   p99 us\n");
     }
     for (uint32_t i = 0; i < run->row_count; i++) {
-        struct result result = measure(engine, &notified, run->rows[i], run->row_ns);
+        struct result result = measure(engine, &notified, &aims, run->rows[i], run->row_ns);
         print_result(run, run->rows[i], &result);
     }
     bench_require(urn_engine_stop(engine, &error) == URN_OK, "stop");
     urn_engine_free(engine);
+    free_catalogs(&catalogs);
     bench_require(system(remove_it) == 0, "rm");
 }
 
@@ -250,7 +293,8 @@ static void run_rows(const struct run *run)
 
 static noreturn void usage(void)
 {
-    fputs("usage: bench-engine [--items N] [--log mmap|pwrite|none] [--row BATCH:IN_FLIGHT ...]\n"
+    fputs("usage: bench-engine [--items N] [--pools N] [--log mmap|pwrite|none] [--row "
+          "BATCH:IN_FLIGHT ...]\n"
           "                    [--ms N] [--json] [FOLDER]\n",
           stderr);
     exit(64);
@@ -285,17 +329,23 @@ static void take_how(struct run *run, const char *text)
 
 static struct run read_line(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"items", required_argument, NULL, 'i'}, {"log", required_argument, NULL, 'l'},
-        {"row", required_argument, NULL, 'r'},   {"ms", required_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"items", required_argument, NULL, 'i'},
+                                            {"pools", required_argument, NULL, 'p'},
+                                            {"log", required_argument, NULL, 'l'},
+                                            {"row", required_argument, NULL, 'r'},
+                                            {"ms", required_argument, NULL, 'm'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
     static const struct row default_rows[] = {{1, 1},    {1, 64},    {1, 1024},  {1, 8192},
                                               {1000, 1}, {1000, 16}, {1000, 64}, {1000, 256}};
-    struct run run = {.folder = ".", .items = 6, .row_ns = 1000ull * 1000000};
+    struct run run = {.folder = ".", .items = SIX_ITEMS, .pools = 1, .row_ns = 1000ull * 1000000};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 'i':
             run.items = (uint32_t)number(optarg, '\0', ITEMS_MAX, NULL);
+            break;
+        case 'p':
+            run.pools = (uint32_t)number(optarg, '\0', POOLS_MAX, NULL);
             break;
         case 'l':
             take_how(&run, optarg);
