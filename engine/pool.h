@@ -93,6 +93,14 @@ enum urn_code pool_set_applied_weight(struct urn_pool *pool, uint32_t index, uin
 uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
                    uint32_t count);
 
+/* Ask for memory, and change nothing (look_ahead.h). pool_prefetch: the pool's own fields; reads none of
+ * them. pool_prefetch_roots: where the ways to its items begin. pool_prefetch_draw: what a draw will touch
+ * before which `ahead` random words are used, as far as can be guessed. */
+void pool_prefetch(const struct urn_pool *pool);
+void pool_prefetch_roots(const struct urn_pool *pool);
+void pool_prefetch_draw(const struct urn_pool *pool, const struct random_source *random,
+                        uint64_t ahead);
+
 /* Undoes staged draws (the outcomes of one pool_draw), newest first. */
 void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count);
 

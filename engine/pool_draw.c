@@ -12,6 +12,7 @@
 
 #define PREFETCH_ITEMS_MIN 4096u /* fewer stay in the processor's nearer caches */
 #define TAKEN_TOGETHER     32u
+#define CACHE_LINE_BYTES   64u
 
 /* ---- the selector ---------------------------------------------------------------------------- */
 
@@ -81,7 +82,7 @@ static void prefetch_nodes(const struct urn_pool *pool, const uint32_t *nodes, u
 /* Draws 1 to count (SELECTOR_GROUP_MAX at most) times, until an item runs out or the previewed
  * numbers are used up. Returns how often. */
 static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                           uint32_t count, bool prefetch_weights, bool *ran_out)
+                           uint32_t count, bool prefetch_weights)
 {
     uint64_t numbers[SELECTOR_GROUP_MAX];
     uint32_t slots[SELECTOR_GROUP_MAX]; /* nodes at first */
@@ -94,10 +95,10 @@ static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, 
         for (uint32_t i = 0; i < count; i++)
             pool_keep_left(pool, slots[i]);
     uint32_t used = 0;
-    *ran_out = false;
-    while (used < count && !*ran_out) {
+    pool->ran_out = false;
+    while (used < count && !pool->ran_out) {
         outcomes[used] = slots[used];
-        *ran_out = stage(pool, slots[used++]);
+        pool->ran_out = stage(pool, slots[used++]);
     }
     random_use(random, used);
     return used;
@@ -111,21 +112,46 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
     uint32_t done = 0;
     uint32_t seen = 0; /* draws that have been looked up once, even if void since */
     uint32_t group = 0;
-    bool ran_out = false;
     while (done < count && pool->weight_in_stock > 0) {
         bool first_look = done == seen;
         if (first_look) {
             group = count - done < SELECTOR_GROUP_MAX ? count - done : SELECTOR_GROUP_MAX;
             seen = done + group;
         }
-        done += draw_group(pool, random, outcomes + done, group, first_look && ran_out, &ran_out);
+        done += draw_group(pool, random, outcomes + done, group, first_look && pool->ran_out);
         /* Looking again: one by one at first, and no further than where memory is at hand. */
-        group = ran_out ? 1 : 2 * group;
+        group = pool->ran_out ? 1 : 2 * group;
         group = group < seen - done ? group : seen - done;
     }
     for (uint32_t i = done; i < count; i++)
         outcomes[i] = URN_FAILED_DRAW;
     return count - done;
+}
+
+void pool_prefetch(const struct urn_pool *pool)
+{
+    const char *fields = (const char *)pool;
+    for (size_t at = 0; at < sizeof *pool; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(fields + at);
+}
+
+void pool_prefetch_roots(const struct urn_pool *pool)
+{
+    selector_prefetch_top(&pool->selector);
+    __builtin_prefetch(atomic_load_explicit(&pool->items.directory, memory_order_relaxed));
+}
+
+void pool_prefetch_draw(const struct urn_pool *pool, const struct random_source *random,
+                        uint64_t ahead)
+{
+    uint64_t number;
+    uint32_t nodes[SELECTOR_GROUP_MAX];
+    /* A tree that the next draw must settle first says nothing. */
+    if (pool->weight_in_stock == 0 || pool->selector.count != pool->item_count ||
+        !random_guess_below(random, ahead, pool->weight_in_stock, &number))
+        return;
+    selector_find_nodes(&pool->selector, &number, nodes, 1);
+    prefetch_nodes(pool, nodes, 1, pool->ran_out);
 }
 
 void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)

@@ -59,6 +59,7 @@ struct urn_pool {
     uint32_t item_count;
     uint64_t odds_version;
     uint64_t weight_in_stock; /* W */
+    bool ran_out;             /* the draw before emptied its item: this one may well do so, too */
     uint64_t weight_of_all;   /* out of stock included; at most URN_NUMBER_MAX */
     struct selector selector;
     struct chunks items;

@@ -53,6 +53,18 @@ uint32_t random_preview_below(struct random_source *source, uint64_t bound, uint
     }
 }
 
+bool random_guess_below(const struct random_source *source, uint64_t ahead, uint64_t bound,
+                        uint64_t *number)
+{
+    CHECK(bound > 0);
+    uint32_t words_left = (RANDOM_BLOCK_BYTES - source->used_bytes) / RANDOM_WORD_BYTES;
+    if (ahead >= words_left)
+        return false;
+    const uint8_t *word = source->block + source->used_bytes + ahead * RANDOM_WORD_BYTES;
+    (void)number_below(get_u64(word), bound, number);
+    return true;
+}
+
 void random_use(struct random_source *source, uint32_t count)
 {
     uint32_t bytes = count * RANDOM_WORD_BYTES;

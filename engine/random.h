@@ -39,6 +39,12 @@ uint64_t random_below(struct random_source *source, uint64_t bound);
 uint32_t random_preview_below(struct random_source *source, uint64_t bound, uint64_t *numbers,
                               uint32_t count);
 
+/* A guess at what random_below(source, bound) will return once `ahead` words have been used: false where
+ * the block ends before. Only for looking ahead: nothing is used, and it may be a number that would be
+ * passed over. */
+bool random_guess_below(const struct random_source *source, uint64_t ahead, uint64_t bound,
+                        uint64_t *number);
+
 /* Uses up and wipes the words behind the first count numbers of the preview just made. */
 void random_use(struct random_source *source, uint32_t count);
 

@@ -369,11 +369,21 @@ void selector_find_slots(const struct selector *selector, const uint64_t *number
     selector->kernel->find_slots(selector, numbers, slots, count);
 }
 
-void selector_prefetch_node(const struct selector *selector, uint32_t node)
+static void prefetch_node_at(const uint64_t *sums)
 {
-    const uint64_t *sums = selector->levels[0].sums + (node << FANOUT_LOG2);
     __builtin_prefetch(sums);
     __builtin_prefetch(sums + SELECTOR_FANOUT / 2);
+}
+
+void selector_prefetch_node(const struct selector *selector, uint32_t node)
+{
+    prefetch_node_at(selector->levels[0].sums + ((size_t)node << FANOUT_LOG2));
+}
+
+void selector_prefetch_top(const struct selector *selector)
+{
+    if (selector->level_count > 0)
+        prefetch_node_at(selector->levels[selector->level_count - 1].sums);
 }
 
 void selector_increase(struct selector *selector, uint32_t slot, uint64_t weight)

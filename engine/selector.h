@@ -79,8 +79,9 @@ void selector_find_nodes(const struct selector *selector, uint64_t *numbers, uin
 void selector_find_slots(const struct selector *selector, const uint64_t *numbers, uint32_t *slots,
                          uint32_t count);
 
-/* Asks for the memory of a lowest node. */
+/* Ask for the memory of a lowest node, and of the highest. */
 void selector_prefetch_node(const struct selector *selector, uint32_t node);
+void selector_prefetch_top(const struct selector *selector);
 
 /* Changes the weight of a slot. O(log n). */
 void selector_increase(struct selector *selector, uint32_t slot, uint64_t weight);

@@ -53,10 +53,16 @@ void state_free(struct state *state)
 
 /* ---- pools and items ------------------------------------------------------------------------- */
 
+/* Where the search for a name begins. */
+static uint32_t table_first_slot(const struct state *state, const char *name, uint32_t name_bytes)
+{
+    return (uint32_t)name_hash(name, name_bytes) & (state->pool_table_slots - 1);
+}
+
 /* The slot that holds the name, or the free one where it would go. */
 static uint32_t table_slot(const struct state *state, const char *name, uint32_t name_bytes)
 {
-    uint32_t slot = (uint32_t)name_hash(name, name_bytes) & (state->pool_table_slots - 1);
+    uint32_t slot = table_first_slot(state, name, name_bytes);
     while (state->pool_table[slot] != 0) {
         struct urn_text present = pool_name(state->pools[state->pool_table[slot] - 1]);
         if (present.length == name_bytes && memcmp(present.bytes, name, name_bytes) == 0)
@@ -70,6 +76,13 @@ struct urn_pool *state_find_pool(const struct state *state, const char *name, ui
 {
     uint32_t slot = table_slot(state, name, name_bytes);
     return state->pool_table[slot] == 0 ? NULL : state->pools[state->pool_table[slot] - 1];
+}
+
+const struct urn_pool *state_guess_pool(const struct state *state, const char *name,
+                                        uint32_t name_bytes)
+{
+    uint32_t id = state->pool_table[table_first_slot(state, name, name_bytes)];
+    return id == 0 ? NULL : state->pools[id - 1];
 }
 
 enum urn_code state_add_pool(struct state *state, const char *name, uint32_t name_bytes,

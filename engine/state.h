@@ -55,6 +55,11 @@ enum urn_code state_add_item(struct state *state, struct urn_pool *pool, const c
 /* NULL when no pool has this name. Any bytes may be asked for. */
 struct urn_pool *state_find_pool(const struct state *state, const char *name, uint32_t name_bytes);
 
+/* The pool that has this name, if any has and no other is in its way: a guess that reads no pool, so that
+ * it waits for none's memory. */
+const struct urn_pool *state_guess_pool(const struct state *state, const char *name,
+                                        uint32_t name_bytes);
+
 /* From here until state_thaw the pools can be seen as they are now (pool_frozen), whatever changes. No
  * freeze is active yet. Takes memory that is touched only as changes come. Errors: URN_NOMEMORY. */
 enum urn_code state_freeze(struct state *state, struct urn_error *error);

@@ -15,6 +15,7 @@
 
 #include "engine/check.h"
 #include "engine/engine.h"
+#include "engine/look_ahead.h"
 #include "engine/threads.h"
 
 static uint64_t engine_time_us(const struct urn_engine *engine)
@@ -346,13 +347,20 @@ static bool waits_for_room(struct urn_engine *engine)
     return now_ns - writer->shortage_ns < ROOM_WAIT_NS;
 }
 
+/* The pool of a request, which looking ahead may have found before. */
+static struct urn_pool *pool_of(const struct state *state, const struct urn_request *request)
+{
+    if (request->pool != NULL)
+        return state->pools[pool_id(request->pool)];
+    return state_find_pool(state, request->pool_name, request->pool_name_bytes);
+}
+
 /* Stages a draw request; false when the open group must close first, room must be made, or ids must come. */
 static bool stage_draw(struct urn_engine *engine, struct urn_request *request)
 {
     struct writer *writer = &engine->writer;
     struct group *group = &writer->groups[writer->open];
-    struct urn_pool *pool =
-        state_find_pool(&writer->state, request->pool_name, request->pool_name_bytes);
+    struct urn_pool *pool = pool_of(&writer->state, request);
     if (pool == NULL) {
         wait_for_group(group, request, URN_NOPOOL);
         return true;
@@ -554,11 +562,14 @@ static uint32_t stage_all(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
     uint32_t staged = 0;
+    uint32_t looked_at = 0; /* so many were looked ahead for, from the first on */
     writer->blocked = false;
     writer->ids.lacking = false;
     while (writer->todo != NULL) {
         struct urn_request *request = writer->todo;
         struct urn_request *rest = request->next;
+        if (staged == looked_at)
+            looked_at += look_ahead(&writer->state, &writer->random, request);
         if (request->op == URN_DRAW) {
             if (!stage_draw(engine, request))
                 break;

@@ -1,5 +1,6 @@
 /* test_engine.c: what the engine promises its callers, step by step over the simulated system. */
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -623,6 +624,112 @@ static void test_engine_time_over_a_restart(void **unused)
     done(driver);
 }
 
+/* ---- looking ahead ------------------------------------------------------------------------- */
+
+#define AHEAD_POOLS    3u
+#define AHEAD_ITEMS    2000u /* of each: together more than what is looked ahead for */
+#define AHEAD_REQUESTS 60u
+#define AHEAD_DRAWS    20u
+
+/* Three large pools, of which each fifth item is a single one. */
+static struct driver *a_large_driver(void)
+{
+    static char ids[AHEAD_ITEMS][8];
+    static struct urn_item_spec items[AHEAD_ITEMS];
+    static const struct urn_pool_spec pools[AHEAD_POOLS] = {
+        {"a", 1, AHEAD_ITEMS, items}, {"b", 1, AHEAD_ITEMS, items}, {"c", 1, AHEAD_ITEMS, items}};
+    for (uint32_t i = 0; i < AHEAD_ITEMS; i++) {
+        int length = snprintf(ids[i], sizeof ids[i], "i%" PRIu32, i);
+        items[i] = (struct urn_item_spec){ids[i], (uint32_t)length, i % 5 == 0 ? 1 : 1000000,
+                                          i % 5 == 0 ? 1000 : 1};
+    }
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 12);
+    driver->config.pools = pools;
+    driver->config.pool_count = AHEAD_POOLS;
+    driver->config.max_items = AHEAD_POOLS * AHEAD_ITEMS;
+    driver_must_open(driver);
+    return driver;
+}
+
+struct many {
+    struct urn_request requests[AHEAD_REQUESTS];
+    uint32_t outcomes[AHEAD_REQUESTS][AHEAD_DRAWS];
+};
+
+/* Draws of 1 to 20 from pools that are there, and some that are not; and others in between. */
+static void make_many(struct many *many)
+{
+    static const char *const names[] = {"a", "b", "c", "a",  "b",  "a",  "n0", "n1", "n2", "n3",
+                                        "c", "b", "a", "n4", "n5", "n6", "n7", "n8", "n9"};
+    const uint32_t name_count = sizeof names / sizeof names[0];
+    *many = (struct many){0};
+    for (uint32_t i = 0; i < AHEAD_REQUESTS; i++) {
+        struct urn_request *request = &many->requests[i];
+        *request = (struct urn_request){.op = URN_DRAW,
+                                        .pool_name = names[i % name_count],
+                                        .pool_name_bytes = (uint32_t)strlen(names[i % name_count]),
+                                        .count = i % 4 == 3 ? 1 + i % AHEAD_DRAWS : 1,
+                                        .outcomes = many->outcomes[i]};
+        if (i % 13 == 12)
+            request->op = URN_CATALOG;
+        if (i == 30 || i == 41) {
+            request->op = i == 30 ? URN_CLOSE : URN_OPEN;
+            request->pool_name = "b";
+            request->pool_name_bytes = 1;
+        }
+    }
+}
+
+/* Submits them all, as one list or each when the one before is finished. */
+static void run_many(struct driver *driver, struct many *many, bool together)
+{
+    uint32_t finished = 0;
+    for (uint32_t i = 0; together && i + 1 < AHEAD_REQUESTS; i++)
+        many->requests[i].next = &many->requests[i + 1];
+    for (uint32_t i = 0; i < (together ? 1 : AHEAD_REQUESTS); i++) {
+        urn_submit(driver->engine, &many->requests[i]);
+        driver_run(driver);
+        for (const struct urn_request *list = urn_collect(driver->engine); list != NULL;
+             list = list->next)
+            finished++;
+    }
+    assert_int_equal(finished, AHEAD_REQUESTS);
+}
+
+static void test_requests_together_draw_what_they_draw_one_by_one(void **unused)
+{
+    (void)unused;
+    struct driver *together = a_large_driver();
+    struct driver *singly = a_large_driver();
+    struct many *one = malloc(sizeof *one);
+    struct many *other = malloc(sizeof *other);
+    assert_non_null(one);
+    assert_non_null(other);
+    for (int round = 0; round < 20; round++) {
+        make_many(one);
+        make_many(other);
+        run_many(together, one, true);
+        run_many(singly, other, false);
+        for (uint32_t i = 0; i < AHEAD_REQUESTS; i++) {
+            assert_int_equal(one->requests[i].code, other->requests[i].code);
+            assert_int_equal(one->requests[i].first_request_id,
+                             other->requests[i].first_request_id);
+            assert_int_equal(one->requests[i].pool == NULL, other->requests[i].pool == NULL);
+            if (one->requests[i].pool != NULL)
+                assert_memory_equal(pool_name(one->requests[i].pool).bytes,
+                                    one->requests[i].pool_name, 1);
+        }
+        assert_memory_equal(one->outcomes, other->outcomes, sizeof one->outcomes);
+    }
+    state_check(&together->engine->writer.state);
+    free(one);
+    free(other);
+    done(together);
+    done(singly);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -649,6 +756,7 @@ int main(void)
         cmocka_unit_test(test_reads_page_through_what_there_is),
         cmocka_unit_test(test_impossible_sizes_are_refused),
         cmocka_unit_test(test_engine_time_over_a_restart),
+        cmocka_unit_test(test_requests_together_draw_what_they_draw_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,29 @@ static void a_preview_says_what_would_come_and_uses_nothing(void **state)
     check_previews(UINT64_MAX, 8);
 }
 
+/* With bounds for which words are hardly ever passed over. */
+static void a_guess_is_the_number_to_come(void **state)
+{
+    (void)state;
+    static const uint64_t bounds[] = {1, 100, (1ull << 53) - 1};
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        struct urn_os os = os_seeded(9 + i);
+        struct random_source source;
+        uint64_t number, guess[BLOCK_WORDS];
+        random_init(&source, &os);
+        assert_false(random_guess_below(&source, 0, bounds[i], &number)); /* nothing there yet */
+        (void)random_below(&source, bounds[i]);
+        uint32_t ahead = 0;
+        while (random_guess_below(&source, ahead, bounds[i], &guess[ahead]))
+            ahead++;
+        assert_int_equal(ahead, BLOCK_WORDS - 1);
+        assert_int_equal(source.used_bytes, RANDOM_WORD_BYTES);
+        for (uint32_t word = 0; word < ahead; word++)
+            assert_int_equal(random_below(&source, bounds[i]), guess[word]);
+        assert_false(random_guess_below(&source, UINT64_MAX, bounds[i], &number));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +187,7 @@ int main(void)
         cmocka_unit_test(words_are_used_in_order_once_and_wiped),
         cmocka_unit_test(a_passed_over_word_is_wiped),
         cmocka_unit_test(a_preview_says_what_would_come_and_uses_nothing),
+        cmocka_unit_test(a_guess_is_the_number_to_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
