@@ -86,6 +86,42 @@ static uint64_t pauses_to_the_end(struct driver *driver)
     return paused_ns;
 }
 
+/* ---- who asks -------------------------------------------------------------------------------- */
+
+/* The one under way does not have what was drawn since it began: whoever asks then gets the next one. */
+static void test_a_snapshot_covers_all_that_was_before_it_was_asked_for(void **unused)
+{
+    (void)unused;
+    static const enum snapshot_step steps[] = {SNAPSHOT_STEP_WRITE, SNAPSHOT_STEP_READ,
+                                               SNAPSHOT_STEP_RENAME};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct driver *driver = a_driver();
+        struct urn_request second = {.op = URN_SNAPSHOT};
+        uint32_t outcome;
+        struct urn_request draw = {.op = URN_DRAW,
+                                   .pool_name = "main",
+                                   .pool_name_bytes = 4,
+                                   .count = 1,
+                                   .outcomes = &outcome,
+                                   .next = &second};
+        come_to(driver, steps[i]);
+        uint64_t first_lsn = driver->engine->snapshot.name.lsn;
+        urn_submit(driver->engine, &draw);
+        driver_run(driver);
+        while (urn_collect(driver->engine) != NULL)
+            ;
+        assert_int_equal(driver->request.code, URN_OK);
+        assert_int_equal(driver->request.lsn, first_lsn);
+        assert_int_equal(second.code, URN_OK);
+        assert_true(second.lsn > first_lsn);
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        assert_int_equal(driver->report.replayed_draws, 0);
+        assert_int_equal(driver->report.next_request_id, draw.first_request_id + 1);
+        done(driver);
+    }
+}
+
 /* ---- pace ------------------------------------------------------------------------------------ */
 
 static void test_a_snapshot_with_time_pauses(void **unused)
@@ -389,6 +425,7 @@ static void test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_snapshot_covers_all_that_was_before_it_was_asked_for),
         cmocka_unit_test(test_a_snapshot_with_time_pauses),
         cmocka_unit_test(test_a_snapshot_without_time_does_not_pause),
         cmocka_unit_test(test_a_snapshot_that_fails_leaves_nothing),
