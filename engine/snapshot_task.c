@@ -444,8 +444,10 @@ static enum snapshot_want step_abort(struct snapshot_task *task)
 
 enum snapshot_want snapshot_task_step(struct snapshot_task *task)
 {
-    if (atomic_load(&task->phase) != SNAPSHOT_WORKS)
+    if (atomic_load(&task->phase) != SNAPSHOT_WORKS) {
+        free(atomic_exchange(&task->garbage, NULL));
         return SNAPSHOT_WANTS_EVENT;
+    }
     if (atomic_load(task->log_failed) && !task->counts && task->step != SNAPSHOT_STEP_ABORT)
         fail(task, URN_READONLY, 0, "the log failed during");
     switch (task->step) {

@@ -114,6 +114,7 @@ static void begin(struct urn_engine *engine, uint64_t lsn)
         note_failure(engine, &error);
         return;
     }
+    free(atomic_exchange(&task->garbage, NULL)); /* memory is counted for one freeze */
     if (state_freeze(&writer->state, &error) != URN_OK) {
         note_failure(engine, &error);
         return;
@@ -166,10 +167,7 @@ void snapshots_seal(struct urn_engine *engine)
 /* Nothing more is to be encoded. The copies are some MiB: the task frees them. */
 static void thaw(struct urn_engine *engine)
 {
-    void *none = NULL;
-    void *copies = state_thaw(&engine->writer.state);
-    if (!atomic_compare_exchange_strong(&engine->snapshot.garbage, &none, copies))
-        free(copies);
+    CHECK(atomic_exchange(&engine->snapshot.garbage, state_thaw(&engine->writer.state)) == NULL);
 }
 
 /* The pace of the one under way is judged anew at every step, until it has ended: reading back takes as long
@@ -230,7 +228,6 @@ bool snapshots_take_result(struct urn_engine *engine)
         return false;
     if (snapshots->stage == SNAPSHOTS_SEAL || snapshots->stage == SNAPSHOTS_ENCODE)
         thaw(engine);
-    free(atomic_exchange(&task->garbage, NULL));
     snapshots->stage = SNAPSHOTS_NONE;
     if (task->counts) {
         snapshots->ledger = task->ledger;
@@ -245,6 +242,8 @@ bool snapshots_take_result(struct urn_engine *engine)
         note_failure(engine, &task->error);
     }
     atomic_store(&task->phase, SNAPSHOT_RESTS);
+    if (atomic_load(&task->garbage) != NULL)
+        threads_wake_snapshot(engine);
     return true;
 }
 

@@ -122,6 +122,43 @@ static void test_a_snapshot_covers_all_that_was_before_it_was_asked_for(void **u
     }
 }
 
+/* ---- the smallest ring ----------------------------------------------------------------------- */
+
+/* Each of the largest requests that a segment holds takes one for itself, and the ring has three of the
+ * smallest: every one of them waits for two snapshots, and none gets BUSY. */
+static void test_the_largest_requests_go_round_the_smallest_ring(void **unused)
+{
+    (void)unused;
+    enum { WIDE = 65535, BATCH = 15000, REQUESTS = 40 }; /* outcomes of 4 bytes: 60 KB in the log */
+    static uint32_t outcomes[BATCH];
+    static char wide_names[WIDE][8];
+    static struct urn_item_spec wide[WIDE];
+    for (uint32_t i = 0; i < WIDE; i++) {
+        int length = snprintf(wide_names[i], sizeof wide_names[i], "%u", i);
+        wide[i] = (struct urn_item_spec){wide_names[i], (uint32_t)length, URN_UNLIMITED, 1};
+    }
+    const struct urn_pool_spec pool = {"main", 4, WIDE, wide};
+    struct driver driver;
+    driver_init(&driver, 3);
+    driver.config.pools = &pool;
+    driver.config.max_items = WIDE;
+    driver.config.max_batch = BATCH;
+    driver_must_open(&driver);
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        enum urn_code code = driver_ask(&driver, (struct urn_request){.op = URN_DRAW,
+                                                                      .pool_name = "main",
+                                                                      .pool_name_bytes = 4,
+                                                                      .count = BATCH,
+                                                                      .outcomes = outcomes});
+        assert_int_equal(code, URN_OK);
+    }
+    assert_true(driver.engine->writer.end_lsn >= (REQUESTS - 1) * SEGMENT_SIZE_BYTES_MIN);
+    driver_crash(&driver, SIM_CRASH_MACHINE);
+    driver_must_open(&driver);
+    assert_int_equal(driver.report.next_request_id, REQUESTS * BATCH + 1);
+    driver_free(&driver);
+}
+
 /* ---- pace ------------------------------------------------------------------------------------ */
 
 static void test_a_snapshot_with_time_pauses(void **unused)
@@ -426,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_snapshot_covers_all_that_was_before_it_was_asked_for),
+        cmocka_unit_test(test_the_largest_requests_go_round_the_smallest_ring),
         cmocka_unit_test(test_a_snapshot_with_time_pauses),
         cmocka_unit_test(test_a_snapshot_without_time_does_not_pause),
         cmocka_unit_test(test_a_snapshot_that_fails_leaves_nothing),
