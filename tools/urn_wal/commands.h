@@ -8,5 +8,6 @@ extern const struct command command_ls;
 extern const struct command command_cat;
 extern const struct command command_find;
 extern const struct command command_verify;
+extern const struct command command_stats;
 
 #endif

@@ -11,10 +11,7 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls,
-    &command_cat,
-    &command_find,
-    &command_verify,
+    &command_ls, &command_cat, &command_find, &command_verify, &command_stats,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
