@@ -84,6 +84,14 @@ static uint64_t coin_id(const char *line)
     return strncmp(end, rest, sizeof rest - 1) == 0 ? id : 0;
 }
 
+/* The begin of the line behind this one. (strchr would, under a sanitizer, measure all that follows.) */
+static const char *next_line(const char *line, const char *end)
+{
+    const char *line_end = memchr(line, '\n', (size_t)(end - line));
+    assert_non_null(line_end);
+    return line_end + 1;
+}
+
 /* Runs urn-wal with these words; what it says is in the golden output. */
 static void assert_says(struct wal_scene *scene, in_use_probe in_use, enum exit_status status,
                         const char *golden, const char *const *words)
@@ -255,7 +263,8 @@ static void test_cat_laps(void **context)
     char *text = wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("cat", "log"));
     uint64_t id = 0;
     uint64_t lines = 0;
-    for (const char *line = text; *line != 0; line = strchr(line, '\n') + 1, lines++, id++) {
+    const char *end = text + strlen(text);
+    for (const char *line = text; line < end; line = next_line(line, end), lines++, id++) {
         const uint64_t found = coin_id(line);
         if (lines > 0)
             assert_int_equal(found, id);
@@ -362,7 +371,8 @@ static void test_cat_beside_a_server_prints_what_is_durable(void **context)
 static void check_lines(struct wal_scene *scene, const char *text, bool forward)
 {
     uint64_t before = 0;
-    for (const char *line = text; *line != 0; line = strchr(line, '\n') + 1) {
+    const char *end = text + strlen(text);
+    for (const char *line = text; line < end; line = next_line(line, end)) {
         const uint64_t id = coin_id(line);
         if (strncmp(line, "urn-wal: LSN ", 13) == 0 ||
             strncmp(line, "urn-wal: the log ends", 21) == 0)
