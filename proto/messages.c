@@ -163,6 +163,16 @@ static enum urn_code read_draw(struct rpc_params *params, const struct message_l
     }
 }
 
+/* The call's limit, or half of it as often as it takes for the reply to be no longer. */
+static uint32_t limit_that_fits(const struct message_call *call,
+                                const struct message_limits *limits, uint64_t reply_bytes)
+{
+    struct message_call fitting = *call;
+    while (fitting.limit > 0 && message_reply_bytes_max(&fitting, limits) > reply_bytes)
+        fitting.limit /= 2;
+    return fitting.limit;
+}
+
 /* state and catalog: which page. No pool has more than max_items items, so a larger limit asks for
  * no more than that. */
 static enum urn_code read_page(struct rpc_params *params, const struct message_limits *limits,
@@ -186,6 +196,8 @@ static enum urn_code read_page(struct rpc_params *params, const struct message_l
     }
     call->offset = (uint32_t)page[OFFSET];
     call->limit = page[LIMIT] < limits->max_items ? (uint32_t)page[LIMIT] : limits->max_items;
+    if ((options.seen >> LIMIT & 1) == 0) /* who asks for no limit is not refused for one */
+        call->limit = limit_that_fits(call, limits, limits->max_reply_bytes);
     return URN_OK;
 }
 
@@ -310,8 +322,7 @@ static enum urn_code read_reload(struct rpc_params *params, const struct message
     static const char *const names[] = {[DRY_RUN] = "dry_run", [FORCE] = "force"};
     struct rpc_options options;
     call->limit = MESSAGE_RELOAD_CHANGES_MAX;
-    while (call->limit > 0 && 2 * message_reply_bytes_max(call, limits) > limits->max_reply_bytes)
-        call->limit /= 2;
+    call->limit = limit_that_fits(call, limits, limits->max_reply_bytes / 2);
     if (rpc_param_options(params, names, OPTIONS, &options, error) != URN_OK)
         return error->code;
     for (;;) {

@@ -50,6 +50,9 @@ static void replace_stray_bytes(char *text, uint32_t length)
 void rpc_write_error(struct rpc_writer *writer, uint32_t msgid, enum urn_code code,
                      const char *text)
 {
+    if (code >
+        URN_INTERNAL) /* what ends a program, not a request: docs/protocol.md lists the others */
+        code = URN_INTERNAL;
     char line[RPC_ERROR_TEXT_BYTES_MAX + 2]; /* one byte more than is sent, to see where to cut */
     int wanted = snprintf(line, sizeof line, "%s %s", urn_code_text(code), text);
     uint32_t length = wanted < 0 ? 0 : (uint32_t)wanted;

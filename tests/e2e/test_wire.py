@@ -4,7 +4,7 @@ import socket
 
 import msgpack
 
-from harness import DEADLINE_S, SharedServerTestCase, TestCase, make_config, wait_until, writable
+from harness import DEADLINE_S, SharedServerTestCase, TestCase, make_config, writable
 
 
 def request(msgid, method, *params):
@@ -169,27 +169,6 @@ class Bounds(TestCase):
         with server.client() as client:
             client.send_bytes(b"".join(request(i, "draw", "main", 1) for i in range(3000)))
             self.assertEqual(sorted(client.receive()[1] for _ in range(3000)), list(range(3000)))
-
-    def test_max_connections(self):
-        server = self.serve(make_config(limits={"max_connections": 3}))
-        clients = [server.client() for _ in range(3)]
-        for client in clients:
-            self.addCleanup(client.close)
-            self.assertEqual(client.call("ping"), "pong")
-        with server.client() as one_too_many:
-            self.assertEqual(one_too_many.read_to_end(), [])
-        for client in clients:
-            self.assertEqual(client.call("ping"), "pong")
-        clients[0].close()
-
-        def room_again():
-            try:
-                with server.client() as client:
-                    return client.call("ping") == "pong"
-            except (ConnectionError, BrokenPipeError):
-                return False
-
-        wait_until(room_again, "a connection that was let in again")
 
     def test_a_client_that_does_not_read(self):
         """It is not read from any more, costs bounded memory, and nobody else waits for it; once it

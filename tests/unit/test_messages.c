@@ -308,6 +308,15 @@ static void too_long_a_reply_is_refused_and_what_fits_is_told(void **state)
     assert_true(message_reply_bytes_max(&call, &narrow) <= narrow.max_reply_bytes);
     call.count++;
     assert_true(message_reply_bytes_max(&call, &narrow) > narrow.max_reply_bytes);
+    /* A page of which no length is asked for is as long as it may be. */
+    narrow.max_items = 1000;
+    assert_int_equal(read_call(&narrow, "state", "\x91\xa4main", 6, &call, &error), URN_OK);
+    assert_int_equal(call.limit, 125);
+    assert_true(call.reply_bytes_max <= narrow.max_reply_bytes);
+    assert_int_equal(
+        read_call(&narrow, "state", "\x92\xa4main\x81\xa5limit\xcd\x03\xe8", 16, &call, &error),
+        URN_TOOBIG);
+    narrow.max_items = limits.max_items;
     /* The same draws fit as a tally or as indexes. */
     assert_int_equal(read_call(&narrow, "draw",
                                "\x93\xa4main\xcd\x03\xe8\x81\xa2"

@@ -842,6 +842,23 @@ static void a_long_error_is_cut_between_characters(void **state)
     }
 }
 
+/* A client knows the codes of docs/protocol.md; whatever else happened inside is a bug to it. */
+static void no_error_has_a_code_that_no_client_knows(void **state)
+{
+    (void)state;
+    for (int code = 1; code < URN_CODE_COUNT; code++) {
+        uint8_t buffer[64];
+        struct rpc_writer writer;
+        rpc_writer_begin(&writer, buffer, sizeof buffer);
+        rpc_write_error(&writer, 1, (enum urn_code)code, "x");
+        const char *word = code > URN_INTERNAL ? "INTERNAL" : urn_code_text((enum urn_code)code);
+        assert_int_equal(buffer[3], 0xa0 | (strlen(word) + 2));
+        assert_memory_equal(buffer + 4, word, strlen(word));
+        assert_memory_equal(buffer + 4 + strlen(word), " x\xc0", 3);
+    }
+    assert_string_equal(urn_code_text(URN_INTERNAL + 1), "USAGE"); /* the first that is no answer */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -865,6 +882,7 @@ int main(void)
         cmocka_unit_test(the_writer_stops_at_the_end_of_its_buffer),
         cmocka_unit_test(an_error_reply_is_one_string_of_code_and_text),
         cmocka_unit_test(a_long_error_is_cut_between_characters),
+        cmocka_unit_test(no_error_has_a_code_that_no_client_knows),
     };
     return cmocka_run_group_tests_name("rpc", tests, NULL, NULL);
 }
