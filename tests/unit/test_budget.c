@@ -94,8 +94,10 @@ static void remnants_do_not_cut_everything_up(void **state)
     struct budget *budget = make((uint64_t)LARGE * BLOCKS * BUDGET_UNIT_BYTES);
     for (uint32_t i = 0; i < LOANS; i++) {
         loans[i] = budget_borrow(budget, LARGE * BUDGET_UNIT_BYTES);
-        if (loans[i] == NULL)
+        if (loans[i] == NULL) {
             fail_msg("no room for loan %u beside %u units", i, i);
+            return;
+        }
         memset(loans[i], (int)(i % 251), LARGE * BUDGET_UNIT_BYTES);
         loans[i] = budget_shrink(budget, loans[i], BUDGET_UNIT_BYTES);
         assert_int_equal(budget_lent_bytes(budget), (i + 1) * BUDGET_UNIT_BYTES);
