@@ -11,9 +11,9 @@
 #include <time.h>
 
 #include "engine/check.h"
-#include "tools/urn_wal/break_text.h"
 #include "tools/urn_wal/cat_print.h"
 #include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/gap_notes.h"
 #include "tools/urn_wal/locate.h"
 #include "tools/urn_wal/snapshot_lines.h"
 
@@ -101,66 +101,12 @@ struct cat {
     struct history_snapshot *snapshots; /* as they were at first: a server adds and removes some */
     uint32_t snapshot_count;
     uint32_t snapshots_left; /* whose lines are still to come, in the order of printing */
-    uint64_t next_id;        /* behind the last group walked; 0: none yet */
-    bool gap_to_tell;        /* a break, whose lost ids the next group tells */
-    struct walk_break gap;
-    bool damaged;
-    bool missing;
+    struct gap_notes gaps;
 };
 
 static bool has_more_to_print(const struct cat *cat)
 {
     return !cat_print_is_done(&cat->print);
-}
-
-/* Tells of a break, now that the group behind it is known (first_id 0: there is none). */
-static void tell_gap(struct cat *cat, uint64_t first_id)
-{
-    char what[BREAK_TEXT_BYTES];
-    char place[PLACE_TEXT_BYTES];
-    if (!cat->gap_to_tell)
-        return;
-    cat->gap_to_tell = false;
-    break_text(&cat->history, &cat->gap, cat->next_id, first_id, what);
-    output_flush(cat->output); /* on a terminal the note stands where it belongs */
-    (void)fprintf(cat->tool->notes, "urn-wal: LSN %" PRIu64 " (%s): %s\n", cat->gap.from_lsn,
-                  history_place(&cat->history, cat->gap.from_lsn, place), what);
-}
-
-static void note_break(struct cat *cat, const struct walk_break *gap)
-{
-    tell_gap(cat, 0);
-    cat->gap = *gap;
-    cat->gap_to_tell = true;
-    if (gap->kind == WALK_OVERWRITTEN || break_is_missing_file(&cat->history, gap))
-        cat->missing = true;
-    else
-        cat->damaged = true;
-}
-
-static void note_group(struct cat *cat, const struct wal_group_header *header)
-{
-    tell_gap(cat, header->first_request_id);
-    cat->next_id = header->first_request_id + header->draws;
-}
-
-/* Where the log ends, if that is not simply where nothing more was written. */
-static void note_end(struct cat *cat, const struct walk *walk)
-{
-    tell_gap(cat, 0);
-    output_flush(cat->output);
-    if (walk->end_unreadable) {
-        cat->damaged = true;
-        (void)fprintf(cat->tool->notes,
-                      "urn-wal: stopped at LSN %" PRIu64 ": a sector cannot be read (LSN %" PRIu64
-                      ")\n",
-                      walk->tail.lsn, walk->end_unreadable_lsn);
-    } else if (walk->end_why != WAL_READ_OK && walk->end_why != WAL_READ_ZERO) {
-        (void)fprintf(cat->tool->notes,
-                      "urn-wal: the log ends at LSN %" PRIu64
-                      ": %s; `urn-wal verify` says whether that is in order\n",
-                      walk->tail.lsn, wal_read_result_text(walk->end_why));
-    }
 }
 
 /* Lines of the snapshots that were taken at or before lsn (in reverse: at or behind it), as far as they have
@@ -203,7 +149,7 @@ static enum urn_code walk_forward(struct cat *cat, struct walk *walk, bool *behi
     while (has_more_to_print(cat)) {
         switch (walk_next(walk, error)) {
         case WALK_GROUP:
-            note_group(cat, &walk->item.header);
+            gap_notes_group(&cat->gaps, &walk->item.header);
             *behind = is_behind(cat, &walk->item.header);
             if (*behind)
                 return URN_OK;
@@ -213,7 +159,7 @@ static enum urn_code walk_forward(struct cat *cat, struct walk *walk, bool *behi
         case WALK_SEGMENT:
             break;
         case WALK_BREAK:
-            note_break(cat, &walk->gap);
+            gap_notes_break(&cat->gaps, &walk->gap);
             break;
         case WALK_END:
             return URN_OK;
@@ -269,7 +215,7 @@ static enum urn_code print_forward(struct cat *cat, struct urn_error *error)
     if (code == URN_OK)
         code = walk_forward(cat, &walk, &behind, error);
     if (code == URN_OK && !behind && has_more_to_print(cat)) {
-        note_end(cat, &walk);
+        gap_notes_end(&cat->gaps, &walk);
         print_snapshots_to(cat, UINT64_MAX);
         if (cat->options.follow)
             code = follow(cat, &walk, error);
@@ -339,7 +285,7 @@ static enum urn_code print_piece(struct cat *cat, const struct history_segment *
     for (uint64_t at = 0; code == URN_OK && at < length; at += header.length_bytes) {
         if (wal_group_read(bytes + at, got - at, ring_short, &header) != WAL_READ_OK ||
             header.lsn != piece->begin_lsn + at) {
-            cat->missing = true;
+            cat->gaps.missing = true;
             (void)fprintf(cat->tool->notes,
                           "urn-wal: LSN %" PRIu64 " has been overwritten while it was being read\n",
                           piece->begin_lsn + at);
@@ -377,14 +323,14 @@ static enum urn_code find_pieces(struct cat *cat, uint64_t begin_lsn, uint64_t e
     struct walk walk;
     enum urn_code code =
         walk_begin(&cat->history, begin_lsn, end_lsn, 0, SCAN_DIGESTS, &walk, error);
-    cat->next_id = 0;
+    cat->gaps.next_id = 0;
     while (code == URN_OK) {
         const enum walk_step step = walk_next(&walk, error);
         if (step == WALK_GROUP) {
-            note_group(cat, &walk.item.header);
+            gap_notes_group(&cat->gaps, &walk.item.header);
             code = add_to_pieces(pieces, &walk.item.header, error);
         } else if (step == WALK_BREAK) {
-            note_break(cat, &walk.gap);
+            gap_notes_break(&cat->gaps, &walk.gap);
             if (walk.gap.to_lsn >= end_lsn)
                 break;
         } else if (step == WALK_END) {
@@ -393,7 +339,7 @@ static enum urn_code find_pieces(struct cat *cat, uint64_t begin_lsn, uint64_t e
             code = error->code;
         }
     }
-    tell_gap(cat, 0);
+    gap_notes_flush(&cat->gaps);
     walk_end(&walk);
     return code;
 }
@@ -406,7 +352,7 @@ static enum urn_code walk_ahead(struct cat *cat, uint64_t *end_lsn, struct urn_e
     struct walk walk;
     const enum urn_code code = names_learn_log(&cat->names, &cat->history, &walk, error);
     if (code == URN_OK)
-        note_end(cat, &walk);
+        gap_notes_end(&cat->gaps, &walk);
     *end_lsn = walk.tail.lsn;
     walk_end(&walk);
     return code;
@@ -534,6 +480,8 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
         code = error_set(&error, URN_NOMEMORY, ENOMEM, "cannot print the log");
     } else {
         output_begin(cat.output, tool->out);
+        cat.gaps =
+            (struct gap_notes){.history = &cat.history, .output = cat.output, .notes = tool->notes};
         code = cat.history.segment_count == 0 ? print_snapshot_files(&cat, &error)
                                               : print_log(&cat, &error);
         if (!output_end(cat.output) && code == URN_OK)
@@ -543,7 +491,7 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     history_close(&cat.history);
     if (code != URN_OK)
         return tool_fail(tool, &error);
-    return cat.damaged ? EXIT_DAMAGE : cat.missing ? EXIT_MISSING : EXIT_SOUND;
+    return gap_notes_status(&cat.gaps);
 }
 
 const struct command command_cat = {
