@@ -127,8 +127,66 @@ class BesideAServer(TestCase):
                 found += 1
         self.assertGreater(found, 0)
 
+    def test_export(self):
+        compared = 0
+        for done in self.looks("export", "--json", self.server.data_dir, statuses=(0, 3)):
+            for line in done.stdout.splitlines():
+                draw = json.loads(line)
+                if draw["request_id"] % 97 == 0:
+                    told = self.outcome(draw["request_id"])
+                    self.assertIn(draw["item_id"], (told, *(() if told else self.items)), line)
+                    compared += told is not None
+        self.assertGreater(compared, 1000)
+
+    def test_reconcile(self):
+        """What was told is in the log, to the last draw, while the server goes on; older ones are not
+        judged."""
+        for _ in self.looks("ls", self.server.data_dir):
+            last = max(self.load.told, default=0)
+            told = {first: indexes for first, indexes in list(self.load.told.items())
+                    if last - 20 * BATCH < first <= last}
+            delivered = "".join(f"{first + i},{self.items[index]}\n"
+                                for first, indexes in told.items() for i, index in enumerate(indexes))
+            path = self.folder / "delivered.csv"
+            path.write_text(delivered, encoding="utf-8")
+            done = run("urn-wal", "export", self.server.data_dir, "--json", "-n", "1", "--request-id",
+                       f"{min(told)}-{last}", "--reconcile", path)
+            self.assertIn(done.returncode, (0, 1, 3), done.stderr)
+            counts = json.loads(done.stdout.splitlines()[-1])
+            self.assertEqual((counts["mismatched"], counts["duplicate"], counts["unknown"]), (0, 0, 0),
+                             done.stdout)
+
 
 class AfterAServer(TestCase):
+    def test_export_and_reconcile(self):
+        server = self.serve()
+        server.call("draw", "main", 5000)
+        server.call("draw", "main", 100)
+        self.assertEqual(server.stop(), 0)
+        exported = run("urn-wal", "export", server.data_dir)
+        self.assertEqual((exported.returncode, exported.stderr), (0, ""))
+        printed = run("urn-wal", "cat", server.data_dir).stdout
+        rows = [row.split(",") for row in exported.stdout.splitlines()[1:]]
+        self.assertEqual([f"DRAW {row[0]} {row[1]} {row[2]}" for row in rows], printed.splitlines())
+
+        def reconcile(text):
+            path = self.folder / "delivered.csv"
+            path.write_text(text, encoding="utf-8", newline="")
+            with path.open("rb") as delivered:
+                return run("urn-wal", "export", server.data_dir, "--reconcile", "-", stdin=delivered)
+
+        done = reconcile(exported.stdout)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertIn("matched 5100, missing 0,", done.stdout)
+        done = reconcile("".join(f"{row[0]},{row[2]}\r\n" for row in reversed(rows[:-1])))
+        self.assertEqual((done.returncode, done.stdout.splitlines()[0]),
+                         (1, f"MISSING 5100 main {rows[-1][2]}"))
+        done = reconcile("1,\"mud\n")
+        self.assertEqual((done.returncode, done.stdout), (65, ""))
+        self.assertIn("urn-wal: standard input, line 1: a quote is opened here", done.stderr)
+        done = run("urn-wal", "export", server.data_dir, "--reconcile", self.folder)
+        self.assertEqual((done.returncode, done.stdout), (74, ""))
+
     def test_the_commands_agree_and_change_nothing(self):
         server = self.serve()
         for _ in range(30):

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "engine/apply.h"
@@ -167,15 +168,51 @@ bool wal_scene_used(void *context, const char *path)
     return true;
 }
 
+/* A file of the directory "log" of the scene's world, whole, as a stream. */
+static FILE *open_in_world(void *context, const char *path)
+{
+    struct wal_scene *scene = context;
+    struct os_file *file = NULL;
+    uint64_t size = 0;
+    uint64_t at = 0;
+    int failure = strncmp(path, LOG_MAKER_PATH "/", 4) == 0
+                      ? os_file_open(scene->maker.data_dir.dir, path + 4, OS_READ, &file)
+                      : ENOENT;
+    if (failure == 0)
+        failure = os_file_size(file, &size);
+    FILE *stream = fmemopen(NULL, size + 1, "w+");
+    assert_non_null(stream);
+    while (failure == 0 && at < size) {
+        char bytes[512];
+        size_t got = 0;
+        const uint64_t left = size - at;
+        failure = os_file_read(file, bytes, left < sizeof bytes ? left : sizeof bytes, at, &got);
+        assert_int_equal(fwrite(bytes, 1, got, stream), got);
+        at += got;
+    }
+    if (file != NULL)
+        os_file_close(file);
+    rewind(stream);
+    if (failure == 0)
+        return stream;
+    assert_int_equal(fclose(stream), 0);
+    errno = failure;
+    return NULL;
+}
+
 struct tool wal_scene_tool(struct wal_scene *scene, FILE *out, FILE *notes)
 {
-    return (struct tool){.os = sim_os(scene->maker.world), .out = out, .notes = notes};
+    return (struct tool){.os = sim_os(scene->maker.world),
+                         .open_input = open_in_world,
+                         .input_context = scene,
+                         .out = out,
+                         .notes = notes};
 }
 
 static const struct command *find_command(const char *name)
 {
     static const struct command *const commands[] = {
-        &command_ls, &command_cat, &command_find, &command_verify, &command_stats,
+        &command_ls, &command_cat, &command_find, &command_verify, &command_stats, &command_export,
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (name != NULL && strcmp(commands[i]->name, name) == 0)

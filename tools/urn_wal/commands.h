@@ -9,5 +9,6 @@ extern const struct command command_cat;
 extern const struct command command_find;
 extern const struct command command_verify;
 extern const struct command command_stats;
+extern const struct command command_export;
 
 #endif

@@ -27,6 +27,7 @@ struct printer {
     const struct line_format *format;
     struct output *output;
     struct names *names;
+    void *sink; /* of a format that does something else than print (reconcile.h) */
 };
 
 /* Where an entry stands. */
@@ -61,6 +62,10 @@ struct line_format {
 extern const struct line_format lines_text;
 extern const struct line_format lines_json;
 extern const struct line_format lines_csv;
+
+/* Draws only, and only the columns that these have: request_id, pool, item_id (empty when it failed),
+ * odds_version, lsn, time. */
+extern const struct line_format lines_csv_draws;
 
 /* "group", "pad", "mark", "epoch"; "unknown". */
 const char *group_kind_text(enum wal_group_kind kind);

@@ -54,23 +54,43 @@ static void put_place(struct output *output, const struct wal_group_header *head
     output_line_end(output);
 }
 
-static void csv_draws(struct printer *printer, const struct line_place *place,
-                      const struct draw_batch *batch)
+/* all_columns: those too that only other lines fill, and the type before them. */
+static void put_draws(struct printer *printer, const struct line_place *place,
+                      const struct draw_batch *batch, bool all_columns)
 {
     struct output *output = printer->output;
+    /* What all draws of the batch end with. */
+    char time[TIME_TEXT_BYTES];
+    char end[100];
+    time_text(place->header->wall_time_us, time);
+    char *at = put_text(end, ",,,", all_columns ? 3 : 1);
+    at = put_decimal(at, batch->entry->odds_version);
+    at = put_text(at, ",", 1);
+    at = put_decimal(at, place->header->lsn);
+    at = put_text(at, ",", 1);
+    at = put_text(at, time, TIME_TEXT_BYTES - 1);
+    at = put_text(at, "\n", 1);
+    const uint32_t end_bytes = (uint32_t)(at - end);
+
     for (uint32_t i = 0; i < batch->count; i++) {
         const uint32_t outcome = batch->outcomes[i];
-        output_text(output, outcome == URN_FAILED_DRAW ? "failed" : "draw");
-        put_comma_number(output, batch->ids != NULL ? batch->ids[i] : batch->first_id + i);
+        if (all_columns)
+            output_text(output, outcome == URN_FAILED_DRAW ? "failed," : "draw,");
+        output_number(output, batch->ids != NULL ? batch->ids[i] : batch->first_id + i);
         put_pool(printer, batch->entry->pool_id);
         if (outcome == URN_FAILED_DRAW)
             output_text(output, ",");
         else
             put_item(printer, batch->entry->pool_id, outcome);
-        output_text(output, ",,");
-        put_comma_number(output, batch->entry->odds_version);
-        put_place(output, place->header);
+        char *to = output_room(output, end_bytes);
+        output_filled(output, put_text(to, end, end_bytes), true);
     }
+}
+
+static void csv_draws(struct printer *printer, const struct line_place *place,
+                      const struct draw_batch *batch)
+{
+    put_draws(printer, place, batch, true);
 }
 
 static void csv_change(struct printer *printer, const struct line_place *place,
@@ -140,6 +160,22 @@ static void csv_snapshot(struct printer *printer, const struct history_snapshot 
     output_text(printer->output, ",");
     output_line_end(printer->output);
 }
+
+/* ---- draws only ------------------------------------------------------------------------------- */
+
+static void only_begin(struct printer *printer)
+{
+    output_text(printer->output, "request_id,pool,item_id,odds_version,lsn,time");
+    output_line_end(printer->output);
+}
+
+static void only_draws(struct printer *printer, const struct line_place *place,
+                       const struct draw_batch *batch)
+{
+    put_draws(printer, place, batch, false);
+}
+
+const struct line_format lines_csv_draws = {.begin = only_begin, .draws = only_draws};
 
 const struct line_format lines_csv = {
     .begin = csv_begin,

@@ -11,7 +11,7 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls, &command_cat, &command_find, &command_verify, &command_stats,
+    &command_ls, &command_cat, &command_find, &command_verify, &command_stats, &command_export,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -31,7 +31,8 @@ static void print_overview(FILE *out)
         "are.\n"
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
-        "help says; 64 wrong usage; 66 cannot open; 74 cannot read or write\n"
+        "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 74\n"
+        "cannot read or write\n"
         "\n"
         "examples:\n"
         "    urn-wal verify /var/lib/urn       is all in order?\n"
@@ -69,6 +70,13 @@ static uint32_t terminal_width(FILE *out)
     return size.ws_col;
 }
 
+/* What is not of a log: a path, or "-" for standard input. */
+static FILE *open_input(void *context, const char *path)
+{
+    (void)context;
+    return strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+}
+
 static int run(const struct command *command, int argc, const char *const *argv)
 {
     static struct invocation invocation;
@@ -83,6 +91,7 @@ static int run(const struct command *command, int argc, const char *const *argv)
         .os = os_default(),
         .in_use = data_dir_in_use,
         .threads = processors > 1 ? (uint32_t)processors - 1 : 0,
+        .open_input = open_input,
         .out = stdout,
         .notes = stderr,
         .shows_progress = isatty(STDERR_FILENO) != 0,

@@ -20,10 +20,13 @@ struct tool {
     struct urn_os *os;
     in_use_probe in_use; /* NULL: nobody has */
     void *in_use_context;
-    uint32_t threads;    /* that check ahead, beside the one that prints; 0: it does so itself */
-    FILE *out;           /* what was asked for */
-    FILE *notes;         /* what a person should know besides */
-    bool shows_progress; /* notes goes to a terminal */
+    uint32_t threads; /* that check ahead, beside the one that prints; 0: it does so itself */
+    /* Opens for reading what is not of a log ("-": standard input); NULL and errno when it cannot. */
+    FILE *(*open_input)(void *context, const char *path);
+    void *input_context;
+    FILE *out;               /* what was asked for */
+    FILE *notes;             /* what a person should know besides */
+    bool shows_progress;     /* notes goes to a terminal */
     uint32_t terminal_width; /* columns of out; 0: no terminal */
 };
 
