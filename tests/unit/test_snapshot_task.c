@@ -435,6 +435,72 @@ static void test_an_old_snapshot_that_stays_is_told_and_keeps_no_other(void **un
     done(driver);
 }
 
+static void damage(struct driver *driver, struct snapshot_name which)
+{
+    char name[DATA_DIR_NAME_MAX];
+    char path[2 * DATA_DIR_NAME_MAX];
+    data_dir_snapshot_name(name, which.lsn, which.serial);
+    snprintf(path, sizeof path, "%s/%s", driver->config.data_dir, name);
+    assert_true(sim_flip_bit(driver->world, path, 5000, 1));
+}
+
+static struct snapshot_ledger ledger_of(const struct driver *driver)
+{
+    return driver->engine->writer.snapshots.ledger;
+}
+
+/* The newest of two is damaged, and a start takes the one before. With the next one that counts, the damaged
+ * one goes and not the one that was loaded, however old it is: it, and the log from it on, is what is left
+ * when the new one is damaged too. */
+static void test_what_was_loaded_for_a_damaged_one_stays(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    take_snapshot(driver);
+    take_snapshot(driver);
+    const struct snapshot_ledger before = ledger_of(driver);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    damage(driver, before.newest);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshots_refused, 1);
+    assert_int_equal(driver->report.snapshot_lsn, before.older.lsn);
+    take_snapshot(driver);
+    assert_int_equal(ledger_of(driver).older.lsn, before.older.lsn);
+    assert_int_equal(snapshots_of(driver), 2);
+    damage(driver, ledger_of(driver).newest);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshots_refused, 1);
+    assert_int_equal(driver->report.snapshot_lsn, before.older.lsn);
+    assert_int_equal(driver->report.next_request_id, 4);
+    done(driver);
+}
+
+/* One that does not verify takes nothing along. */
+static void test_one_that_does_not_verify_removes_nothing(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    take_snapshot(driver);
+    take_snapshot(driver);
+    const struct snapshot_ledger before = ledger_of(driver);
+    come_to(driver, SNAPSHOT_STEP_SYNC);
+    (void)run_once(driver);
+    char path[2 * DATA_DIR_NAME_MAX];
+    snprintf(path, sizeof path, "%s/%s", driver->config.data_dir,
+             driver->engine->snapshot.temporary_name);
+    assert_true(sim_flip_bit(driver->world, path, 5000, 1));
+    (void)pauses_to_the_end(driver);
+    assert_int_equal(driver->request.code, URN_IO);
+    assert_int_equal(snapshots_of(driver), 2);
+    damage(driver, before.newest);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshot_lsn, before.older.lsn);
+    assert_int_equal(driver->report.next_request_id, 2 + 1 + 5);
+    done(driver);
+}
+
 static void test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told(void **unused)
 {
     (void)unused;
@@ -471,6 +537,8 @@ int main(void)
         cmocka_unit_test(test_short_reads_and_writes_are_gone_on_with),
         cmocka_unit_test(test_a_change_in_how_snapshots_fare_is_told),
         cmocka_unit_test(test_an_old_snapshot_that_stays_is_told_and_keeps_no_other),
+        cmocka_unit_test(test_what_was_loaded_for_a_damaged_one_stays),
+        cmocka_unit_test(test_one_that_does_not_verify_removes_nothing),
         cmocka_unit_test(test_a_folder_that_cannot_be_listed_or_synced_behind_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
