@@ -56,6 +56,7 @@ static void assert_start_agrees(struct wal_scene *scene, const struct verify_rep
     if (report->start_lsn == report->tail.lsn) {
         assert_memory_equal(report->tail.chain, state.tail.chain, WAL_CHAIN_BYTES);
         assert_int_equal(report->next_request_id, state.next_request_id);
+        assert_int_equal(report->reserved_request_id, state.reserved_request_id);
     }
     state_free(&state);
 }
@@ -95,6 +96,21 @@ static void test_a_clean_end(void **context)
     assert_verdict(*context, NULL, EXIT_SOUND, "urn-wal-verify-sound.txt");
 }
 
+static void assert_json(struct wal_scene *scene, const char *golden)
+{
+    struct verify_report report;
+    verify_with(scene, NULL, &report);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    verify_print_json(&report, out);
+    assert_int_equal(fclose(out), 0);
+    assert_golden(golden, text);
+    free(text);
+    verify_report_free(&report);
+}
+
 static void test_json_and_quiet(void **context)
 {
     struct wal_scene *scene = *context;
@@ -107,10 +123,57 @@ static void test_json_and_quiet(void **context)
     verify_print_text(&report, true, out); /* quiet and sound: not a word */
     assert_int_equal(fflush(out), 0);
     assert_int_equal(length, 0);
-    verify_print_json(&report, out);
     assert_int_equal(fclose(out), 0);
-    assert_golden("urn-wal-verify-sound.json", text);
     free(text);
+    verify_report_free(&report);
+    assert_json(scene, "urn-wal-verify-sound.json");
+}
+
+static void reserve_ids(struct wal_scene *scene, uint64_t highest)
+{
+    log_maker_entries(&scene->maker);
+    wal_entries_add_ids(&scene->maker.entries, highest);
+    (void)log_maker_add(&scene->maker, WAL_DATA, 0);
+}
+
+/* Up to where ids may have been given, by what a start would read: of a mode other than commit. */
+static void test_reserved_ids(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    reserve_ids(scene, 4194304);
+    assert_verdict(scene, NULL, EXIT_SOUND, "urn-wal-verify-reserved.txt");
+    wal_scene_follow(scene);
+    wal_scene_snapshot(scene, 0);
+    wal_scene_keep_snapshots(scene, 1);
+    assert_json(scene, "urn-wal-verify-reserved.json");
+}
+
+/* Where an epoch has begun since, nothing is reserved: ids go on above it. */
+static void test_a_reservation_ends_with_the_epoch(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    reserve_ids(scene, 500);
+    static const uint8_t nonce[WAL_NONCE_BYTES] = "of another epoch";
+    scene->maker.tail.epoch++;
+    log_maker_entries(&scene->maker);
+    wal_entries_add_epoch(&scene->maker.entries, nonce, 501);
+    (void)log_maker_add(&scene->maker, WAL_EPOCH, 0);
+    assert_verdict(scene, NULL, EXIT_SOUND, "urn-wal-verify-reserved-before.txt");
+}
+
+/* What groups say of themselves, when no snapshot is before them. */
+static void test_reserved_ids_without_a_snapshot(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    reserve_ids(scene, 4194304);
+    wal_scene_keep_snapshots(scene, 0);
+    struct verify_report report;
+    verify_with(scene, NULL, &report);
+    assert_int_equal(report.applied_groups, 0);
+    assert_int_equal(report.reserved_request_id, 4194304);
     verify_report_free(&report);
 }
 
@@ -488,6 +551,9 @@ int main(void)
         TEST(test_a_new_directory_is_sound),
         TEST(test_a_clean_end),
         TEST(test_json_and_quiet),
+        TEST(test_reserved_ids),
+        TEST(test_a_reservation_ends_with_the_epoch),
+        TEST(test_reserved_ids_without_a_snapshot),
         TEST(test_remains_behind_the_end),
         TEST(test_what_an_earlier_start_discarded),
         TEST(test_log_and_snapshot_agree),

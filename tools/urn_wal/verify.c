@@ -30,6 +30,7 @@ struct inspection {
     /* before any state: what groups say of themselves */
     bool met_group;
     uint64_t next_id;
+    uint64_t reserved_id;
     uint64_t engine_time_us;
     /* a break, until the group behind it is known */
     bool break_open;
@@ -95,6 +96,7 @@ static enum urn_code check_snapshot(struct inspection *inspection, uint32_t whic
     snapshot->pools = state.pool_count;
     snapshot->items = state.item_count;
     snapshot->next_request_id = state.next_request_id;
+    snapshot->reserved_request_id = state.reserved_request_id;
     code = state_digest(report, &state, snapshot->digest, error);
     state_free(&state);
     return code;
@@ -274,6 +276,8 @@ static void check_alone(struct inspection *inspection, const struct wal_group_he
         draws += entry.type == WAL_ENTRY_DRAWS ? entry.draws : 0;
         if (entry.type == WAL_ENTRY_EPOCH)
             next_id = entry.next_request_id;
+        if (entry.type == WAL_ENTRY_IDS)
+            inspection->reserved_id = entry.reserved_request_id;
     }
     if (read == WAL_READ_SHAPE)
         verify_find_at(report, FINDING_MEANING, header->lsn, "at byte %" PRIu32 ": %s", offset,
@@ -314,7 +318,8 @@ static enum urn_code check_meaning(struct inspection *inspection, struct urn_err
         return URN_OK;
     }
     report->applied_groups++;
-    report->next_request_id = inspection->next_id = inspection->state.next_request_id;
+    inspection->next_id = inspection->state.next_request_id;
+    inspection->reserved_id = inspection->state.reserved_request_id;
     return URN_OK;
 }
 
@@ -535,8 +540,10 @@ static void report_end(struct inspection *inspection)
     report->tail = walk->tail;
     report->durable_lsn =
         walk->durable_lsn > walk->durable_seen_lsn ? walk->durable_lsn : walk->durable_seen_lsn;
-    if (!inspection->has_state)
-        report->next_request_id = inspection->next_id;
+    report->next_request_id =
+        inspection->has_state ? inspection->state.next_request_id : inspection->next_id;
+    report->reserved_request_id =
+        inspection->has_state ? inspection->state.reserved_request_id : inspection->reserved_id;
     if (inspection->ends_with_break)
         report->end = END_DAMAGED;
     /* Nothing stands behind the newest snapshot: its word is the last. */
@@ -544,6 +551,8 @@ static void report_end(struct inspection *inspection)
         report->snapshots[inspection->start_snapshot].id.lsn == walk->tail.lsn) {
         report->tail = report->snapshots[inspection->start_snapshot].tail;
         report->next_request_id = report->snapshots[inspection->start_snapshot].next_request_id;
+        report->reserved_request_id =
+            report->snapshots[inspection->start_snapshot].reserved_request_id;
     }
     for (uint32_t i = 0; i < report->segment_count; i++) {
         struct segment_report *segment = &report->segments[i];

@@ -63,7 +63,8 @@ struct snapshot_report {
     uint32_t pools;
     uint64_t items;
     uint64_t next_request_id;
-    uint8_t digest[32]; /* of the canonical serialisation */
+    uint64_t reserved_request_id; /* the highest; 0: none was ever reserved */
+    uint8_t digest[32];           /* of the canonical serialisation */
 };
 
 /* What stands where the log ends. */
@@ -100,7 +101,8 @@ struct verify_report {
     uint64_t draws;
     uint64_t applied_groups; /* of those, whose meaning was checked against a state */
     uint64_t next_request_id;
-    uint64_t log_bytes; /* walked */
+    uint64_t reserved_request_id; /* the highest; 0: none was ever reserved */
+    uint64_t log_bytes;           /* walked */
     struct finding findings[FINDINGS_MAX + 1];
     uint32_t finding_count[FINDING_KINDS]; /* all of them */
     uint32_t findings_kept;

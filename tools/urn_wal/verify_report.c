@@ -153,15 +153,26 @@ static void print_head(const struct verify_report *report, FILE *out)
         (void)fprintf(out, "%s: files of ring %s\n", report->path, ring);
 }
 
+/* Where ids go on; and, in modes interval and os, up to where they may have been given already, so that the
+ * next start goes on above it. */
+static void print_ids(uint64_t next_request_id, uint64_t reserved_request_id, FILE *out)
+{
+    (void)fprintf(out, ", next request id %" PRIu64, next_request_id);
+    if (reserved_request_id != 0 && reserved_request_id >= next_request_id)
+        (void)fprintf(out, ", ids reserved up to %" PRIu64, reserved_request_id);
+}
+
 static void print_snapshots(const struct verify_report *report, FILE *out)
 {
     for (uint32_t i = report->snapshot_count; i-- > 0;) {
         const struct snapshot_report *snapshot = &report->snapshots[i];
         (void)fprintf(out, "%s  %s  LSN %" PRIu64, snapshot->name,
                       snapshot->sound ? "sound  " : "UNSOUND", snapshot->id.lsn);
-        if (snapshot->sound)
-            (void)fprintf(out, ", pools %" PRIu32 ", items %" PRIu64 ", next request id %" PRIu64,
-                          snapshot->pools, snapshot->items, snapshot->next_request_id);
+        if (snapshot->sound) {
+            (void)fprintf(out, ", pools %" PRIu32 ", items %" PRIu64, snapshot->pools,
+                          snapshot->items);
+            print_ids(snapshot->next_request_id, snapshot->reserved_request_id, out);
+        }
         (void)fputc('\n', out);
     }
 }
@@ -199,11 +210,11 @@ static void print_end(const struct verify_report *report, FILE *out)
     if (report->start != 0)
         (void)fprintf(out, "at LSN %" PRIu64 " a start would %s\n", report->start_lsn,
                       start_text(report->start));
-    (void)fprintf(out,
-                  "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64
-                  ", draws %" PRIu64 ", next request id %" PRIu64 "\n",
-                  report->durable_lsn, report->tail.epoch, report->groups, report->draws,
-                  report->next_request_id);
+    (void)fprintf(
+        out, "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64 ", draws %" PRIu64,
+        report->durable_lsn, report->tail.epoch, report->groups, report->draws);
+    print_ids(report->next_request_id, report->reserved_request_id, out);
+    (void)fputc('\n', out);
     if (report->applied_groups < report->groups)
         (void)fprintf(out,
                       "%" PRIu64
@@ -283,9 +294,9 @@ static void json_snapshots(const struct verify_report *report, FILE *out)
         json_string(snapshot->name, out);
         (void)fprintf(out,
                       ",\"sound\":%s,\"lsn\":%" PRIu64 ",\"pools\":%" PRIu32 ",\"items\":%" PRIu64
-                      ",\"next_request_id\":%" PRIu64 "}",
+                      ",\"next_request_id\":%" PRIu64 ",\"reserved_request_id\":%" PRIu64 "}",
                       json_bool(snapshot->sound), snapshot->id.lsn, snapshot->pools,
-                      snapshot->items, snapshot->next_request_id);
+                      snapshot->items, snapshot->next_request_id, snapshot->reserved_request_id);
     }
     (void)fputc(']', out);
 }
@@ -331,9 +342,10 @@ static void json_end(const struct verify_report *report, FILE *out)
                       report->start_lsn);
     (void)fprintf(out,
                   ",\"epoch\":%" PRIu32 ",\"groups\":%" PRIu64 ",\"applied_groups\":%" PRIu64
-                  ",\"draws\":%" PRIu64 ",\"next_request_id\":%" PRIu64 ",\"log_bytes\":%" PRIu64,
+                  ",\"draws\":%" PRIu64 ",\"next_request_id\":%" PRIu64
+                  ",\"reserved_request_id\":%" PRIu64 ",\"log_bytes\":%" PRIu64,
                   report->tail.epoch, report->groups, report->applied_groups, report->draws,
-                  report->next_request_id, report->log_bytes);
+                  report->next_request_id, report->reserved_request_id, report->log_bytes);
     if (report->duration_s > 0)
         (void)fprintf(out, ",\"duration_s\":%.6f", report->duration_s);
 }
