@@ -130,6 +130,21 @@ class Client:
     def call(self, method, *params):
         return self.reply(self.send(method, *params))
 
+    def call_until_room(self, method, *params):
+        """As call, and once more for as long as the answer is BUSY: on a disk that others keep busy the log
+        may be full for longer than a request waits."""
+        replies = []
+
+        def has_room():
+            try:
+                replies.append(self.call(method, *params))
+            except RpcError as error:
+                if error.code != "BUSY":
+                    raise
+            return replies
+
+        return wait_until(has_room, "room in the log")[0]
+
     def read_to_end(self):
         """Every message up to the end of the connection."""
         messages = []

@@ -77,31 +77,40 @@ class Bounds(TestCase):
         self.assertEqual(len(client.call("draw", "main", 777)[1]), 777)
         self.assert_error("BADARG", client.call, "draw", "main", 778)
 
-    def without_snapshots(self, server):
-        """No file can grow, so that the ring fills up; from then on draws wait for room, two seconds long.
-        Returns what takes that back."""
+    def while_draws_wait(self, server, look, what):
+        """No file can grow, so that no snapshot is written and the ring fills up; from then on draws wait for
+        room, for two seconds, and look() has that long to see what it looks for. It returns that, or nothing
+        once it gets BUSY: then the ring is emptied, and filled again."""
         pid = server.process.pid
         limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, limit[1]))
-        return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+
+        def try_once():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, limit[1]))
+            try:
+                return look()
+            finally:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+
+        return wait_until(try_once, what)
 
     def test_max_inflight(self):
         """What is beyond is not read before something is answered; nothing of it is lost."""
         server, client = self.serve_with(max_inflight=5)
-        take_back = self.without_snapshots(server)
         burst = b"".join(request(n, "draw", "main", 10000, {"as": "tally"}) for n in range(20))
-        seen, answers = 0, []
-        with server.client() as other:
+
+        def most_in_flight():
+            seen, answers = 0, []
             while seen < 5 and not any(answer[2] for answer in answers):
                 client.send_bytes(burst)
                 before = other.call("info")["counters"]["requests"]
-                answers = []
                 while seen < 5 and other.call("info")["counters"]["requests"] - before < 30:
                     seen = max(seen, other.call("info")["queue"]["requests"])
                 answers = [client.receive() for _ in range(20)]
                 self.assertEqual({answer[1] for answer in answers}, set(range(20)))
-        take_back()
-        self.assertEqual(seen, 5)
+            return seen if seen >= 5 else None
+
+        with server.client() as other:
+            self.assertEqual(self.while_draws_wait(server, most_in_flight, "five in flight"), 5)
 
     def test_max_reply_bytes(self):
         _, client = self.serve_with(max_reply_bytes="16KiB", max_pools=8)
@@ -140,21 +149,22 @@ class Bounds(TestCase):
     def test_queue_draws(self):
         """All of it may wait; one draw more gets BUSY at once, before those that wait."""
         server, client = self.serve_with(max_batch=10000, queue_draws=10000)
-        take_back = self.without_snapshots(server)
-        with server.client() as other:
-            for _ in range(1000):  # until the first is still waiting when the second comes
+
+        def answer_before_those_that_wait():
+            answers = []
+            while not any(answer[2] for answer in answers):
                 client.send_request(1, "draw", "main", 9999, {"as": "tally"})
                 client.send_request(2, "draw", "main", 1, {"as": "tally"})
-                if other.call("info")["queue"]["draws"] == 10000:
+                wanted = 2
+                if other.call("info")["queue"]["draws"] == 10000:  # the first still waits, and the second
                     client.send_request(3, "draw", "main", 1)
-                    answers = [client.receive() for _ in range(3)]
-                    if answers[0][1] == 3:
-                        break
-                else:
-                    answers = [client.receive() for _ in range(2)]
-        self.assertEqual(answers[0][1], 3)
-        self.assertTrue(answers[0][2].startswith("BUSY "), answers)
-        take_back()
+                    wanted = 3
+                answers = [client.receive() for _ in range(wanted)]
+            return answers[0] if answers[0][1] == 3 else None
+
+        with server.client() as other:
+            answer = self.while_draws_wait(server, answer_before_those_that_wait, "a full queue")
+        self.assertTrue(answer[2].startswith("BUSY "), answer)
 
     def test_max_pools(self):
         _, client = self.serve_with(max_pools=3)

@@ -220,7 +220,7 @@ class Limits(TestCase):
         server = self.serve(config)
         with server.client() as client:
             for _ in range(200):  # some 5 laps
-                client.call("draw", "main", 10000, {"as": "tally"})
+                client.call_until_room("draw", "main", 10000, {"as": "tally"})
             info = client.call("info")
             self.assertGreater(info["durable_lsn"], 4 * info["ring"]["size_bytes"])
             self.assertGreater(info["counters"]["snapshots"], 8)
