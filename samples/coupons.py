@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """coupons.py: a drop of N unique codes: each is an item of quantity 1, and comes exactly once.
 
-    samples/coupons.py [N]              default 100000: draws them all and checks
+    samples/coupons.py [N]              default 1000000: draws them all and checks
     samples/coupons.py --config N       prints the configuration of such a drop
 """
 import random
@@ -37,7 +37,7 @@ def main():
     if arguments[:1] == ["--config"]:
         print(make_config(make_codes(int(arguments[1]))), end="")
         return
-    codes = make_codes(int(arguments[0]) if arguments else 100000)
+    codes = make_codes(int(arguments[0]) if arguments else 1000000)
     with local_server.start(make_config(codes)) as server:
         given = []
         while len(given) < len(codes):
