@@ -21,6 +21,7 @@ struct application {
     const struct wal_group_header *header;
     const uint8_t *group;
     struct urn_error *error;
+    const struct apply_steps *steps;
     uint64_t draws; /* so far in this group */
 };
 
@@ -175,8 +176,12 @@ static enum urn_code apply_draws(struct application *application, const struct w
     wal_outcomes_begin(entry, &cursor);
     const uint8_t *drawn = NULL;
     uint32_t run = 0;
-    while (wal_outcomes_next_run(&cursor, &drawn, &run)) {
+    while (application->draws < application->steps->draws_max &&
+           wal_outcomes_next_run(&cursor, &drawn, &run)) {
+        const uint64_t wanted = application->steps->draws_max - application->draws;
         enum urn_code code = URN_OK;
+        if (run > wanted)
+            run = (uint32_t)wanted;
         if (drawn == NULL)
             code = check_failed_draws(application, pool);
         else if (run_is_long(pool, entry->width, run))
@@ -290,18 +295,39 @@ static enum urn_code check_header(struct application *application)
     return URN_OK;
 }
 
-static enum urn_code apply_entries(struct application *application)
+/* One entry, and a look at what it did. */
+static enum urn_code step(struct application *application, const struct wal_entry *entry)
+{
+    const struct apply_steps *steps = application->steps;
+    const uint64_t first_id = next_id(application);
+    const enum urn_code code = apply_entry(application, entry);
+    if (code == URN_OK && steps->visit != NULL)
+        steps->visit(steps->context, entry, first_id, (uint32_t)(next_id(application) - first_id));
+    return code;
+}
+
+/* *whole: not stopped before the end. */
+static enum urn_code apply_entries(struct application *application, bool *whole)
 {
     const struct wal_group_header *header = application->header;
     struct wal_entry entry;
     uint32_t offset = 0;
     uint32_t entries = 0;
     enum wal_read_result read = WAL_READ_OK;
+    *whole = true;
     while ((read = wal_entry_next(application->group, header, &offset, &entry)) == WAL_READ_OK) {
-        const enum urn_code code = apply_entry(application, &entry);
+        if (application->draws == application->steps->draws_max) {
+            *whole = false;
+            return URN_OK;
+        }
+        const enum urn_code code = step(application, &entry);
         if (code != URN_OK)
             return code;
         entries++;
+    }
+    if (application->draws == application->steps->draws_max && application->draws < header->draws) {
+        *whole = false; /* in the midst of the last entry */
+        return URN_OK;
     }
     if (read == WAL_READ_SHAPE)
         return error_set(application->error, URN_DAMAGED, 0, "at byte %" PRIu32 ": %s", offset,
@@ -316,19 +342,29 @@ static enum urn_code apply_entries(struct application *application)
     return URN_OK;
 }
 
-enum urn_code apply_group(struct state *state, const struct wal_group_header *header,
-                          const uint8_t *group, struct urn_error *error)
+enum urn_code apply_group_steps(struct state *state, const struct wal_group_header *header,
+                                const uint8_t *group, const struct apply_steps *steps, bool *whole,
+                                struct urn_error *error)
 {
     CHECK(state->next_request_id >= 1 && state->next_request_id <= URN_NUMBER_MAX);
+    CHECK(steps->draws_max > 0);
     struct application application = {
-        .state = state, .header = header, .group = group, .error = error};
+        .state = state, .header = header, .group = group, .error = error, .steps = steps};
     enum urn_code code = check_header(&application);
     if (code == URN_OK)
-        code = apply_entries(&application);
+        code = apply_entries(&application, whole);
     if (code != URN_OK)
         return refuse(&application, code);
     state->next_request_id += application.draws;
     state->engine_time_us = header->engine_time_us;
     state->wall_time_us = header->wall_time_us;
     return URN_OK;
+}
+
+enum urn_code apply_group(struct state *state, const struct wal_group_header *header,
+                          const uint8_t *group, struct urn_error *error)
+{
+    static const struct apply_steps all = {.draws_max = UINT64_MAX};
+    bool whole = false;
+    return apply_group_steps(state, header, group, &all, &whole, error);
 }

@@ -670,6 +670,112 @@ static void test_broken_shape_is_damage(void **context)
     assert_refused(scene, URN_DAMAGED, "at byte 104: its checksum is right but");
 }
 
+/* ---- step by step ------------------------------------------------------------------------------ */
+
+enum { STEPS_MAX = 8 };
+
+/* What the visits were told, and what they saw of the first item of pool 0. */
+struct seen {
+    const struct state *state;
+    uint32_t count;
+    uint8_t types[STEPS_MAX];
+    uint64_t first_ids[STEPS_MAX];
+    uint32_t draws[STEPS_MAX];
+    int64_t diamonds[STEPS_MAX];
+};
+
+static void see(void *context, const struct wal_entry *entry, uint64_t first_request_id,
+                uint32_t count)
+{
+    struct seen *seen = context;
+    struct urn_item found;
+    assert_true(seen->count < STEPS_MAX);
+    pool_item(seen->state->pools[0], 0, &found);
+    seen->types[seen->count] = entry->type;
+    seen->first_ids[seen->count] = first_request_id;
+    seen->draws[seen->count] = count;
+    seen->diamonds[seen->count++] = found.quantity;
+}
+
+/* Ids 1 to 3 of pool 0, a restock of diamonds, ids 4 to 7 of pool 1, of which two fail. */
+static void make_steps(struct scene *scene)
+{
+    const struct wal_change restock = {
+        .type = WAL_ENTRY_UPDATE, .odds_version = 1, .quantity = 50, .flags = WAL_SETS_QUANTITY};
+    draws(scene, 0, (uint32_t[]){0, 2, 0}, 3);
+    wal_entries_add_change(&scene->entries, &restock);
+    draws(scene, 1, (uint32_t[]){0, 0, FAILED, FAILED}, 4);
+    head(scene, WAL_DATA);
+    wal_group_seal(&scene->header, scene->bytes);
+}
+
+static void apply_to(struct scene *scene, uint64_t draws_max, struct seen *seen, bool *whole)
+{
+    const struct apply_steps steps = {.draws_max = draws_max, .visit = see, .context = seen};
+    struct urn_error error;
+    *seen = (struct seen){.state = &scene->state};
+    if (apply_group_steps(&scene->state, &scene->header, scene->bytes, &steps, whole, &error) !=
+        URN_OK)
+        fail_msg("%s", error.text);
+}
+
+static void test_every_step_is_seen(void **context)
+{
+    struct scene *scene = *context;
+    struct seen seen;
+    bool whole = false;
+    make_steps(scene);
+    apply_to(scene, UINT64_MAX, &seen, &whole);
+    assert_true(whole);
+    assert_int_equal(seen.count, 3);
+    assert_memory_equal(seen.types,
+                        ((uint8_t[]){WAL_ENTRY_DRAWS, WAL_ENTRY_UPDATE, WAL_ENTRY_DRAWS}), 3);
+    assert_memory_equal(seen.first_ids, ((uint64_t[]){1, 4, 4}), 3 * sizeof(uint64_t));
+    assert_memory_equal(seen.draws, ((uint32_t[]){3, 0, 4}), 3 * sizeof(uint32_t));
+    assert_memory_equal(seen.diamonds, ((int64_t[]){1, 50, 50}), 3 * sizeof(int64_t));
+    assert_int_equal(scene->state.next_request_id, 8);
+}
+
+/* Behind each draw of the group in turn: in the midst of an entry, at its end, among the failed ones. */
+static void test_it_stops_right_behind_a_draw(void **context)
+{
+    static const struct {
+        int64_t diamonds, coupons;
+        uint32_t steps;
+        bool whole;
+    } rows[] = {{2, 2, 1, false},  {2, 2, 1, false},  {1, 2, 1, false}, {50, 1, 3, false},
+                {50, 0, 3, false}, {50, 0, 3, false}, {50, 0, 3, true}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        void *fresh = NULL;
+        struct seen seen;
+        bool whole = !rows[i].whole;
+        assert_int_equal(set_up(&fresh), 0);
+        struct scene *scene = fresh;
+        make_steps(scene);
+        apply_to(scene, i + 1, &seen, &whole);
+        assert_int_equal(item(scene, 0, 0).quantity, rows[i].diamonds);
+        assert_int_equal(item(scene, 1, 0).quantity, rows[i].coupons);
+        assert_int_equal(seen.count, rows[i].steps);
+        assert_int_equal(whole, rows[i].whole);
+        assert_int_equal(scene->state.next_request_id, i + 2);
+        assert_int_equal(scene->state.engine_time_us, 501);
+        assert_int_equal(tear_down(&fresh), 0);
+    }
+    (void)context;
+}
+
+/* More wanted than there are: all of it. */
+static void test_steps_beyond_the_end_are_none(void **context)
+{
+    struct scene *scene = *context;
+    struct seen seen;
+    bool whole = false;
+    make_steps(scene);
+    apply_to(scene, 8, &seen, &whole);
+    assert_true(whole);
+    assert_int_equal(scene->state.next_request_id, 8);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -699,6 +805,9 @@ int main(void)
         TEST(test_pools_that_are_not_there_closed_or_of_other_odds),
         TEST(test_unknown_types_are_another_version),
         TEST(test_broken_shape_is_damage),
+        TEST(test_every_step_is_seen),
+        TEST(test_it_stops_right_behind_a_draw),
+        TEST(test_steps_beyond_the_end_are_none),
     };
     return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
 }
