@@ -20,16 +20,15 @@ struct snapshot_writer {
     uint8_t *block;     /* what the encoder fills */
     uint8_t *read_back; /* what the disk says */
     uint64_t offset;    /* of the next block */
-    char name[DATA_DIR_NAME_MAX];
-    char temporary_name[DATA_DIR_NAME_MAX + sizeof DATA_DIR_TEMPORARY];
+    const char *name;   /* of the file while it is written */
 };
 
 static enum urn_code write_block(void *context, const uint8_t *block, uint32_t length_bytes,
                                  struct urn_error *error)
 {
     struct snapshot_writer *writer = context;
-    enum urn_code code = file_write_exact(writer->file, writer->temporary_name, block, length_bytes,
-                                          writer->offset, error);
+    enum urn_code code =
+        file_write_exact(writer->file, writer->name, block, length_bytes, writer->offset, error);
     writer->offset += length_bytes;
     return code;
 }
@@ -38,7 +37,7 @@ static enum urn_code compare_block(void *context, const uint8_t *block, uint32_t
                                    struct urn_error *error)
 {
     struct snapshot_writer *writer = context;
-    enum urn_code code = file_read_exact(writer->file, writer->temporary_name, writer->read_back,
+    enum urn_code code = file_read_exact(writer->file, writer->name, writer->read_back,
                                          length_bytes, writer->offset, error);
     if (code != URN_OK)
         return code;
@@ -46,7 +45,7 @@ static enum urn_code compare_block(void *context, const uint8_t *block, uint32_t
         return error_set(error, URN_DAMAGED, 0,
                          "%s: what was read back from %" PRIu64 " on is not what was written: "
                          "check the disk",
-                         writer->temporary_name, writer->offset);
+                         writer->name, writer->offset);
     writer->offset += length_bytes;
     return URN_OK;
 }
@@ -63,55 +62,64 @@ static enum urn_code encode_through(struct snapshot_writer *writer, snapshot_sin
     uint64_t size_bytes = 0;
     int failed = os_file_size(writer->file, &size_bytes);
     if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot find the size of %s",
-                         writer->temporary_name);
+        return error_set(error, URN_IO, failed, "cannot find the size of %s", writer->name);
     if (size_bytes != writer->offset)
         return error_set(error, URN_DAMAGED, 0,
-                         "%s: has %" PRIu64 " bytes after %" PRIu64 " were written",
-                         writer->temporary_name, size_bytes, writer->offset);
+                         "%s: has %" PRIu64 " bytes after %" PRIu64 " were written", writer->name,
+                         size_bytes, writer->offset);
     return URN_OK;
 }
 
-/* S1 to S3. */
-static enum urn_code write_temporary(struct snapshot_writer *writer, struct urn_error *error)
+/* Writes a new file, syncs it and reads it back: what S1 to S3 have in common for any name. */
+static enum urn_code write_open_file(struct snapshot_writer *writer, struct urn_error *error)
 {
-    int failed = os_remove(writer->dir, writer->temporary_name);
-    if (failed != 0 && failed != ENOENT)
-        return error_set(error, URN_IO, failed, "cannot remove %s", writer->temporary_name);
-    failed = os_file_open(writer->dir, writer->temporary_name, OS_CREATE, &writer->file);
-    if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot create %s", writer->temporary_name);
     enum urn_code code = encode_through(writer, write_block, error);
     if (code != URN_OK)
-        goto close_file;
-    failed = os_file_sync(writer->file);
-    if (failed != 0) {
-        code = error_set(error, URN_IO, failed, "cannot sync %s", writer->temporary_name);
-        goto close_file;
-    }
+        return code;
+    int failed = os_file_sync(writer->file);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot sync %s", writer->name);
     failed = os_file_drop_cache(writer->file);
-    if (failed != 0) {
-        code = error_set(error, URN_IO, failed, "cannot read %s back past the cache",
-                         writer->temporary_name);
-        goto close_file;
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot read %s back past the cache", writer->name);
+    return encode_through(writer, compare_block, error);
+}
+
+/* *created: there is such a file now, and it is ours to remove. */
+static enum urn_code write_file(struct snapshot_writer *writer, bool *created,
+                                struct urn_error *error)
+{
+    *created = false;
+    uint8_t *blocks = aligned_alloc(OS_PAGE_BYTES, 2 * (size_t)SNAPSHOT_BLOCK_BYTES);
+    if (blocks == NULL)
+        return error_set(error, URN_NOMEMORY, 0, "no memory to write %s", writer->name);
+    writer->block = blocks;
+    writer->read_back = blocks + SNAPSHOT_BLOCK_BYTES;
+    enum urn_code code = URN_OK;
+    const int failed = os_file_open(writer->dir, writer->name, OS_CREATE, &writer->file);
+    if (failed == EEXIST) {
+        code = error_set(error, URN_EXISTS, 0, "there is a %s already", writer->name);
+    } else if (failed != 0) {
+        code = error_set(error, URN_IO, failed, "cannot create %s", writer->name);
+    } else {
+        *created = true;
+        code = write_open_file(writer, error);
+        os_file_close(writer->file);
     }
-    code = encode_through(writer, compare_block, error);
-close_file:
-    os_file_close(writer->file);
-    writer->file = NULL;
+    free(blocks);
     return code;
 }
 
 /* S4 and S5. */
-static enum urn_code put_into_place(struct snapshot_writer *writer, struct urn_error *error)
+static enum urn_code put_into_place(struct os_dir *dir, const char *temporary_name,
+                                    const char *name, struct urn_error *error)
 {
-    int failed = os_rename(writer->dir, writer->temporary_name, writer->name);
+    int failed = os_rename(dir, temporary_name, name);
     if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot rename %s to %s", writer->temporary_name,
-                         writer->name);
-    failed = os_dir_sync(writer->dir);
+        return error_set(error, URN_IO, failed, "cannot rename %s to %s", temporary_name, name);
+    failed = os_dir_sync(dir);
     if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot sync the directory of %s", writer->name);
+        return error_set(error, URN_IO, failed, "cannot sync the directory of %s", name);
     return URN_OK;
 }
 
@@ -131,24 +139,42 @@ enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
                                   const struct wal_geometry *geometry, uint32_t serial,
                                   struct urn_error *error)
 {
-    struct snapshot_writer writer = {.dir = dir, .state = state, .geometry = geometry};
-    data_dir_snapshot_name(writer.name, state->tail.lsn, serial);
-    snprintf(writer.temporary_name, sizeof writer.temporary_name, "%s" DATA_DIR_TEMPORARY,
-             writer.name);
-    enum urn_code code = refuse_existing(dir, writer.name, error);
+    char name[DATA_DIR_NAME_MAX];
+    char temporary_name[DATA_DIR_NAME_MAX + sizeof DATA_DIR_TEMPORARY];
+    data_dir_snapshot_name(name, state->tail.lsn, serial);
+    snprintf(temporary_name, sizeof temporary_name, "%s" DATA_DIR_TEMPORARY, name);
+    struct snapshot_writer writer = {
+        .dir = dir, .state = state, .geometry = geometry, .name = temporary_name};
+    enum urn_code code = refuse_existing(dir, name, error);
     if (code != URN_OK)
         return code;
-    uint8_t *blocks = aligned_alloc(OS_PAGE_BYTES, 2 * (size_t)SNAPSHOT_BLOCK_BYTES);
-    if (blocks == NULL)
-        return error_set(error, URN_NOMEMORY, 0, "no memory to write %s", writer.name);
-    writer.block = blocks;
-    writer.read_back = blocks + SNAPSHOT_BLOCK_BYTES;
-    code = write_temporary(&writer, error);
+    const int failed = os_remove(dir, temporary_name);
+    if (failed != 0 && failed != ENOENT)
+        return error_set(error, URN_IO, failed, "cannot remove %s", temporary_name);
+    bool created = false;
+    code = write_file(&writer, &created, error);
     if (code == URN_OK)
-        code = put_into_place(&writer, error);
-    if (code != URN_OK)
-        (void)os_remove(dir, writer.temporary_name); /* the first error is the one to tell */
-    free(blocks);
+        code = put_into_place(dir, temporary_name, name, error);
+    if (code != URN_OK && created)
+        (void)os_remove(dir, temporary_name); /* the first error is the one to tell */
+    return code;
+}
+
+enum urn_code snapshot_file_write_new(struct os_dir *dir, const char *file_name,
+                                      const struct state *state,
+                                      const struct wal_geometry *geometry, struct urn_error *error)
+{
+    struct snapshot_writer writer = {
+        .dir = dir, .state = state, .geometry = geometry, .name = file_name};
+    bool created = false;
+    enum urn_code code = write_file(&writer, &created, error);
+    if (code == URN_OK) {
+        const int failed = os_dir_sync(dir);
+        if (failed != 0)
+            code = error_set(error, URN_IO, failed, "cannot sync the directory of %s", file_name);
+    }
+    if (code != URN_OK && created)
+        (void)os_remove(dir, file_name);
     return code;
 }
 

@@ -24,6 +24,14 @@ enum urn_code snapshot_file_write(struct os_dir *dir, const struct state *state,
                                   const struct wal_geometry *geometry, uint32_t serial,
                                   struct urn_error *error);
 
+/* Writes the state as a snapshot file of any name, which must not be there yet, into a directory that is not
+ * the engine's: so under that name from the beginning, for nothing else is touched there; then steps S2, S3
+ * and S5. A crash leaves a file that is no valid snapshot. Errors as above (URN_EXISTS: there is such a file;
+ * it is not touched); the file is removed where that is possible. */
+enum urn_code snapshot_file_write_new(struct os_dir *dir, const char *file_name,
+                                      const struct state *state,
+                                      const struct wal_geometry *geometry, struct urn_error *error);
+
 /* Loads and verifies one snapshot, from the disk and not from the cache: the file's content, and that it is
  * of the LSN in its name. *geometry is what the file says; *state is the caller's to state_free(), and holds nothing after
  * an error. Errors: those of snapshot_decode, URN_IO, all with the file's name in front. Blocks. */

@@ -1155,6 +1155,68 @@ static void test_machine_may_crash_at_every_call(void **context)
     state_free(&state);
 }
 
+/* Under a name of the caller's: the same bytes, durable, nothing touched that is there. */
+static void test_a_new_file_of_any_name(void **context)
+{
+    (void)context;
+    struct os_dir *dir = NULL;
+    struct sim_world *world = make_world(1, &dir);
+    struct state state;
+    struct urn_error error;
+    static uint8_t bytes[2][SNAPSHOT_BLOCK_BYTES + SNAPSHOT_END_BYTES];
+    uint64_t size = 0;
+    make_small_state(&state);
+    make_file(dir, "evening.tmp"); /* of somebody else's */
+    make_file(dir, "taken");
+    assert_int_equal(os_dir_sync(dir), 0);
+    assert_int_equal(snapshot_file_write(dir, &state, &test_geometry, 0, &error), URN_OK);
+    assert_int_equal(snapshot_file_write_new(dir, "evening", &state, &test_geometry, &error),
+                     URN_OK);
+    assert_true(sim_file_exists(world, TEST_DIR "/evening.tmp"));
+    assert_int_equal(snapshot_file_write_new(dir, "taken", &state, &test_geometry, &error),
+                     URN_EXISTS);
+    assert_true(sim_file_size(world, TEST_DIR "/taken", &size));
+    assert_int_equal(size, 0);
+    sim_crash_now(world, SIM_CRASH_MACHINE);
+    os_dir_close(dir);
+    assert_int_equal(os_dir_open(sim_restart(world), TEST_DIR, &dir), 0);
+    assert_true(sim_file_bytes(world, TEST_DIR "/snapshot-0000000000011068-0000", 0, bytes[0],
+                               sizeof bytes[0]));
+    assert_true(sim_file_bytes(world, TEST_DIR "/evening", 0, bytes[1], sizeof bytes[1]));
+    assert_memory_equal(bytes[0], bytes[1], sizeof bytes[0]);
+    os_dir_close(dir);
+    assert_int_equal(sim_open_handles(world), 0);
+    sim_world_free(world);
+    state_free(&state);
+}
+
+/* Any call of its writing may fail: then there is no such file, unless it cannot be removed. */
+static void test_a_new_file_may_fail(void **context)
+{
+    (void)context;
+    for (uint64_t nth = 1;; nth++) {
+        struct os_dir *dir = NULL;
+        struct sim_world *world = make_world(nth, &dir);
+        struct state state;
+        struct urn_error error;
+        make_small_state(&state);
+        sim_event_forget(world);
+        sim_fail_at(world, SIM_ANY_CALL, nth, 0);
+        const enum urn_code code =
+            snapshot_file_write_new(dir, "evening", &state, &test_geometry, &error);
+        const bool fired = sim_last_event(world)->number != 0;
+        assert_int_equal(sim_file_exists(world, TEST_DIR "/evening"),
+                         code == URN_OK || sim_is_stopped(world));
+        assert_int_equal(code == URN_OK, !fired);
+        os_dir_close(dir);
+        assert_int_equal(sim_open_handles(world), 0);
+        sim_world_free(world);
+        state_free(&state);
+        if (!fired)
+            return;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1185,6 +1247,8 @@ int main(void)
         cmocka_unit_test(test_every_call_may_fail),
         cmocka_unit_test(test_short_calls_are_gone_on_with),
         cmocka_unit_test(test_machine_may_crash_at_every_call),
+        cmocka_unit_test(test_a_new_file_of_any_name),
+        cmocka_unit_test(test_a_new_file_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
