@@ -124,6 +124,40 @@ class BesideAServer(TestCase):
             self.assertEqual(listing["gaps"], [])
             self.assertTrue(all(snapshot["valid"] for snapshot in listing["snapshots"]))
 
+    def replayed(self, done):
+        """The state, checked against what the server told of the draw before it."""
+        state = json.loads(done.stdout)
+        last = state["next_request_id"] - 1
+        drawn = sum(item["drawn"] for item in state["pools"][0]["items"])
+        self.assertEqual(drawn, last)
+        return last
+
+    def test_replay(self):
+        before = 0
+        for done in self.looks("replay", "--json", self.server.data_dir):
+            last = self.replayed(done)
+            self.assertGreaterEqual(last, before)
+            before = last
+        self.assertGreater(before, 10 * BATCH)
+
+    def test_replay_behind_a_draw(self):
+        compared = 0
+        for _ in self.looks("ls", self.server.data_dir):
+            wanted = max(self.load.told, default=1) + BATCH // 2  # in the midst of a request
+            done = run("urn-wal", "replay", "--json", "--until", f"id:{wanted}", self.server.data_dir)
+            self.assertIn(done.returncode, (0, 1), done.stderr)  # not durable yet, or gone already
+            if done.returncode == 0:
+                self.assertEqual(self.replayed(done), wanted)
+                compared += 1
+        self.assertGreater(compared, 0)
+
+    def test_replay_against_the_server(self):
+        address = f"unix:{self.server.unix_address}"
+        for done in self.looks("replay", "--json", "--against", address, self.server.data_dir):
+            report = json.loads(done.stdout)
+            self.assertEqual((report["alike"], report["pools"], report["items"]),
+                             (True, 1, len(self.items)))
+
     def test_find(self):
         found = 0
         for _ in self.looks("ls", self.server.data_dir):
@@ -235,6 +269,36 @@ class AfterAServer(TestCase):
         self.assertEqual(snapshot["next_request_id"], 1508)
         self.assertEqual(sum(item["drawn"] for item in snapshot["pools"][0]["items"]),
                          sum(item != "FAILED" for _, item in draws))
+        self.assertEqual({path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+                          for path in server.data_dir.iterdir()}, before, "the tool only looks")
+
+    def test_replay_comes_to_what_the_server_wrote(self):
+        """From the first snapshot and all the log, the last one, to the byte."""
+        server = self.serve()
+        for _ in range(30):
+            server.call("draw", "main", 50)
+        server.call("update", "main", "mud", {"probability": 3})
+        server.call("create", "autumn", [{"item_id": "leaf", "quantity": 3, "probability": 1}])
+        server.call("draw", "autumn", 5)
+        self.assertEqual(server.stop(), 0)
+        snapshots = sorted(server.data_dir.glob("snapshot-*"))
+        before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns)
+                  for path in server.data_dir.iterdir()}
+        lsn = int(snapshots[-1].name.split("-")[1], 16)
+        written = self.folder / "written"
+        done = run("urn-wal", "replay", server.data_dir, "--from", snapshots[0].name,
+                   "--until", f"lsn:{lsn}", "--output", written)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(written.read_bytes(), snapshots[-1].read_bytes())
+        done = run("urn-wal", "replay", server.data_dir, "--from", snapshots[0].name, "--output",
+                   written)
+        self.assertEqual(done.returncode, 73, done.stderr)
+        traced = run("urn-wal", "replay", server.data_dir, "--from", snapshots[0].name, "--trace",
+                     "--item", "mud")
+        taken = sum(int(number) for number in re.findall(r" taken=(\d+)$", traced.stdout, flags=re.M))
+        state = json.loads(run("urn-wal", "replay", server.data_dir, "--json").stdout)
+        self.assertEqual(taken, state["pools"][0]["items"][3]["drawn"])
+        self.assertEqual([item["quantity"] for item in state["pools"][1]["items"]], [0])
         self.assertEqual({path.name: (path.read_bytes(), path.stat().st_mtime_ns)
                           for path in server.data_dir.iterdir()}, before, "the tool only looks")
 

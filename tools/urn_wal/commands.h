@@ -10,5 +10,6 @@ extern const struct command command_find;
 extern const struct command command_verify;
 extern const struct command command_stats;
 extern const struct command command_export;
+extern const struct command command_replay;
 
 #endif

@@ -7,13 +7,16 @@ enum exit_status {
     EXIT_TORN_TAIL = 1, /* verify: torn tail only: never acknowledged, the next start discards it */
     EXIT_NOT_FOUND = 1, /* find: no such draw is kept */
     EXIT_DIFFERS = 1,   /* export --reconcile: deliveries do not agree with the draws */
+    EXIT_NO_MOMENT = 1, /* replay: there is no such moment, or it is not kept */
     EXIT_DAMAGE = 2,
-    EXIT_MISSING = 3,      /* files, or parts of the log, are missing */
-    EXIT_MEANING = 4,      /* the bytes are sound but cannot be true */
-    EXIT_USAGE = 64,       /* sysexits: EX_USAGE */
-    EXIT_BAD_INPUT = 65,   /* EX_DATAERR: a file that is not ours is not what it has to be */
-    EXIT_CANNOT_OPEN = 66, /* EX_NOINPUT */
-    EXIT_READ_ERROR = 74,  /* EX_IOERR: reading, or writing the output */
+    EXIT_MISSING = 3,        /* files, or parts of the log, are missing */
+    EXIT_MEANING = 4,        /* the bytes are sound but cannot be true */
+    EXIT_USAGE = 64,         /* sysexits: EX_USAGE */
+    EXIT_BAD_INPUT = 65,     /* EX_DATAERR: a file that is not ours is not what it has to be */
+    EXIT_CANNOT_OPEN = 66,   /* EX_NOINPUT */
+    EXIT_UNAVAILABLE = 69,   /* EX_UNAVAILABLE: the server cannot be asked */
+    EXIT_CANNOT_CREATE = 73, /* EX_CANTCREAT */
+    EXIT_READ_ERROR = 74,    /* EX_IOERR: reading, or writing the output */
 };
 
 #endif

@@ -11,7 +11,8 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls, &command_cat, &command_find, &command_verify, &command_stats, &command_export,
+    &command_ls,    &command_cat,    &command_find,   &command_verify,
+    &command_stats, &command_export, &command_replay,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -31,8 +32,8 @@ static void print_overview(FILE *out)
         "are.\n"
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
-        "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 74\n"
-        "cannot read or write\n"
+        "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 69\n"
+        "the server cannot be asked; 73 cannot create; 74 cannot read or write\n"
         "\n"
         "examples:\n"
         "    urn-wal verify /var/lib/urn       is all in order?\n"

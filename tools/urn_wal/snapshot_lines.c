@@ -20,7 +20,7 @@ static void put_quantity(struct output *output, int64_t quantity)
         output_number(output, (uint64_t)quantity);
 }
 
-static const char *pool_phase(const struct urn_pool *pool)
+const char *pool_phase_text(const struct urn_pool *pool)
 {
     return pool_is_unfinished(pool) ? "unfinished" : pool_is_open(pool) ? "open" : "closed";
 }
@@ -62,7 +62,7 @@ void snapshot_text(struct output *output, const struct state *state)
         output_text(output, "POOL ");
         output_name(output, pool_name(pool));
         output_text(output, " ");
-        output_text(output, pool_phase(pool));
+        output_text(output, pool_phase_text(pool));
         put_field(output, " odds_version=", pool_odds_version(pool));
         put_field(output, " items=", items);
         output_line_end(output);
@@ -89,10 +89,10 @@ static void json_item(struct output *output, const struct urn_pool *pool, uint32
     output_text(output, "}");
 }
 
-static void json_pool(struct output *output, const struct urn_pool *pool, uint32_t id)
+static void json_pool(struct output *output, const struct urn_pool *pool, uint32_t id, bool first)
 {
     const uint32_t items = pool_item_count(pool);
-    output_text(output, id == 0 ? "\n {\"pool\":" : ",\n {\"pool\":");
+    output_text(output, first ? "\n {\"pool\":" : ",\n {\"pool\":");
     output_json_name(output, pool_name(pool));
     put_field(output, ",\"number\":", id);
     output_text(output, ",\"open\":");
@@ -106,16 +106,22 @@ static void json_pool(struct output *output, const struct urn_pool *pool, uint32
     output_text(output, "]}");
 }
 
-void snapshot_json(struct output *output, const struct state *state,
-                   const struct wal_geometry *geometry, const char *file)
+static bool is_wanted(const struct urn_pool *pool, const char *wanted)
+{
+    const struct urn_text name = pool_name(pool);
+    return wanted == NULL ||
+           (strlen(wanted) == name.length && memcmp(wanted, name.bytes, name.length) == 0);
+}
+
+void snapshot_json_rest(struct output *output, const struct state *state,
+                        const struct wal_geometry *geometry, const char *pool)
 {
     char ring[UUID_TEXT_BYTES];
     char time[TIME_TEXT_BYTES];
+    bool first = true;
     uuid_text(geometry->ring_uuid, ring);
     time_text(state->wall_time_us, time);
-    output_text(output, "{\"file\":");
-    output_json_name(output, (struct urn_text){file, (uint32_t)strlen(file)});
-    output_text(output, ",\"ring\":\"");
+    output_text(output, "\"ring\":\"");
     output_text(output, ring);
     put_field(output, "\",\"segment_size\":", geometry->segment_size_bytes);
     put_field(output, ",\"segments\":", geometry->segments);
@@ -129,10 +135,23 @@ void snapshot_json(struct output *output, const struct state *state,
     output_text(output, ",\"time\":\"");
     output_text(output, time);
     output_text(output, "\",\"pools\":[");
-    for (uint32_t id = 0; id < state->pool_count; id++)
-        json_pool(output, state->pools[id], id);
+    for (uint32_t id = 0; id < state->pool_count; id++) {
+        if (!is_wanted(state->pools[id], pool))
+            continue;
+        json_pool(output, state->pools[id], id, first);
+        first = false;
+    }
     output_text(output, "]}");
     output_line_end(output);
+}
+
+void snapshot_json(struct output *output, const struct state *state,
+                   const struct wal_geometry *geometry, const char *file)
+{
+    output_text(output, "{\"file\":");
+    output_json_name(output, (struct urn_text){file, (uint32_t)strlen(file)});
+    output_text(output, ",");
+    snapshot_json_rest(output, state, geometry, NULL);
 }
 
 /* ---- csv ------------------------------------------------------------------------------------------ */

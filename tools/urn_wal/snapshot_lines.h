@@ -15,6 +15,15 @@
 void snapshot_text(struct output *output, const struct state *state);
 void snapshot_json(struct output *output, const struct state *state,
                    const struct wal_geometry *geometry, const char *file);
+
+/* The members of that document behind "file", up to its end, for a document that begins otherwise. pool: only
+ * this one's; NULL: all. */
+void snapshot_json_rest(struct output *output, const struct state *state,
+                        const struct wal_geometry *geometry, const char *pool);
+
+/* "open", "closed" or "unfinished". */
+const char *pool_phase_text(const struct urn_pool *pool);
+
 void snapshot_csv_begin(struct output *output);
 void snapshot_csv(struct output *output, const struct state *state);
 
