@@ -1,9 +1,10 @@
 """urn-wal on logs of the real server: beside it at full load while it laps, and after it has ended."""
 import json
 import re
+import shutil
 import threading
 
-from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run
+from harness import MAIN_CATALOG, RpcError, Server, TestCase, make_config, run
 
 BATCH = 1000
 SEGMENT_BYTES = 64 * 1024
@@ -200,6 +201,23 @@ class BesideAServer(TestCase):
                              done.stdout)
 
 
+class BesideARestingServer(TestCase):
+    def test_replay_against_it_in_every_mode(self):
+        """At once, when nothing in the log says yet that its end is durable, or it never will be."""
+        for mode in ("commit", "interval", "os"):
+            with self.subTest(mode=mode):
+                folder = self.folder / mode
+                folder.mkdir()
+                server = Server(folder, make_config(wal={"mode": mode}))
+                self.addCleanup(server.kill)
+                for _ in range(20):
+                    server.call("draw", "main", 100)
+                    done = run("urn-wal", "replay", "--against", f"unix:{server.unix_address}",
+                               server.data_dir)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+                    self.assertIn("log and server say the same: 1 pool, 4 items", done.stdout)
+
+
 class AfterAServer(TestCase):
     def test_export_and_reconcile(self):
         server = self.serve()
@@ -301,6 +319,32 @@ class AfterAServer(TestCase):
         self.assertEqual([item["quantity"] for item in state["pools"][1]["items"]], [0])
         self.assertEqual({path.name: (path.read_bytes(), path.stat().st_mtime_ns)
                           for path in server.data_dir.iterdir()}, before, "the tool only looks")
+
+    def test_diff_of_a_copy_that_went_on(self):
+        """The server goes on, and so does a server on a copy: they part where the copy was started."""
+        server = self.serve()
+        for _ in range(10):
+            server.call("draw", "main", 50)
+        self.assertEqual(server.stop(), 0)
+        copy = self.folder / "copy"
+        shutil.copytree(server.data_dir, copy / "data")
+        done = run("urn-wal", "diff", "--json", server.data_dir, copy / "data")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        end = json.loads(done.stdout)["lsn"]
+        server = self.serve()
+        server.call("draw", "main", 3)
+        done = run("urn-wal", "diff", "--json", server.data_dir, copy / "data")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual((report["verdict"], report["shorter"], report["lsn"]), ("prefix", "b", end))
+        self.assertTrue(report["a"]["in_use"])
+        other = Server(copy, make_config())
+        self.addCleanup(other.kill)
+        other.call("draw", "main", 4)
+        done = run("urn-wal", "diff", server.data_dir, copy / "data")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"they part at LSN {end}", done.stdout)
+        self.assertIn("EPOCH", done.stdout)
 
     def test_a_pipe_that_nobody_reads_any_more(self):
         server = self.serve()

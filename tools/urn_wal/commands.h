@@ -11,5 +11,6 @@ extern const struct command command_verify;
 extern const struct command command_stats;
 extern const struct command command_export;
 extern const struct command command_replay;
+extern const struct command command_diff;
 
 #endif

@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &command_ls,    &command_cat,    &command_find,   &command_verify,
-    &command_stats, &command_export, &command_replay,
+    &command_stats, &command_export, &command_replay, &command_diff,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

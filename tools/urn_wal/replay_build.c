@@ -483,7 +483,9 @@ static void tell_beyond(const struct replay *replay)
                   "urn-wal: the log ends before that, at LSN %" PRIu64 "; the next request id is "
                   "%" PRIu64 "%s\n",
                   replay->walk.tail.lsn, replay->state.next_request_id,
-                  replay->history->live ? " (what is above is not known to be durable yet)" : "");
+                  replay->history->live
+                      ? " (what is above is not known to be durable yet: try again in a moment)"
+                      : "");
 }
 
 static void tell_broken(const struct replay *replay)
