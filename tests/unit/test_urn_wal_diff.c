@@ -431,6 +431,37 @@ static void test_parted_within_damage(void **context)
     assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-within.txt", WORDS("diff", "a", "log"));
 }
 
+/* Of "a" the end lies where "log" is damaged: by the chain behind the damage it is told whether they are one. */
+static void test_an_end_within_damage(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    const uint64_t damaged = add_draws(scene, (uint32_t[]){COIN, COIN}, 2);
+    copy_directory(scene, "log", "a");
+    const uint64_t next = add_draws(scene, (uint32_t[]){TICKET}, 1);
+    (void)add_draws(scene, (uint32_t[]){COIN}, 1);
+    (void)log_maker_mark(&scene->maker);
+    log_maker_flip(&scene->maker, damaged + 20);
+    assert_tells(scene, EXIT_DIFFERS, "A is the beginning of B: the same up to LSN 8432",
+                 WORDS("diff", "a", "log"));
+    log_maker_flip(&scene->maker, next + 20); /* and behind the end */
+    assert_tells(scene, EXIT_DIFFERS,
+                 "A ends at LSN 8432, where B cannot be read: the same up to LSN 8296",
+                 WORDS("diff", "a", "log"));
+}
+
+static void test_an_end_that_cannot_be_read(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    (void)log_maker_add(&scene->maker, WAL_DATA,
+                        (uint32_t)(OS_SECTOR_BYTES - scene->maker.tail.lsn % OS_SECTOR_BYTES));
+    copy_directory(scene, "log", "a");
+    log_maker_unreadable(&scene->maker, scene->maker.tail.lsn);
+    assert_tells(scene, EXIT_DAMAGE, "whether the log goes on there cannot be told",
+                 WORDS("diff", "a", "log"));
+}
+
 static void test_a_missing_segment(void **context)
 {
     struct wal_scene *scene = *context;
@@ -537,6 +568,8 @@ int main(void)
         TEST(test_snapshots_that_differ),
         TEST(test_alike_but_damaged),
         TEST(test_parted_within_damage),
+        TEST(test_an_end_within_damage),
+        TEST(test_an_end_that_cannot_be_read),
         TEST(test_a_missing_segment),
         TEST(test_a_server_that_goes_on_meanwhile),
         TEST(test_failing_calls),

@@ -342,6 +342,11 @@ static void test_what_is_written_is_a_snapshot(void **context)
     assert_tells(scene, EXIT_SOUND, "built from a (LSN",
                  WORDS("replay", "out/a", "log/segment-0000", "log/segment-0001"));
     assert_tells(scene, EXIT_SOUND, ": next request id 12,", WORDS("replay", "out/a"));
+    assert_tells(scene, EXIT_SOUND, "built from snapshot-0000000000000000-0000 (LSN 0)",
+                 WORDS("replay", "out/a", "log/snapshot-0000000000000000-0000", "--from",
+                       "log/snapshot-0000000000000000-0000"));
+    assert_tells(scene, EXIT_CANNOT_OPEN, "elsewhere/a is no snapshot of",
+                 WORDS("replay", "out/a", "--from", "elsewhere/a"));
 }
 
 static void test_where_nothing_is_written(void **context)
@@ -421,6 +426,29 @@ static void test_damage(void **context)
                  WORDS("replay", "log", "--until", "id:4"));
     log_maker_unreadable(&scene->maker, places.third);
     assert_tells(scene, EXIT_DAMAGE, "a sector cannot be read", WORDS("replay", "log"));
+}
+
+/* Where nothing says that anything durable is: but a start would refuse, too. */
+static void test_an_end_that_cannot_be_read(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)make_history(scene);
+    (void)log_maker_add(&scene->maker, WAL_DATA,
+                        (uint32_t)(OS_SECTOR_BYTES - scene->maker.tail.lsn % OS_SECTOR_BYTES));
+    const uint64_t end = scene->maker.tail.lsn;
+    log_maker_unreadable(&scene->maker, end);
+    assert_tells(scene, EXIT_DAMAGE, "whether the log goes on there cannot be told",
+                 WORDS("replay", "log"));
+    assert_tells(scene, EXIT_SOUND, ": next request id 103,",
+                 WORDS("replay", "log", "--until", moment_text("lsn", end)));
+}
+
+static void test_no_snapshot_at_all(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    assert_tells(scene, EXIT_NO_MOMENT, "no snapshot from before that can be read",
+                 WORDS("replay", "log/segment-0000"));
 }
 
 static void test_a_damaged_header_page_is_passed_by(void **context)
@@ -785,6 +813,8 @@ int main(void)
         TEST(test_trace),
         TEST(test_a_torn_tail),
         TEST(test_damage),
+        TEST(test_an_end_that_cannot_be_read),
+        TEST(test_no_snapshot_at_all),
         TEST(test_a_damaged_header_page_is_passed_by),
         TEST(test_missing_parts),
         TEST(test_a_snapshot_whose_log_is_gone),

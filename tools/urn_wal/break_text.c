@@ -54,6 +54,13 @@ static void what_text(const struct history *history, const struct walk_break *ga
                            wal_read_result_text(gap->why), gap->to_lsn);
         return;
     case WALK_UNREADABLE:
+        if (gap->to_lsn == gap->from_lsn) {
+            (void)snprintf(text, bytes,
+                           "a sector cannot be read (LSN %" PRIu64
+                           "): whether the log goes on there cannot be told",
+                           gap->unreadable_lsn);
+            return;
+        }
         (void)snprintf(text, bytes,
                        "a sector cannot be read (LSN %" PRIu64
                        "); durable data is lost up to LSN %" PRIu64,

@@ -342,8 +342,15 @@ static void print_verdict(const struct diff *diff, FILE *out)
                       log->lsn);
         return;
     case DIFF_PREFIX:
-        (void)fprintf(out, "%c is the beginning of %c: the same up to LSN %" PRIu64 "\n",
-                      side_names[log->shorter], side_names[1 - log->shorter], log->lsn);
+        if (log->gap_lsn == log->lsn)
+            (void)fprintf(out, "%c is the beginning of %c: the same up to LSN %" PRIu64 "\n",
+                          side_names[log->shorter], side_names[1 - log->shorter], log->lsn);
+        else
+            (void)fprintf(out,
+                          "%c ends at LSN %" PRIu64 ", where %c cannot be read: the same up to LSN "
+                          "%" PRIu64 "\n",
+                          side_names[log->shorter], log->lsn, side_names[1 - log->shorter],
+                          log->gap_lsn);
         break;
     case DIFF_PARTED:
         (void)fprintf(out, "they part at LSN %" PRIu64 ": the same up to there\n", log->lsn);
@@ -490,7 +497,7 @@ static enum urn_code print_json(const struct diff *diff, struct urn_error *error
     put_field(output, ",\"lsn\":", log->lsn);
     if (log->verdict == DIFF_PREFIX)
         output_text(output, log->shorter == SIDE_A ? ",\"shorter\":\"a\"" : ",\"shorter\":\"b\"");
-    if (log->verdict == DIFF_PARTED_WITHIN)
+    if (log->verdict == DIFF_PARTED_WITHIN || log->verdict == DIFF_PREFIX)
         put_field(output, ",\"same_up_to_lsn\":", log->gap_lsn);
     if (log->verdict == DIFF_APART && log->bridge != BRIDGE_NONE)
         output_text(output, log->bridge == BRIDGE_SAME ? ",\"same_at_lsn\":true"

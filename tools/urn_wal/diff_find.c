@@ -175,6 +175,14 @@ static uint64_t place_of(const struct diff_side *side)
     return side->ended ? side->walk.tail.lsn : side->walk.item.header.lsn;
 }
 
+/* The chain that comes to that place; NULL: not known, for what lies before it cannot be read. */
+static const uint8_t *chain_of(const struct diff_side *side)
+{
+    if (!side->ended)
+        return side->walk.item.header.chain_before;
+    return side->walk.anchored ? side->walk.tail.chain : NULL;
+}
+
 static void part(struct diff_log *diff, enum diff_verdict verdict, uint64_t lsn)
 {
     diff->verdict = verdict;
@@ -187,15 +195,18 @@ static void compare_at(struct diff_log *diff, uint64_t same_up_to_lsn, bool *don
     const struct diff_side *a = &diff->sides[SIDE_A];
     const struct diff_side *b = &diff->sides[SIDE_B];
     const uint64_t lsn = place_of(a);
+    const uint8_t *chains[] = {chain_of(a), chain_of(b)};
     *done = true;
-    if (a->ended && b->ended) {
+    diff->gap_lsn = same_up_to_lsn;
+    if (chains[SIDE_A] != NULL && chains[SIDE_B] != NULL &&
+        !same_chain(chains[SIDE_A], chains[SIDE_B])) {
+        part(diff, DIFF_PARTED_WITHIN, lsn);
+    } else if (a->ended && b->ended) {
         part(diff, DIFF_ALIKE, lsn);
     } else if (a->ended || b->ended) {
         diff->shorter = a->ended ? SIDE_A : SIDE_B;
+        diff->gap_lsn = lsn;
         part(diff, DIFF_PREFIX, lsn);
-    } else if (!same_chain(a->walk.item.header.chain_before, b->walk.item.header.chain_before)) {
-        diff->gap_lsn = same_up_to_lsn;
-        part(diff, DIFF_PARTED_WITHIN, lsn);
     } else if (!same_chain(a->walk.item.header.chain_after, b->walk.item.header.chain_after)) {
         part(diff, DIFF_PARTED, lsn);
     } else {

@@ -61,7 +61,8 @@ struct diff_log {
     struct diff_side sides[SIDES]; /* the histories are set by the caller */
     enum diff_verdict verdict;
     uint64_t lsn;
-    uint64_t gap_lsn;
+    uint64_t
+        gap_lsn; /* DIFF_PARTED_WITHIN, DIFF_PREFIX: up to here they are the same for certain */
     uint32_t shorter;  /* DIFF_PREFIX: the side that ends */
     uint64_t from_lsn; /* from here on both were walked; all below is the same by the chain */
     uint64_t groups;   /* that are the same, from there on */

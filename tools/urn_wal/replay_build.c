@@ -466,8 +466,9 @@ static void tell_no_snapshot(const struct replay *replay)
 {
     char time[TIME_TEXT_BYTES];
     if (replay->oldest_lsn == NO_LSN) {
-        (void)fprintf(replay->notes,
-                      "urn-wal: no snapshot can be read, and a state begins with one\n");
+        (void)fprintf(
+            replay->notes,
+            "urn-wal: no snapshot from before that can be read, and a state begins with one\n");
         return;
     }
     time_text(replay->oldest_time_us, time);
