@@ -508,6 +508,35 @@ static void test_one_good_snapshot_frees_nothing(void **unused)
     done(driver);
 }
 
+/* The newest of two is damaged, and the ring is full: the start writes one at the head and, behind it, removes
+ * the damaged one and not the one that it has loaded, which is all there is when the second of the two that
+ * would make room cannot be written, and the first is damaged next. */
+static void test_a_start_that_makes_room_keeps_what_it_has_loaded(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    fill_ring(driver);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver); /* two snapshots at one LSN free the ring */
+    fill_ring(driver);
+    const uint64_t next_request_id = driver->engine->writer.state.next_request_id;
+    const struct snapshots before = snapshots_of(driver);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, before.newest, 5000, 1));
+    sim_fail_at(driver->world, SIM_FILE_CREATE, 2, ENOSPC);
+    driver_must_open(driver);
+    assert_int_equal(driver->report.snapshots_refused, 1);
+    assert_int_equal(driver->report.room_error.code, URN_IO);
+    const struct snapshots after = snapshots_of(driver);
+    assert_int_equal(after.count, 2);
+    assert_string_equal(after.second, before.second);
+    driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_true(sim_flip_bit(driver->world, after.newest, 5000, 1));
+    driver_must_open(driver);
+    assert_int_equal(driver->report.next_request_id, next_request_id);
+    done(driver);
+}
+
 static void test_snapshots_do_not_pile_up(void **unused)
 {
     (void)unused;
@@ -721,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_an_epoch_that_cannot_rise_is_refused),
         cmocka_unit_test(test_a_group_that_no_pad_can_follow_is_refused),
         cmocka_unit_test(test_one_good_snapshot_frees_nothing),
+        cmocka_unit_test(test_a_start_that_makes_room_keeps_what_it_has_loaded),
         cmocka_unit_test(test_snapshots_do_not_pile_up),
         cmocka_unit_test(test_a_full_ring_starts_again_any_number_of_times),
         cmocka_unit_test(test_a_full_ring_on_a_full_disk_still_starts),
