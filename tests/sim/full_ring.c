@@ -15,6 +15,32 @@
 #define STARTS_ON_FULL_DISK 3u
 #define DRAWS_MAX           100000u /* more without BUSY: the ring has no end */
 
+/* Restocks an item, each time to another quantity, so that one that was told BUSY and done shows. */
+static enum urn_code restock(struct host *host, uint32_t number)
+{
+    const struct urn_item_spec *item = &host->scenario->pools[SCENARIO_DRY].items[0];
+    clients_forget(&host->clients);
+    struct client_request *update =
+        clients_make(&host->clients, URN_UPDATE, clients_pool(&host->clients, SCENARIO_DRY));
+    update->request.item_id = item->item_id;
+    update->request.item_id_bytes = item->item_id_bytes;
+    update->request.has_quantity = true;
+    update->request.quantity = 1 + number % 1000;
+    return host_ask(host, update);
+}
+
+/* What draws have left of the room, by changes. */
+static void fill_with_changes(struct host *host)
+{
+    enum urn_code code = URN_OK;
+    for (uint32_t number = 0; code == URN_OK; number++) {
+        code = restock(host, number);
+        PROMISE(code == URN_OK || code == URN_BUSY, "an update ended with %s", urn_code_text(code));
+        PROMISE(number < DRAWS_MAX, "the ring never gets full");
+    }
+    PROMISE(restock(host, 7777) == URN_BUSY, "an update finds room behind one that found none");
+}
+
 /* With the disk full no snapshot makes room. */
 static void fill(struct host *host)
 {
@@ -30,6 +56,7 @@ static void fill(struct host *host)
             PROMISE(draws++ < DRAWS_MAX, "the ring never gets full");
         } while (code == URN_OK);
     }
+    fill_with_changes(host);
     PROMISE(!host->failed, "a full ring is not a failure");
     sim_set_capacity(host->world, UINT64_MAX);
 }

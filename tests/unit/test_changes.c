@@ -627,6 +627,39 @@ static void test_a_stop_gives_a_create_without_room_up(void **unused)
     done(driver);
 }
 
+/* What gets BUSY was not staged: it shows neither now nor behind a crash, and takes no log. */
+static void test_a_change_without_room_gets_busy(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_full_disk(24);
+    while (driver_ask(driver, (struct urn_request){.op = URN_UPDATE,
+                                                   POOL("main"),
+                                                   ITEM("gold"),
+                                                   .has_quantity = true,
+                                                   .quantity = 7}) == URN_OK)
+        ;
+    assert_int_equal(driver->request.code, URN_BUSY);
+    struct urn_engine_info before, after;
+    urn_engine_info(driver->engine, &before);
+    assert_not_done(driver, URN_BUSY, .op = URN_UPDATE, POOL("main"), ITEM("gold"),
+                    .has_quantity = true, .quantity = 8, .has_probability = true, .probability = 9);
+    assert_not_done(driver, URN_BUSY, .op = URN_ADD, POOL("main"), ITEM("x"), .quantity = 1);
+    assert_not_done(driver, URN_BUSY, .op = URN_CLOSE, POOL("main"));
+    urn_engine_info(driver->engine, &after);
+    assert_int_equal(before.staged_lsn, after.staged_lsn);
+    assert_int_equal(before.busy + 3, after.busy);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(item(driver, "main", 1).quantity, 7);
+        assert_int_equal(driver->request.total, 3);
+        assert_int_equal(driver->request.odds_version, 1);
+        assert_true(driver->request.open);
+        sim_set_capacity(driver->world, UINT64_MAX);
+        crash_and_open(driver);
+    }
+    assert_asked(driver, .op = URN_CLOSE, POOL("main"));
+    done(driver);
+}
+
 /* One that has not begun gets BUSY like all others, and has done nothing. */
 static void test_a_create_that_never_begins_gets_busy(void **unused)
 {
@@ -1126,6 +1159,7 @@ int main(void)
         cmocka_unit_test(test_a_create_that_meets_a_failing_disk_is_in_doubt),
         cmocka_unit_test(test_a_create_that_has_begun_waits_for_room),
         cmocka_unit_test(test_a_stop_gives_a_create_without_room_up),
+        cmocka_unit_test(test_a_change_without_room_gets_busy),
         cmocka_unit_test(test_a_create_that_never_begins_gets_busy),
         cmocka_unit_test(test_a_create_comes_before_what_follows_it),
         cmocka_unit_test(test_a_create_larger_than_the_ring_goes_round),
