@@ -270,6 +270,35 @@ static bool may_take_more(const struct server *server, const struct connection *
            connection->lent_bytes < config->limits.reply_buffers_bytes / SERVER_REPLY_SHARES;
 }
 
+/* Dispatches the message at input_begin, if it is a draw like the one before. False: it is not, as far as
+ * can be seen. */
+static bool repeat(struct server *server, struct connection *connection,
+                   enum dispatch_result *result, size_t *length)
+{
+    uint32_t msgid;
+    if (connection->scan.offset > 0 || /* it came in pieces */
+        !again_is(&connection->again, connection->input + connection->input_begin,
+                  connection->input_end - connection->input_begin, server->bounds.max_message_bytes,
+                  length, &msgid))
+        return false;
+    *result = dispatch_again(server, connection, msgid);
+    return true;
+}
+
+/* Dispatches the message at input_begin. False: it is not whole yet, or never will be. */
+static bool take_message(struct server *server, struct connection *connection,
+                         enum dispatch_result *result, size_t *length, struct urn_error *error)
+{
+    if (repeat(server, connection, result, length))
+        return true;
+    if (!find_message(server, connection))
+        return false;
+    *length = connection->scan.offset;
+    *result = dispatch_message(server, connection, connection->input + connection->input_begin,
+                               *length, error);
+    return true;
+}
+
 /* Dispatches every whole message that has arrived, until something says to wait. Returns whether
  * there was one. */
 static bool feed(struct server *server, struct connection *connection)
@@ -282,14 +311,15 @@ static bool feed(struct server *server, struct connection *connection)
             connection->pause = PAUSE_FULL;
             return taken;
         }
-        if (!find_message(server, connection))
-            break;
         struct urn_error error;
-        switch (dispatch_message(server, connection, connection->input + connection->input_begin,
-                                 connection->scan.offset, &error)) {
+        enum dispatch_result result;
+        size_t length;
+        if (!take_message(server, connection, &result, &length, &error))
+            break;
+        switch (result) {
         case DISPATCH_TAKEN:
             taken = true;
-            connection->input_begin += connection->scan.offset;
+            connection->input_begin += length;
             connection->message_complete = false;
             rpc_scan_begin(&connection->scan);
             break;

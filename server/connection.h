@@ -24,6 +24,7 @@
 #ifndef URN_SERVER_CONNECTION_H
 #define URN_SERVER_CONNECTION_H
 
+#include "proto/again.h"
 #include "server/server.h"
 
 #define CONNECTION_MAGIC      0x434f4e4eu
@@ -72,6 +73,7 @@ struct connection {
     uint8_t *input; /* own_input, or a loan of request_buffers */
     uint64_t input_capacity, input_begin, input_end;
     struct rpc_scan scan; /* of the message at input_begin */
+    struct again again;   /* its last draw */
     uint8_t own_input[];
 };
 

@@ -159,24 +159,36 @@ static bool begin_reload(struct server *server, struct connection *connection, u
     return true;
 }
 
-static bool answer(struct server *server, struct connection *connection,
-                   struct rpc_request *request, struct urn_error *error)
+static bool answer(struct server *server, struct connection *connection, uint32_t msgid,
+                   const struct message_call *asked, struct urn_error *error)
 {
-    struct message_call asked;
-    if (message_read_call(request, &server->limits, &asked, error) != URN_OK)
-        return dispatch_error(server, connection, request->msgid, error);
-    if (asked.method == RPC_PING || asked.method == RPC_INFO)
-        return answer_at_once(server, connection, request->msgid, &asked);
-    if (call_is_too_big(server, asked.reply_bytes_max, result_bytes(&asked))) {
+    if (asked->method == RPC_PING || asked->method == RPC_INFO)
+        return answer_at_once(server, connection, msgid, asked);
+    if (call_is_too_big(server, asked->reply_bytes_max, result_bytes(asked))) {
         error_set(error, URN_TOOBIG, 0,
                   "the answer might take more memory than limits.reply_buffers (%" PRIu64
                   " bytes) can lend to one request; ask for less at a time",
                   server->config->limits.reply_buffers_bytes);
-        return dispatch_error(server, connection, request->msgid, error);
+        return dispatch_error(server, connection, msgid, error);
     }
-    if (asked.method == RPC_RELOAD)
-        return begin_reload(server, connection, request->msgid, &asked, error);
-    return submit(server, connection, request->msgid, &asked);
+    if (asked->method == RPC_RELOAD)
+        return begin_reload(server, connection, msgid, asked, error);
+    return submit(server, connection, msgid, asked);
+}
+
+static enum dispatch_result taken(struct server *server, bool answered)
+{
+    if (!answered)
+        return DISPATCH_WAIT;
+    server->counters.requests++;
+    return DISPATCH_TAKEN;
+}
+
+enum dispatch_result dispatch_again(struct server *server, struct connection *connection,
+                                    uint32_t msgid)
+{
+    struct urn_error error;
+    return taken(server, answer(server, connection, msgid, &connection->again.call, &error));
 }
 
 enum dispatch_result dispatch_message(struct server *server, struct connection *connection,
@@ -184,14 +196,15 @@ enum dispatch_result dispatch_message(struct server *server, struct connection *
                                       struct urn_error *error)
 {
     struct rpc_request request;
+    struct message_call asked;
     if (rpc_request_read(message, length, &request, error) != URN_OK)
         return DISPATCH_REFUSE;
     if (request.type == RPC_NOTIFICATION) {
         server->counters.notifications++;
         return DISPATCH_TAKEN;
     }
-    if (!answer(server, connection, &request, error))
-        return DISPATCH_WAIT;
-    server->counters.requests++;
-    return DISPATCH_TAKEN;
+    if (message_read_call(&request, &server->limits, &asked, error) != URN_OK)
+        return taken(server, dispatch_error(server, connection, request.msgid, error));
+    again_keep(&connection->again, message, length, &asked);
+    return taken(server, answer(server, connection, request.msgid, &asked, error));
 }

@@ -15,10 +15,14 @@ enum dispatch_result {
     DISPATCH_REFUSE, /* not a request: *error says why */
 };
 
-/* message: one whole message (RPC_COMPLETE). */
+/* message: one whole message (RPC_COMPLETE). A draw is kept in connection->again. */
 enum dispatch_result dispatch_message(struct server *server, struct connection *connection,
                                       const uint8_t *message, uint64_t length,
                                       struct urn_error *error);
+
+/* A message that asks what connection->again says; never DISPATCH_REFUSE. */
+enum dispatch_result dispatch_again(struct server *server, struct connection *connection,
+                                    uint32_t msgid);
 
 /* `pools` has no pages: whether its answer for limits.max_pools can be lent at all. */
 bool dispatch_can_answer_pools(const struct server *server);

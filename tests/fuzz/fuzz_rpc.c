@@ -7,7 +7,8 @@
  * it too; max_message_bytes available must never be NEED_MORE;
  *   - each parameter must be taken by exactly those readers which its type allows, with its value;
  *   - what our writer makes of a value must be, byte for byte, what msgpack-c's packer makes of it;
- *   - message_read_call() must end, and what it accepts must be within the limits.
+ *   - message_read_call() must end, and what it accepts must be within the limits;
+ *   - a draw that is taken to be the one before again must be read as the same.
  *
  * Every message is copied to a block of just its size, so that the address sanitizer sees any read
  * beyond it.
@@ -17,7 +18,7 @@
 #include <string.h>
 
 #include "engine/check.h"
-#include "proto/messages.h"
+#include "proto/again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -146,28 +147,50 @@ static void check_writer(const msgpack_object *object)
 
 /* ---- messages ---------------------------------------------------------------------------- */
 
-static void check_call(const struct rpc_request *request)
+static bool check_call(const struct rpc_request *request, struct message_call *call)
 {
     static const struct message_limits limits = {
         .max_batch = 1000, .max_items = 5000, .max_pools = 8, .max_reply_bytes = 50000};
     struct rpc_request copy = *request;
-    struct message_call call;
     struct urn_error error;
-    enum urn_code code = message_read_call(&copy, &limits, &call, &error);
+    enum urn_code code = message_read_call(&copy, &limits, call, &error);
     if (code != URN_OK) {
         CHECK(code == URN_NOMETHOD || code == URN_BADARG || code == URN_NOPOOL ||
               code == URN_TOOBIG);
         CHECK(error.text[0] != '\0');
-        return;
+        return false;
     }
-    CHECK(call.method < RPC_METHOD_COUNT);
-    CHECK(call.reply_bytes_max <= limits.max_reply_bytes);
-    if (call.method == RPC_DRAW)
-        CHECK(call.count >= 1 && call.count <= limits.max_batch && call.pool.length >= 1);
+    CHECK(call->method < RPC_METHOD_COUNT);
+    CHECK(call->reply_bytes_max <= limits.max_reply_bytes);
+    if (call->method == RPC_DRAW)
+        CHECK(call->count >= 1 && call->count <= limits.max_batch && call->pool.length >= 1);
+    return true;
+}
+
+/* call: what the message asks; NULL when it is refused. */
+static void check_again(struct again *again, const struct rpc_scan *scan,
+                        const struct rpc_bounds *bounds, const uint8_t *message,
+                        const struct message_call *call)
+{
+    size_t length;
+    uint32_t msgid;
+    if (again_is(again, message, (size_t)scan->offset, bounds->max_message_bytes, &length,
+                 &msgid)) {
+        const struct message_call *kept = &again->call;
+        CHECK(call != NULL && call->method == RPC_DRAW);
+        CHECK(length == scan->offset && msgid == scan->msgid);
+        CHECK(kept->method == call->method && kept->count == call->count);
+        CHECK(kept->as == call->as && kept->all == call->all);
+        CHECK(kept->reply_bytes_max == call->reply_bytes_max);
+        CHECK(kept->pool.length == call->pool.length &&
+              memcmp(kept->pool.bytes, call->pool.bytes, call->pool.length) == 0);
+    }
+    if (call != NULL)
+        again_keep(again, message, (size_t)scan->offset, call);
 }
 
 static void check_whole_message(const struct rpc_scan *scan, const struct rpc_bounds *bounds,
-                                const uint8_t *message)
+                                const uint8_t *message, struct again *again)
 {
     size_t length = (size_t)scan->offset;
     msgpack_unpacked unpacked;
@@ -191,7 +214,10 @@ static void check_whole_message(const struct rpc_scan *scan, const struct rpc_bo
         const msgpack_object *method = &fields->ptr[fields->size - 2];
         CHECK(request.method.length == method->via.str.size);
         check_parameters(request.params, &fields->ptr[fields->size - 1].via.array);
-        check_call(&request);
+        struct message_call call;
+        bool asks = check_call(&request, &call);
+        if (scan->type == RPC_REQUEST)
+            check_again(again, scan, bounds, message, asks ? &call : NULL);
     }
     msgpack_unpacked_destroy(&unpacked);
 }
@@ -236,6 +262,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                 .max_message_bytes = settings & 2 ? 40 : MESSAGE_BYTES_MAX,
                                 .max_nesting = settings & 4 ? 4 : 16};
     size_t step = 1 + (settings >> 3);
+    struct again again = {0};
     while (size > 0) {
         uint8_t *message = malloc(size);
         struct rpc_scan scan;
@@ -249,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_beginning(message, size);
         } else if (result == RPC_COMPLETE) {
             CHECK(scan.offset <= bounds.max_message_bytes && scan.offset <= size);
-            check_whole_message(&scan, &bounds, message);
+            check_whole_message(&scan, &bounds, message, &again);
         } else {
             CHECK(scan.reason != NULL);
         }

@@ -15,7 +15,9 @@
 #include <msgpack.h>
 
 #include "engine/pool.h"
-#include "proto/messages.h"
+#include "proto/again.h"
+
+#define NAME64 "0123456789012345678901234567890123456789012345678901234567890123"
 
 static const struct message_limits limits = {
     .max_batch = 1000, .max_items = 500, .max_pools = 8, .max_reply_bytes = 100000};
@@ -80,6 +82,131 @@ static void draw_takes_pool_count_and_options(void **state)
     assert_int_equal(request.pool_name_bytes, 4);
 }
 
+/* ---- the same draw again ----------------------------------------------------------------------- */
+
+#define TAIL                                                                                       \
+    "\xa4"                                                                                         \
+    "draw\x93\xa4main\x05\x81\xa2"                                                                 \
+    "as\xa7"                                                                                       \
+    "indexes"
+#define REQUEST(id) "\x94\x00" id TAIL
+#define BYTES(text) (const uint8_t *)(text), sizeof(text) - 1
+
+/* Reads a whole request and keeps it. */
+static void keep(struct again *again, const uint8_t *message, size_t length)
+{
+    struct rpc_request request;
+    struct message_call call;
+    struct urn_error error;
+    assert_int_equal(rpc_request_read(message, length, &request, &error), URN_OK);
+    assert_int_equal(message_read_call(&request, &limits, &call, &error), URN_OK);
+    again_keep(again, message, length, &call);
+}
+
+/* The length of the request that the bytes begin with, if it is the kept one; 0. */
+static size_t again_length(const struct again *again, const uint8_t *bytes, size_t available,
+                           uint32_t *msgid)
+{
+    size_t length;
+    return again_is(again, bytes, available, 64, &length, msgid) ? length : 0;
+}
+
+static void a_draw_is_known_again_whatever_its_msgid(void **state)
+{
+    (void)state;
+    static const struct {
+        const uint8_t *bytes;
+        size_t length;
+        uint32_t msgid;
+    } again_and_again[] = {
+        {BYTES(REQUEST("\x00")), 0},
+        {BYTES(REQUEST("\x7f")), 127},
+        {BYTES(REQUEST("\xcc\xff")), 255},
+        {BYTES(REQUEST("\xcd\x01\x00")), 256},
+        {BYTES(REQUEST("\xce\xff\xff\xff\xff")), UINT32_MAX},
+        {BYTES(REQUEST("\xcf\x00\x00\x00\x00\x00\x00\x00\x07")), 7},
+        {BYTES(REQUEST("\xd1\x00\x09")), 9}, /* signed, but not negative: clients send that, too */
+    };
+    struct again again = {0};
+    keep(&again, BYTES(REQUEST("\x2a")));
+    for (size_t i = 0; i < sizeof again_and_again / sizeof again_and_again[0]; i++) {
+        uint8_t behind[64] = {0}; /* whatever comes next is left alone */
+        uint32_t msgid;
+        memcpy(behind, again_and_again[i].bytes, again_and_again[i].length);
+        assert_int_equal(again_length(&again, behind, sizeof behind, &msgid),
+                         again_and_again[i].length);
+        assert_int_equal(msgid, again_and_again[i].msgid);
+    }
+    assert_int_equal(again.call.method, RPC_DRAW);
+    assert_int_equal(again.call.count, 5);
+    assert_int_equal(again.call.as, MESSAGE_AS_INDEXES);
+    assert_true(rpc_text_is(again.call.pool, "main"));
+}
+
+static void whatever_differs_is_not_the_same_again(void **state)
+{
+    (void)state;
+    static const uint8_t request[] = REQUEST("\x2a"); /* and a zero byte, which is no part of it */
+    const size_t length = sizeof request - 1;
+    struct again again = {0};
+    uint32_t msgid;
+    assert_int_equal(again_length(&again, request, length, &msgid), 0); /* nothing is kept yet */
+    keep(&again, request, length);
+    for (size_t cut = 0; cut < length; cut++)
+        assert_int_equal(again_length(&again, request, cut, &msgid), 0);
+    for (size_t at = 0; at < length; at++) {
+        uint8_t other[sizeof request];
+        memcpy(other, request, sizeof other);
+        other[at] ^= 0x80; /* at the msgid: then it is a map */
+        assert_int_equal(again_length(&again, other, length, &msgid), 0);
+    }
+    static const uint8_t beyond[] = REQUEST("\xcf\x00\x00\x00\x01\x00\x00\x00\x00");
+    assert_int_equal(again_length(&again, beyond, sizeof beyond - 1, &msgid), 0);
+    size_t end;
+    assert_true(again_is(&again, request, length, (uint32_t)length, &end, &msgid));
+    assert_false(again_is(&again, request, length, (uint32_t)length - 1, &end, &msgid));
+}
+
+static void only_a_draw_is_kept_and_stays_until_the_next_one(void **state)
+{
+    (void)state;
+    struct again again = {0};
+    uint32_t msgid;
+    keep(&again, BYTES("\x94\x00\x01\xa4"
+                       "ping\x90"));
+    assert_int_equal(again.tail_bytes, 0);
+    keep(&again, BYTES(REQUEST("\x01")));
+    keep(&again, BYTES("\x94\x00\x01\xa5state\x91\xa4main"));
+    assert_true(again_length(&again, BYTES(REQUEST("\x01")), &msgid) > 0);
+    keep(&again, BYTES("\x94\x00\x01\xa4"
+                       "draw\x92\xa5other\x01"));
+    assert_int_equal(again_length(&again, BYTES(REQUEST("\x01")), &msgid), 0);
+    assert_int_equal(again.call.count, 1);
+    assert_true(rpc_text_is(again.call.pool, "other"));
+
+    /* The longest tail that is kept, and one byte more: the method as bin. */
+    static const char rest[] = "\x93\xd9\x40" NAME64 "\xcf\x00\x00\x00\x00\x00\x00\x00\x03"
+                               "\x82\xa2"
+                               "as\xa7"
+                               "indexes\xa3"
+                               "all\xc2";
+    static const char as_str[] = "\x94\x00\x09\xa4"
+                                 "draw",
+                      as_bin[] = "\x94\x00\x09\xc4\x04"
+                                 "draw";
+    uint8_t message[2 * AGAIN_TAIL_BYTES_MAX];
+    for (uint32_t wide = 0; wide < 2; wide++) {
+        const size_t begin = (wide ? sizeof as_bin : sizeof as_str) - 1;
+        memcpy(message, wide ? as_bin : as_str, begin);
+        memcpy(message + begin, rest, sizeof rest - 1);
+        struct again fresh = {0};
+        keep(&fresh, message, begin + sizeof rest - 1);
+        assert_int_equal(fresh.tail_bytes, wide ? 0 : AGAIN_TAIL_BYTES_MAX);
+    }
+}
+
+/* ---- pages, and what is refused ------------------------------------------------------------------ */
+
 static void pages_have_defaults_and_no_more_items_than_there_can_be(void **state)
 {
     (void)state;
@@ -107,8 +234,6 @@ static void pages_have_defaults_and_no_more_items_than_there_can_be(void **state
     {                                                                                              \
         method, parameters, sizeof(parameters) - 1, code, text                                     \
     }
-#define NAME64 "0123456789012345678901234567890123456789012345678901234567890123"
-
 struct wrong_call {
     const char *method, *parameters;
     size_t length;
@@ -654,6 +779,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draw_takes_pool_count_and_options),
+        cmocka_unit_test(a_draw_is_known_again_whatever_its_msgid),
+        cmocka_unit_test(whatever_differs_is_not_the_same_again),
+        cmocka_unit_test(only_a_draw_is_kept_and_stays_until_the_next_one),
         cmocka_unit_test(pages_have_defaults_and_no_more_items_than_there_can_be),
         cmocka_unit_test(a_wrong_call_is_refused_with_its_reason),
         cmocka_unit_test(a_wrong_change_is_refused_with_its_reason),
