@@ -5,8 +5,8 @@
  *
  *     | struct call | reply: asked.reply_bytes_max | result: outcomes, items, names, or struct call_change |
  *
- * When the reply's bytes are made, the loan is cut behind them; when they have been written, it is
- * returned.
+ * When the reply's bytes are made, a loan of more than a few KiB is cut behind them; when they have been
+ * written, it is returned.
  */
 #ifndef URN_SERVER_CALL_H
 #define URN_SERVER_CALL_H
