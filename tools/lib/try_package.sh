@@ -64,6 +64,12 @@ here urn --address unix:/run/urn/urn.sock info --format prometheus | grep '^urn_
 stop
 here urn-wal verify /var/lib/urn/data | grep '^verdict: sound'
 
+echo "--- completion"
+for program in urn urnd urn-wal urn-bench; do
+    here bash -c '. "/usr/share/bash-completion/completions/$1" && COMP_WORDS=("$1" --) COMP_CWORD=1 &&
+        _urn && [[ " ${COMPREPLY[*]} " == *" --version "* ]]' - "$program" || fail "$program: no completion"
+done
+
 echo "--- upgrade (the same version again) and go on"
 echo '# mine' >>"$root/etc/urn/urn.yaml"
 here sh -c 'apt-get install -y -qq --reinstall /packages/urn_*.deb'

@@ -1,0 +1,120 @@
+"""Completion for bash offers every command and every option that the manual pages tell of (test_man.py
+holds those to --help), and what options and operands take. Run in a bash, without the key."""
+import os
+import pathlib
+import re
+import subprocess
+
+import harness
+from harness import DEADLINE_S, TOP, TestCase
+
+SCRIPT = TOP / "packaging" / "bash-completion" / "urn"
+MAN = TOP / "docs" / "man"
+PROGRAMS = ("urn", "urn-bench", "urn-wal", "urnd")
+
+
+def commands_of(page):
+    """{command: options} from a manual page; "" stands for the program itself."""
+    text = (MAN / page).read_text(encoding="utf-8")
+    found = {"": set()}
+    command = ""
+    text = re.sub(r"(?ms)^\.Sh (EXAMPLES|SYNOPSIS|ENVIRONMENT).*?(?=^\.Sh |\Z)", "", text)
+    for line in text.splitlines():
+        if match := re.match(r"\.It Cm (\S+)", line):
+            command = match[1]
+            found[command] = {f"-{option}" for option in re.findall(r"Fl (-[a-z-]+)", line)}
+        elif line.startswith(".Sh "):
+            command = ""
+        elif match := re.match(r"\.It Fl (-?[a-z-]+)", line):
+            found[command].add(f"-{match[1]}")
+    return found
+
+
+class Completion(TestCase):
+    def setUp(self):
+        super().setUp()
+        folders = {os.path.dirname(harness.program(name)) for name in PROGRAMS}
+        self.env = {**os.environ, "LC_ALL": "C.UTF-8",
+                    "PATH": os.pathsep.join([*folders, os.environ["PATH"]])}
+        self.env.pop("URN_ADDRESS", None)
+
+    def complete(self, *words):
+        """What is offered for the last of the words, as bash splits them."""
+        script = ('. "$1" && shift && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _urn && '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script, "-", SCRIPT, *map(str, words)], cwd=self.folder,
+                              env=self.env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        return [line for line in done.stdout.split("\n") if line]
+
+    def assert_complete(self, program, page):
+        commands = commands_of(page)
+        self.assertEqual(set(self.complete(program, "")), set(commands) - {""})
+        for command, options in commands.items():
+            words = [program, command] if command else [program]
+            self.assertLessEqual(options, set(self.complete(*words, "-")), command)
+            for option in options:
+                self.assertIn(option, self.complete(*words, option), command)
+
+    def test_urn(self):
+        self.assert_complete("urn", "urn.1")
+
+    def test_urn_wal(self):
+        self.assert_complete("urn-wal", "urn-wal.1")
+
+    def test_urnd(self):
+        self.assert_complete("urnd", "urnd.8")
+
+    def test_urn_bench(self):
+        self.assert_complete("urn-bench", "urn-bench.1")
+
+    def test_nothing_is_offered_that_a_command_does_not_take(self):
+        self.assertNotIn("--follow", self.complete("urn-wal", "ls", "-"))
+        self.assertNotIn("--as", self.complete("urn", "ping", "-"))
+        self.assertIn("--quantity", self.complete("urn", "add", "main", "ruby", "-"))
+        self.assertEqual(self.complete("urn-wal", "wish", ""), [])
+
+    def test_beginnings(self):
+        self.assertEqual(self.complete("urn-wal", "ver"), ["verify"])
+        self.assertEqual(self.complete("urn", "--json", "dr"), ["draw"])
+        self.assertEqual(self.complete("urn", "--timeout", "5s", "cat"), ["catalog"])
+        self.assertEqual(self.complete("urn-wal", "cat", "data", "--rev"), ["--reverse"])
+
+    def test_values(self):
+        self.assertEqual(self.complete("urn-wal", "cat", "--format", ""), ["text", "json", "csv"])
+        self.assertEqual(self.complete("urn-wal", "cat", "--format", "=", "j"), ["json"])
+        self.assertEqual(self.complete("urn-wal", "export", "--format", ""), ["csv", "json"])
+        self.assertEqual(self.complete("urn", "draw", "main", "--as", ""), ["names", "indexes", "tally"])
+        self.assertEqual(self.complete("urn", "info", "--format", "="), ["text", "json", "prometheus"])
+        self.assertEqual(self.complete("urn-bench", "--as", "t"), ["tally"])
+        self.assertEqual(self.complete("urn-bench", "--pick", ""), ["round-robin", "random"])
+        self.assertEqual(self.complete("urn-wal", "cat", "--since", ""), [])
+        self.assertEqual(set(self.complete("urn", "help", "")), set(commands_of("urn.1")) - {""})
+
+    def test_files(self):
+        for name in ("data", "delivered file.csv"):
+            (self.folder / name).mkdir()
+        self.assertEqual(self.complete("urn-wal", "ls", "da"), ["data"])
+        self.assertEqual(self.complete("urn-wal", "find", "data", "x", "da"), [], "a request id")
+        self.assertEqual(self.complete("urn-wal", "export", "data", "--reconcile", "de"),
+                         ["delivered file.csv"])
+        self.assertEqual(self.complete("urnd", "--config", "da"), ["data"])
+        self.assertEqual(self.complete("urn", "create", "autumn", "da"), ["data"])
+
+    def test_pools_of_the_server(self):
+        server = self.serve()
+        address = f"unix:{server.unix_address}"
+        self.assertEqual(self.complete("urn", "--address", address, "draw", ""), ["main"])
+        self.assertEqual(self.complete("urn", "--address", address, "state", "x"), [])
+        self.assertEqual(self.complete("urn-bench", "--address", address, "--pool", "m"), ["main"])
+        server.stop()
+        self.assertEqual(self.complete("urn", "--address", address, "draw", ""), [])
+
+    def test_it_is_installed_for_every_program(self):
+        text = pathlib.Path(TOP / "packaging" / "CMakeLists.txt").read_text(encoding="utf-8")
+        links = re.search(r"foreach\(program ([^)]*)\)", text)[1].split()
+        script = SCRIPT.read_text(encoding="utf-8")
+        completed = re.search(r"^complete -F _urn (.*)$", script, flags=re.M)[1].split()
+        self.assertEqual(sorted([*links, "urn"]), sorted(PROGRAMS))
+        self.assertEqual(sorted(completed), sorted(PROGRAMS))
