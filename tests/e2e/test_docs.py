@@ -1,4 +1,7 @@
-"""What the documentation prints: its sessions and programs run as they stand, on the sample."""
+"""What the documentation prints: its sessions and programs run as they stand, on the sample.
+
+With URN_DOCS_UPDATE=1 in the environment, what the commands of docs/urn-wal.md print is written into it anew.
+"""
 import os
 import re
 import shutil
@@ -43,11 +46,32 @@ def session(page):
 
 def shape(lines):
     """Output without what chance decides: which item, how many, how long a bar."""
-    text = "\n".join(line.rstrip() for line in lines).strip("\n")
+    text = "\n".join(line.replace("<- drawn", "").rstrip() for line in lines).strip("\n")
     text = re.sub(r"\b(" + "|".join(ITEMS) + r")\b", "item", text)
     text = re.sub(r"[█▉▊▋▌▍▎▏]+", "#", text)
-    text = re.sub(r">?\d+(\.\d+)?", "9", text)
+    text = re.sub(r"\b[0-9a-f]{8}[0-9a-f-]{8,}\b", "hash", text)
+    text = re.sub(r"[>+-]?\d+(\.\d+)?", "9", text)
     return re.sub(r" +", " ", text)
+
+
+def with_output(text, printed):
+    """A page, with what was printed behind each of its commands."""
+    lines = []
+    printed = iter(printed)
+    in_session = False
+    for line in text.split("\n"):
+        if line.startswith("    $ "):
+            command, output = next(printed)
+            assert line == f"    $ {command}", (line, command)
+            lines.append(line)
+            lines += [f"    {row}".rstrip() for row in output.rstrip("\n").split("\n") if output]
+            in_session = True
+        elif not in_session or (line.strip() and not line.startswith("    ")):
+            if in_session:
+                lines.append("")
+            in_session = False
+            lines.append(line)
+    return "\n".join(lines)
 
 
 class Documentation(TestCase):
@@ -163,3 +187,37 @@ class Documentation(TestCase):
         self.assertEqual([line.split(" ")[0] for line in lines], ["1", "2", "3"])
         for line in lines:
             self.assertIn(line.split(" ")[1], ITEMS)
+
+    def run_in_page(self, command):
+        """What a command prints to both streams; urnd in the background is a server of the test."""
+        if command.endswith(" &"):
+            self.process.wait()
+            self.start()
+            return ""
+        done = subprocess.run(["bash", "-c", self.as_here(command)], cwd=self.folder, env=self.env, text=True,
+                              check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=DEADLINE_S)
+        if command.startswith("kill "):
+            self.process.wait()
+        return done.stdout
+
+    def test_the_sessions_of_urn_wal(self):
+        page = TOP / "docs" / "urn-wal.md"
+        commands = session("docs/urn-wal.md")
+        self.assertGreaterEqual(len(commands), 30)
+        shown = {command.split()[1] for command, _ in commands if command.startswith("urn-wal ")}
+        overview = self.command("urn-wal", "--help")
+        listed = re.search(r"^Commands\n(.*?)\n\n", overview, flags=re.M | re.S).group(1)
+        self.assertEqual(shown, set(re.findall(r"^  (\S+)", listed, flags=re.M)), "each command is shown")
+        printed = []
+        for command, lines in commands:
+            if command == commands[4][0]:  # the mark that says of the last draw that it is durable
+                wait_until(lambda: "DRAW 5510 " in self.shell("urn-wal cat samples/data | tail -n 1"),
+                           "the mark")
+            output = self.run_in_page(command)
+            printed.append((command, output))
+            if "URN_DOCS_UPDATE" not in os.environ:
+                rows = [row for row in output.split("\n") if row.strip()]
+                self.assertEqual(shape(rows), shape(lines), command)
+        if "URN_DOCS_UPDATE" in os.environ:
+            page.write_text(with_output(page.read_text(encoding="utf-8"), printed), encoding="utf-8")
