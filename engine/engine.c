@@ -141,7 +141,10 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t snapshot = snapshot_task_memory_bytes() +
                         8 * freeze_words_max(config->max_pools, config->max_items) +
                         sizeof(struct freeze);
+    const struct wal_geometry geometry = {.segment_size_bytes = config->segment_size_bytes,
+                                          .segments = config->segments};
     return sizeof(struct urn_engine) + groups + commit + tables + start + snapshot +
+           lookups_memory_bytes(&geometry, config->max_pools) +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
            comparison_memory_bytes(config->max_pools, config->max_items) +
            catalog_check_memory_bytes(config->max_items);
@@ -380,11 +383,14 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
                                   io_kind(config->snapshot_io), &engine->commit.durable_lsn,
                                   &engine->failed, error);
     if (code == URN_OK)
+        code = lookups_make(engine, recovery.snapshot_lsn, error);
+    if (code == URN_OK)
         code = begin_epoch(engine, &recovery, report, error);
     if (code != URN_OK) {
         engine_abandon(engine);
         return code;
     }
+    log_points_go_on(&engine->lookups.points, engine->writer.state.next_request_id);
     enter_mode(engine, config->interval_ns);
     report_epoch(engine, report);
     atomic_store(&engine->counters.next_request_id, report->next_request_id);
@@ -440,6 +446,7 @@ void engine_abandon(struct urn_engine *engine)
     comparison_free(&engine->writer.comparison);
     commit_free(&engine->commit);
     snapshot_task_free(&engine->snapshot);
+    lookups_free(&engine->lookups);
     wal_ring_close(&engine->ring);
     state_free(&engine->writer.state);
     data_dir_close(&engine->data_dir);
@@ -450,7 +457,7 @@ void urn_engine_free(struct urn_engine *engine)
 {
     if (engine == NULL)
         return;
-    CHECK(engine->writer.done);
+    CHECK(engine->writer.done && !lookups_have_requests(&engine->lookups));
     CHECK(atomic_load(&engine->finished) == NULL);
     engine_abandon(engine);
 }
@@ -468,6 +475,8 @@ static void clear_results(struct urn_request *request)
     request->odds_version = 0;
     request->last_request_id = 0;
     request->lsn = 0;
+    request->outcome = 0;
+    request->wall_time_us = 0;
     memset(request->kinds, 0, sizeof request->kinds);
 }
 
@@ -509,6 +518,9 @@ static enum urn_code admit(struct urn_engine *engine, struct urn_request *reques
         atomic_load_explicit(&engine->stopping, memory_order_relaxed))
         return URN_READONLY;
     if (request->op == URN_DRAW && (request->count == 0 || request->count > engine->max_batch))
+        return URN_BADARG;
+    if (request->op == URN_LOOKUP &&
+        (request->request_id == 0 || request->request_id > URN_NUMBER_MAX))
         return URN_BADARG;
     if (request->op == URN_CREATE || request->op == URN_RELOAD) {
         enum urn_code code = check_catalogs(engine, request);
@@ -558,34 +570,51 @@ static void finish_too_late(struct urn_engine *engine, struct urn_request *newes
     }
 }
 
+/* Requests of one list for one inbox. */
+struct batch {
+    struct urn_request *newest, *oldest;
+};
+
+static void add_to_batch(struct batch *batch, struct urn_request *request)
+{
+    request->next = batch->newest;
+    batch->newest = request;
+    if (batch->oldest == NULL)
+        batch->oldest = request;
+}
+
+/* Puts a batch into an inbox; true: somebody may have to be woken. */
+static bool deliver(struct urn_engine *engine, const struct batch *batch,
+                    _Atomic(struct urn_request *) *inbox)
+{
+    if (batch->newest == NULL)
+        return false;
+    bool was_empty = false;
+    if (push(inbox, batch->newest, batch->oldest, &was_empty))
+        return was_empty;
+    batch->oldest->next = NULL;
+    finish_too_late(engine, batch->newest);
+    return false;
+}
+
 void urn_submit(struct urn_engine *engine, struct urn_request *list)
 {
     CHECK(engine->magic == ENGINE_MAGIC);
-    struct urn_request *newest = NULL;
-    struct urn_request *oldest = NULL;
+    struct batch for_writer = {NULL, NULL};
+    struct batch for_lookup = {NULL, NULL};
     while (list != NULL) {
         struct urn_request *request = list;
         list = request->next;
         request->code = admit(engine, request);
-        if (request->code != URN_OK) {
+        if (request->code != URN_OK)
             engine_finish(engine, request, request, 0, 0);
-            continue;
-        }
-        request->next = newest;
-        newest = request;
-        if (oldest == NULL)
-            oldest = request;
+        else
+            add_to_batch(request->op == URN_LOOKUP ? &for_lookup : &for_writer, request);
     }
-    if (newest == NULL)
-        return;
-    bool was_empty;
-    if (push(&engine->inbox, newest, oldest, &was_empty)) {
-        if (was_empty)
-            threads_wake_writer(engine);
-    } else {
-        oldest->next = NULL;
-        finish_too_late(engine, newest);
-    }
+    if (deliver(engine, &for_writer, &engine->inbox))
+        threads_wake_writer(engine);
+    if (deliver(engine, &for_lookup, &engine->lookups.inbox))
+        threads_wake_lookup(engine);
 }
 
 struct urn_request *urn_collect(struct urn_engine *engine)
@@ -609,7 +638,18 @@ struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
     return pool_item_id(pool, index);
 }
 
+struct urn_text urn_pool_name(const struct urn_pool *pool)
+{
+    return pool_name(pool);
+}
+
 /* ---- the commit step ----------------------------------------------------------------------- */
+
+void engine_refuse(struct urn_request *request)
+{
+    clear_results(request);
+    request->code = URN_READONLY;
+}
 
 static void doubt(struct urn_request *request)
 {
@@ -668,7 +708,10 @@ static struct group *closed_group(struct urn_engine *engine)
 static void give_back(struct urn_engine *engine, struct group *group)
 {
     CHECK(pthread_mutex_lock(&engine->failure_lock) == 0);
-    engine_finish_group(engine, group, has_failed(engine));
+    const bool failed = has_failed(engine);
+    if (!failed)
+        lookups_note_group(&engine->lookups, group);
+    engine_finish_group(engine, group, failed);
     CHECK(pthread_mutex_unlock(&engine->failure_lock) == 0);
     /* Sequentially consistent, and so before the look at the writer's `parked` flag (threads.c). */
     atomic_store(&engine->commit_slot, NULL);
@@ -783,6 +826,8 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
         .snapshot_lsn = relaxed(&counters->snapshot_lsn),
         .snapshot_pause_ns_max = relaxed(&counters->snapshot_pause_ns_max),
         .snapshot_io_uring = os_io_kind(engine->snapshot.io) == OS_IO_URING,
+        .lookups = relaxed(&engine->lookups.answered),
+        .lookups_not_found = relaxed(&engine->lookups.not_found),
         .queued_requests = atomic_load_explicit(&engine->queued_requests, memory_order_relaxed),
         .queued_draws = relaxed(&engine->queued_draws),
     };

@@ -11,6 +11,7 @@
  *     commit *   engine_commit_begin, _end closed group -> disk (or mapping) -> finished
  *     sync **    engine_log_sync_begin, _end  mapping -> disk
  *     snapshot   snapshot_task_step        encoded blocks -> a file that counts -> the writer
+ *     lookup     lookups_step              lookups -> looks into the log's files -> finished
  *     one        urn_collect               finished -> the caller
  *     *  or the writer thread in its place, when nothing else waits for it
  *     ** in modes interval and os, where a group is finished once the mapping has it
@@ -26,6 +27,7 @@
 
 #include "engine/commit.h"
 #include "engine/log_sync.h"
+#include "engine/lookup.h"
 #include "engine/random.h"
 #include "engine/recovery.h"
 #include "engine/snapshot_task.h"
@@ -136,6 +138,7 @@ struct urn_engine {
     struct commit commit;          /* the commit side's */
     struct log_sync log_sync;      /* the syncing side's; meaningless in mode commit */
     struct snapshot_task snapshot; /* the snapshot thread's, and partly the writer's */
+    struct lookups lookups;        /* the lookup thread's, and partly the commit side's */
 
     pthread_mutex_t snapshot_failure_lock;
     struct urn_error snapshot_failure; /* what the last snapshot met; URN_OK: nothing */
@@ -222,6 +225,9 @@ static inline uint64_t engine_draws_of(const struct urn_request *request)
 
 /* Finishes all that waits for a group, with the code they have or, after a failure, INDOUBT. */
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed);
+
+/* A read that is not answered any more: READONLY, and no results. */
+void engine_refuse(struct urn_request *request);
 
 /* Comes to the fail stop; the first failure is the one that is told. Any thread. */
 void engine_fail(struct urn_engine *engine, const struct urn_error *error);

@@ -7,7 +7,8 @@
  * Conventions: a call that can fail returns 0 or a positive errno value; results come back through
  * the last parameter. Handles belong to the caller until their close call, which never fails (what
  * had to be durable has been synced before). A name is one path component inside its directory.
- * Unless a call says otherwise it may be made by any thread, a handle by one thread at a time.
+ * Unless a call says otherwise it may be made by any thread, a handle by one thread at a time, but a
+ * directory by several.
  */
 #ifndef URN_ENGINE_OS_H
 #define URN_ENGINE_OS_H

@@ -29,9 +29,11 @@ struct threads {
     pthread_t sync;
     pthread_t snapshot;
     pthread_t populate;
+    pthread_t lookup;
     struct sleeper writer_sleeper;
     struct sleeper sync_sleeper;
     struct sleeper snapshot_sleeper;
+    struct sleeper lookup_sleeper;
     sem_t commit_posted; /* a closed group for the commit thread, or the end */
     atomic_bool commit_ends;
     bool syncs; /* there is a sync thread */
@@ -91,6 +93,12 @@ void threads_wake_snapshot(struct urn_engine *engine)
 {
     if (engine->threads != NULL)
         wake(&engine->threads->snapshot_sleeper);
+}
+
+void threads_wake_lookup(struct urn_engine *engine)
+{
+    if (engine->threads != NULL)
+        wake(&engine->threads->lookup_sleeper);
 }
 
 void threads_wake_populate(struct urn_engine *engine)
@@ -223,6 +231,22 @@ static void *snapshot_main(void *argument)
     return NULL;
 }
 
+static void *lookup_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct sleeper *sleeper = &engine->threads->lookup_sleeper;
+    while (!engine->lookups.done) {
+        if (lookups_step(engine) || engine->lookups.done)
+            continue;
+        atomic_store(&sleeper->parked, true);
+        if (!lookups_have_work(engine))
+            sleep_until(sleeper, UINT64_MAX);
+        else if (!atomic_exchange(&sleeper->parked, false))
+            wait_for_post(&sleeper->posted);
+    }
+    return NULL;
+}
+
 /* By what has been closed, and not by what the commit side has done of it: the log is about to enter the
  * segment when the writer says so. */
 uint64_t threads_populate_lsn(const struct urn_engine *engine)
@@ -299,6 +323,12 @@ static void end_snapshot(struct threads *threads)
     join(threads->snapshot);
 }
 
+static void end_lookup(struct urn_engine *engine)
+{
+    wake(&engine->threads->lookup_sleeper);
+    join(engine->threads->lookup);
+}
+
 static int start_all(struct urn_engine *engine)
 {
     struct threads *threads = engine->threads;
@@ -315,17 +345,24 @@ static int start_all(struct urn_engine *engine)
     why = pthread_create(&threads->snapshot, NULL, snapshot_main, engine);
     if (why != 0)
         goto end_populate;
-    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    why = pthread_create(&threads->lookup, NULL, lookup_main, engine);
     if (why != 0)
         goto end_snapshot;
+    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    if (why != 0)
+        goto end_lookup;
     (void)pthread_setname_np(threads->commit, "urn-commit");
     if (threads->syncs)
         (void)pthread_setname_np(threads->sync, "urn-sync");
     (void)pthread_setname_np(threads->snapshot, "urn-snapshot");
     (void)pthread_setname_np(threads->populate, "urn-populate");
+    (void)pthread_setname_np(threads->lookup, "urn-lookup");
     (void)pthread_setname_np(threads->writer, "urn-writer");
     return 0;
 
+end_lookup:
+    engine_ask_stop(engine);
+    end_lookup(engine);
 end_snapshot:
     end_snapshot(threads);
 end_populate:
@@ -345,6 +382,7 @@ void threads_free(struct urn_engine *engine)
     sem_destroy(&engine->threads->sync_sleeper.posted);
     sem_destroy(&engine->threads->commit_posted);
     sem_destroy(&engine->threads->snapshot_sleeper.posted);
+    sem_destroy(&engine->threads->lookup_sleeper.posted);
     sem_destroy(&engine->threads->populate_posted);
     free(engine->threads);
     engine->threads = NULL;
@@ -360,6 +398,7 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
     CHECK(sem_init(&engine->threads->sync_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->snapshot_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->lookup_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->populate_posted, 0, 0) == 0);
 
     /* Signals are the program's business: its own threads take them. Those that a thread raises by what
@@ -387,5 +426,6 @@ void threads_stop(struct urn_engine *engine)
     end_commit(threads);
     end_sync(threads);
     end_snapshot(threads);
+    end_lookup(engine);
     end_populate(threads);
 }

@@ -5,6 +5,7 @@
  *   commit    runs the commit step when the writer has more to stage meanwhile
  *   sync      only in modes interval and os: makes durable what has been copied, when that is due
  *   snapshot  runs the snapshot task's steps
+ *   lookup    answers lookups
  *   populate  brings the ring's pages into memory while requests are served: all of them after a start, from
  *             the log's end on; later those of the next segment whenever the log enters one
  *
@@ -35,6 +36,9 @@ void threads_wake_populate(struct urn_engine *engine);
 
 /* First LSN of the segment that is to be in memory before the log comes there. Any thread. */
 uint64_t threads_populate_lsn(const struct urn_engine *engine);
+
+/* A lookup has come. Likewise. */
+void threads_wake_lookup(struct urn_engine *engine);
 
 /* Something new is in the inbox. Without threads: nothing. Any thread. */
 void threads_wake_writer(struct urn_engine *engine);

@@ -203,6 +203,7 @@ enum urn_op {
     URN_CLOSE,    /* pool_name: draws get CLOSED from here on */
     URN_OPEN,     /* pool_name */
     URN_RELOAD,   /* pools: those of the configuration file; dry_run, force, limit, changes */
+    URN_LOOKUP,   /* request_id: what came of that draw; else NOTFOUND, and error says why */
 };
 
 /* What a reload did, or would do: see docs/operations.md, "Changing pools". */
@@ -254,23 +255,32 @@ struct urn_request {
     bool dry_run;               /* RELOAD: only say what would change */
     bool force;                 /* RELOAD: the file's weights win over updates */
     struct urn_change *changes; /* RELOAD: room for limit */
-    struct urn_error *error;    /* where a change or a snapshot that ends with an error says why;
+    uint64_t request_id;        /* LOOKUP: the id of a draw, at least 1 */
+    struct urn_error
+        *error; /* where a change, a snapshot or a lookup that ends with an error says why;
                                    or NULL */
 
     void *context; /* the caller's own; never read */
 
     /* Set by the engine; valid once collected. When code is not URN_OK, only pool and odds_version may
-     * hold something besides it, and outcomes holds nothing of worth. */
+     * hold something besides it (and of a lookup that ends with NOTFOUND, first_request_id and
+     * last_request_id), and outcomes holds nothing of worth. */
     enum urn_code code;
     const struct urn_pool *pool; /* NULL where the request names none or there is none */
-    uint64_t first_request_id;   /* of the draws: they have first, first + 1, ... */
-    uint32_t failed;             /* how many of the draws failed */
-    uint32_t returned;           /* how many of items, names or changes were filled */
-    uint32_t total;              /* how many there are in all */
-    bool open;                   /* STATE: draws are taken */
-    uint64_t odds_version;       /* of the pool; of a change: behind it */
-    uint64_t last_request_id; /* STATE: the highest id given to any draw of the engine; 0: none */
-    uint64_t lsn;             /* STATE, SNAPSHOT: the answer holds every change below it */
+    uint64_t
+        first_request_id;  /* of the draws: they have first, first + 1, ...; NOTFOUND: the oldest id
+                                    that is kept, which is above last_request_id where there is none */
+    uint32_t failed;       /* how many of the draws failed */
+    uint32_t returned;     /* how many of items, names or changes were filled */
+    uint32_t total;        /* how many there are in all */
+    bool open;             /* STATE: draws are taken */
+    uint64_t odds_version; /* of the pool; of a change: behind it */
+    uint64_t
+        last_request_id; /* STATE, NOTFOUND: the highest id given to any draw of the engine; 0: none */
+    uint64_t lsn;     /* STATE, SNAPSHOT: the answer holds every change below it; LOOKUP: where the
+                                 log has the draw's group */
+    uint32_t outcome; /* LOOKUP: the item's index, or URN_FAILED_DRAW */
+    uint64_t wall_time_us;            /* LOOKUP: when the draw's group was closed, since 1970 */
     uint32_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
 };
 
@@ -288,6 +298,13 @@ struct urn_request {
  * TOOBIG (limits.max_pools, limits.max_items, or a reload that changes more of the pools there are
  * than one group can hold); BUSY; READONLY, INDOUBT. */
 
+/* Lookups are answered beside the writer, from the log, and hold up nothing. One that is submitted after a
+ * draw was collected finds it; one that is submitted while the draw is under way finds it or does not. What the
+ * ring has from before the start is indexed when it is first asked for, which takes a moment.
+ *
+ * Errors: NOTFOUND (not given yet, older than what is kept, or left out at a start); IO (this time it could
+ * not be read); DAMAGED (the log is not what was written); READONLY. */
+
 /* Hands a list of requests (linked by next, NULL at the end) to the writer, in this order. Each is
  * finished sooner or later and comes back through urn_collect; one that finds the queue full
  * finishes with BUSY, after a fail stop or a stop with READONLY. Never blocks. Any thread. */
@@ -300,6 +317,9 @@ URN_API struct urn_request *urn_collect(struct urn_engine *engine);
 /* The id of an item whose index a finished request has shown. Ids never change, so any thread may
  * ask, at any time while the engine lives. */
 URN_API struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index);
+
+/* The name of a pool that a finished request has shown. Likewise. */
+URN_API struct urn_text urn_pool_name(const struct urn_pool *pool);
 
 /* ---- looking at the engine --------------------------------------------------------------- */
 
@@ -330,7 +350,9 @@ struct urn_engine_info {
     uint64_t
         snapshot_pause_ns_max; /* the longest that a snapshot has kept the writer at one time */
     bool snapshot_io_uring;    /* how they are written */
-    uint64_t queued_requests;  /* now: submitted and not finished */
+    uint64_t lookups;          /* answered, whatever the answer */
+    uint64_t lookups_not_found;
+    uint64_t queued_requests; /* now: submitted and not finished */
     uint64_t queued_draws;
 };
 

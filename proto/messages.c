@@ -53,6 +53,12 @@ static const uint32_t state_head_bytes_max =
     KEY_BYTES("lsn") + UINT_BYTES_MAX + KEY_BYTES("total") + UINT32_BYTES_MAX + KEY_BYTES("items") +
     CONTAINER_BYTES_MAX;
 
+static const uint32_t lookup_result_bytes_max =
+    CONTAINER_BYTES_MAX + KEY_BYTES("request_id") + UINT_BYTES_MAX + KEY_BYTES("pool") +
+    NAME_BYTES_MAX + KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("index") + UINT32_BYTES_MAX +
+    KEY_BYTES("odds_version") + UINT_BYTES_MAX + KEY_BYTES("time_us") + UINT_BYTES_MAX +
+    KEY_BYTES("lsn") + UINT_BYTES_MAX;
+
 static const uint32_t state_item_bytes_max =
     CONTAINER_BYTES_MAX + KEY_BYTES("item_id") + NAME_BYTES_MAX + KEY_BYTES("index") +
     UINT32_BYTES_MAX + KEY_BYTES("quantity") + UINT_BYTES_MAX + KEY_BYTES("probability") +
@@ -86,6 +92,8 @@ static uint64_t result_bytes_max(const struct message_call *call,
                (uint64_t)call->limit * NAME_BYTES_MAX;
     case RPC_POOLS:
         return CONTAINER_BYTES_MAX + (uint64_t)call->limit * NAME_BYTES_MAX;
+    case RPC_LOOKUP:
+        return lookup_result_bytes_max;
     case RPC_SNAPSHOT:
         return UINT_BYTES_MAX;
     case RPC_RELOAD:
@@ -409,6 +417,8 @@ enum urn_code message_read_call(struct rpc_request *request, const struct messag
         code = read_reload(params, limits, call, error);
     else if (call->method == RPC_OPEN || call->method == RPC_CLOSE)
         code = read_pool(params, call, error);
+    else if (call->method == RPC_LOOKUP)
+        code = rpc_param_uint(params, "request_id", 1, URN_NUMBER_MAX, &call->request_id, error);
     else if (call->method == RPC_POOLS)
         call->limit = limits->max_pools;
     return code == URN_OK ? check_reply_size(call, limits, error) : code;
@@ -420,7 +430,7 @@ void message_fill_request(const struct message_call *call, struct urn_request *r
         [RPC_DRAW] = URN_DRAW,     [RPC_STATE] = URN_STATE,       [RPC_CATALOG] = URN_CATALOG,
         [RPC_POOLS] = URN_POOLS,   [RPC_UPDATE] = URN_UPDATE,     [RPC_ADD] = URN_ADD,
         [RPC_CREATE] = URN_CREATE, [RPC_CLOSE] = URN_CLOSE,       [RPC_OPEN] = URN_OPEN,
-        [RPC_RELOAD] = URN_RELOAD, [RPC_SNAPSHOT] = URN_SNAPSHOT,
+        [RPC_RELOAD] = URN_RELOAD, [RPC_SNAPSHOT] = URN_SNAPSHOT, [RPC_LOOKUP] = URN_LOOKUP,
     };
     CHECK(call->method != RPC_PING && call->method != RPC_INFO);
     request->op = ops[call->method];
@@ -430,6 +440,7 @@ void message_fill_request(const struct message_call *call, struct urn_request *r
     request->draw_all = call->all;
     request->offset = call->offset;
     request->limit = call->limit;
+    request->request_id = call->request_id;
     request->dry_run = call->dry_run;
     request->force = call->force;
     request->item_id = call->item.bytes;
@@ -573,6 +584,32 @@ static void write_state(struct rpc_writer *writer, const struct urn_request *don
     }
 }
 
+static void write_lookup(struct rpc_writer *writer, const struct urn_request *done)
+{
+    const bool failed = done->outcome == URN_FAILED_DRAW;
+    rpc_write_map(writer, 7);
+    rpc_write_cstr(writer, "request_id");
+    rpc_write_uint(writer, done->request_id);
+    rpc_write_cstr(writer, "pool");
+    write_name(writer, urn_pool_name(done->pool));
+    rpc_write_cstr(writer, "item_id");
+    if (failed)
+        rpc_write_nil(writer);
+    else
+        write_name(writer, urn_pool_item_id(done->pool, done->outcome));
+    rpc_write_cstr(writer, "index");
+    if (failed)
+        rpc_write_nil(writer);
+    else
+        rpc_write_uint(writer, done->outcome);
+    rpc_write_cstr(writer, "odds_version");
+    rpc_write_uint(writer, done->odds_version);
+    rpc_write_cstr(writer, "time_us");
+    rpc_write_uint(writer, done->wall_time_us);
+    rpc_write_cstr(writer, "lsn");
+    rpc_write_uint(writer, done->lsn);
+}
+
 static void write_catalog(struct rpc_writer *writer, const struct urn_request *done)
 {
     rpc_write_array(writer, 3);
@@ -637,6 +674,9 @@ void message_write_reply(struct rpc_writer *writer, uint32_t msgid, enum message
         break;
     case URN_SNAPSHOT:
         rpc_write_uint(writer, done->lsn);
+        break;
+    case URN_LOOKUP:
+        write_lookup(writer, done);
         break;
     }
 }

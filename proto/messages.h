@@ -21,6 +21,7 @@
  *                  [{item_id, index, quantity, probability, drawn}, ...]}
  *     catalog  [odds_version, total, [item_id, ...]]
  *     pools    [name, ...]
+ *     lookup   {request_id, pool, item_id | nil, index | nil, odds_version, time_us, lsn}
  *
  * No state of its own; any thread, one at a time for each struct.
  */
@@ -63,6 +64,7 @@ struct message_call {
     int64_t quantity;
     uint64_t probability;
     int64_t if_quantity;
+    uint64_t request_id;     /* lookup: at least 1 */
     bool dry_run, force;     /* reload */
     struct rpc_list catalog; /* create: checked in shape, not yet taken */
     uint32_t catalog_items;

@@ -29,8 +29,8 @@ struct call {
     uint8_t reply[];
 };
 
-/* What a call that changes items or pools, or takes a snapshot, needs besides, where others have their
- * results. */
+/* What a call that changes items or pools, takes a snapshot or looks up a draw needs besides, where others have
+ * their results. */
 struct call_change {
     struct urn_error error; /* why it was not done */
     char item_id[URN_NAME_BYTES_MAX];

@@ -62,6 +62,7 @@ static uint64_t result_bytes(const struct message_call *asked)
     case RPC_CLOSE:
     case RPC_OPEN:
     case RPC_SNAPSHOT:
+    case RPC_LOOKUP:
         return sizeof(struct call_change);
     case RPC_PING:
     case RPC_INFO:
@@ -90,7 +91,7 @@ static void keep_name(struct call *call)
     }
 }
 
-/* What only a change has, or a snapshot: it tells why it was not done. */
+/* What only a change has, a snapshot or a lookup: it tells why it was not done. */
 static void keep_change(struct call *call, const struct message_call *asked,
                         struct call_change *change)
 {
@@ -120,7 +121,8 @@ static bool submit(struct server *server, struct connection *connection, uint32_
     struct urn_request *request = &call->request;
     message_fill_request(asked, request);
     keep_name(call);
-    if (message_is_change(asked->method) || asked->method == RPC_SNAPSHOT)
+    if (message_is_change(asked->method) || asked->method == RPC_SNAPSHOT ||
+        asked->method == RPC_LOOKUP)
         keep_change(call, asked, results);
     else if (request->op == URN_DRAW)
         request->outcomes = results;

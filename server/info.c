@@ -77,6 +77,8 @@ static void write_counters(struct rpc_writer *writer, const struct server *serve
         {"draws", engine->draws},
         {"failed_draws", engine->failed_draws},
         {"busy", engine->busy},
+        {"lookups", engine->lookups},
+        {"lookups_not_found", engine->lookups_not_found},
         {"groups", engine->groups},
         {"marks", engine->marks},
         {"log_bytes", engine->log_bytes},

@@ -69,6 +69,12 @@ class Errors(TestCase):
     def test_noitem(self):
         self.refused("NOITEM", ("update", "main", "none", STOCK))
 
+    def test_notfound(self):
+        self.refused("NOTFOUND", ("lookup", 1), ("lookup", 2**53 - 1))
+        first = self.client.call("draw", "main", 3)[0]
+        self.refused("NOTFOUND", ("lookup", first + 3))
+        self.assertIsNone(self.code_of("lookup", first + 2))
+
     def test_exists(self):
         self.refused("EXISTS", ("add", "main", "mud", STOCK), ("create", "main", [COIN]))
 
@@ -120,6 +126,23 @@ class Errors(TestCase):
         take_back()
         self.assertIsNone(self.code_of("snapshot"))  # the retry
 
+    def test_damaged(self):
+        first = [self.client.call("draw", "main", 5)[0] for _ in range(3)]
+        lsn = self.client.call("lookup", first[1])["lsn"]
+        self.client.call("lookup", first[0])  # else it still has that group in its memory
+        with open(self.server.data_dir / "segment-0000", "r+b") as segment:
+            def flip():
+                segment.seek(lsn + 110)
+                byte = segment.read(1)[0]
+                segment.seek(lsn + 110)
+                segment.write(bytes([byte ^ 1]))
+                segment.flush()
+            flip()
+            self.refused("DAMAGED", ("lookup", first[1]), ("lookup", first[1] + 4))
+            self.assertIsNone(self.code_of("lookup", first[2]))
+            flip()
+        self.assertIsNone(self.code_of("lookup", first[1]))
+
     def test_busy(self):
         """No snapshot can be written, so that the ring fills up and stays full."""
         take_back = self.without_files()
@@ -156,7 +179,8 @@ class Errors(TestCase):
         trigger.touch()
         self.code_of("draw", "main", 1)
         trigger.unlink()
-        for request in [*self.CHANGES, ("snapshot",), ("state", "main"), ("catalog", "main"), ("pools",)]:
+        for request in [*self.CHANGES, ("snapshot",), ("state", "main"), ("catalog", "main"), ("pools",),
+                        ("lookup", 1)]:
             self.assertEqual(self.code_of(*request), "READONLY", request)
 
     def test_indoubt(self):

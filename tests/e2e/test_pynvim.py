@@ -28,6 +28,10 @@ class Pynvim(TestCase):
         self.assertEqual(sum(item["drawn"] for item in state["items"]), 100)
         self.assertEqual(session.request("catalog", "main")[1], 4)
         self.assertEqual(session.request("pools"), ["main"])
+        for request_id, item in enumerate(outcomes, first):
+            draw = session.request("lookup", request_id)
+            self.assertEqual((draw["request_id"], draw["pool"], draw["item_id"], draw["odds_version"]),
+                             (request_id, "main", item, 1))
         self.assertEqual(session.request("info")["mode"], "commit")
 
     def test_over_tcp(self):

@@ -307,6 +307,28 @@ class Life(TestCase):
             self.assertLessEqual((after[1] - before[1]) / (after[0] - before[0]), 16384, data_dir)
             self.assertEqual(server.stop(), 0)
 
+    def test_lookups_behind_a_start_cost_no_more(self):
+        """They read the ring, from a cold cache, right where the log goes on."""
+        config = make_config(wal={"segment_size": "4MiB"})
+        server = self.serve(config)
+        drawn = {}
+        with server.client() as client:
+            for _ in range(600):
+                first, outcomes = client.call("draw", "main", 10000, {"as": "indexes"})[:2]
+                drawn[first] = outcomes[0]
+                drawn[first + 9999] = outcomes[9999]
+        self.assertEqual(server.stop(), 0)
+        server = self.serve(config, create=False)
+        with server.client() as client:
+            for request_id in reversed(drawn):
+                self.assertEqual(client.call("lookup", request_id)["index"], drawn[request_id])
+            before = client.call("info")["counters"]["syncs"], bytes_written(server)
+            for _ in range(50):
+                client.call("draw", "main", 1)
+            after = client.call("info")["counters"]["syncs"], bytes_written(server)
+        self.assertLessEqual((after[1] - before[1]) / (after[0] - before[0]), 16384)
+        self.assertEqual(server.stop(), 0)
+
     def test_pools_of_the_file_seed_only_a_new_directory(self):
         server = self.serve()
         server.call("draw", "main", 50)

@@ -84,6 +84,7 @@ void driver_run(struct driver *driver)
     do {
         did = writer_step(engine);
         did = step_snapshot(driver) || did;
+        did = lookups_step(engine) || did;
         if (!driver->holds_syncs && engine_log_sync_begin(engine)) {
             engine_log_sync_end(engine);
             did = true;

@@ -122,10 +122,25 @@ static void look(struct urn_request *request)
     request->code = URN_OK;
 }
 
+static void look_up(const struct urn_engine *engine, struct urn_request *request)
+{
+    const uint64_t id = request->request_id;
+    request->code = URN_OK;
+    request->outcome = id % 5 == 0 ? URN_FAILED_DRAW : (uint32_t)(id % ITEMS);
+    request->odds_version = 1;
+    request->wall_time_us = 1000000 * id;
+    request->lsn = 4096 + 8 * id;
+    if (id < engine->next_request_id)
+        return;
+    request->code = URN_NOTFOUND;
+    if (request->error != NULL)
+        error_set(request->error, URN_NOTFOUND, 0, "no draw has this id");
+}
+
 static void finish(struct urn_engine *engine, struct urn_request *request)
 {
     size_t pool = 0;
-    while (pool < POOLS && request->op != URN_POOLS &&
+    while (pool < POOLS && request->op != URN_POOLS && request->op != URN_LOOKUP &&
            (strlen(pool_names[pool]) != request->pool_name_bytes ||
             memcmp(pool_names[pool], request->pool_name, request->pool_name_bytes) != 0))
         pool++;
@@ -136,6 +151,8 @@ static void finish(struct urn_engine *engine, struct urn_request *request)
         request->code = engine->answer;
     else if (pool == POOLS)
         request->code = URN_NOPOOL;
+    else if (request->op == URN_LOOKUP)
+        look_up(engine, request);
     else if (request->op != URN_DRAW)
         look(request);
     else if (pool == 2)
@@ -176,6 +193,12 @@ struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
     (void)pool;
     CHECK(index < ITEMS);
     return text_of(item_ids[index]);
+}
+
+struct urn_text urn_pool_name(const struct urn_pool *pool)
+{
+    (void)pool;
+    return text_of(pool_names[0]);
 }
 
 void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info)

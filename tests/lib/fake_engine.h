@@ -1,7 +1,8 @@
 /* fake_engine.h: an engine for tests of the server: urn.h in the caller's thread, without any disk.
  *
  * Pools: "main" (items "apple", "pear", "nut"; draws give them in turn, by request id), "dry"
- * (every draw fails), "shut" (closed). Item stock is not kept. Requests are finished when they are
+ * (every draw fails), "shut" (closed). Lookups find every id that was given, as a draw from "main" whose item is
+ * that of the id; ids that 5 divides have failed. Item stock is not kept. Requests are finished when they are
  * submitted, or, while the engine holds, when they are let go.
  *
  * Link it before liburn: it takes the place of engine.c.

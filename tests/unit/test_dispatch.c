@@ -121,6 +121,20 @@ static void pools_are_listed(void **state)
     assert_string_equal(ANSWER("pools", 0, ""), "[1, 5, nil, [\"main\", \"dry\", \"shut\"]]");
 }
 
+static void a_lookup_tells_what_came_of_a_draw(void **state)
+{
+    (void)state;
+    ANSWER("draw", 2, "\xa4main\x06");
+    assert_string_equal(ANSWER("lookup", 1, "\x04"),
+                        "[1, 5, nil, {\"request_id\"=>4, \"pool\"=>\"main\", "
+                        "\"item_id\"=>\"pear\", \"index\"=>1, \"odds_version\"=>1, "
+                        "\"time_us\"=>4000000, \"lsn\"=>4128}]");
+    assert_contains(ANSWER("lookup", 1, "\x05"), "\"item_id\"=>nil, \"index\"=>nil,");
+    assert_string_equal(ANSWER("lookup", 1, "\x07"),
+                        "[1, 5, \"NOTFOUND no draw has this id\", nil]");
+    assert_begins(ANSWER("lookup", 1, "\x00"), "[1, 5, \"BADARG ");
+}
+
 static void mistakes_get_their_code_and_draw_nothing(void **state)
 {
     (void)state;
@@ -293,12 +307,35 @@ static void info_has_all_its_keys(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "version",        "mode",        "uptime_s",    "epoch",           "durable_lsn",
-        "staged_lsn",     "failure",     "ring",        "queue",           "connections",
-        "counters",       "latencies",   "p50_us",      "p99_us",          "p999_us",
-        "memory",         "bound_bytes", "snapshot_io", "recovery",        "torn_tail",
-        "created",        "room_bytes",  "draws_max",   "next_request_id", "acknowledged_lsn",
-        "unsynced_bytes", "unsynced_us",
+        "version",
+        "mode",
+        "uptime_s",
+        "epoch",
+        "durable_lsn",
+        "staged_lsn",
+        "failure",
+        "ring",
+        "queue",
+        "connections",
+        "counters",
+        "latencies",
+        "p50_us",
+        "p99_us",
+        "p999_us",
+        "memory",
+        "bound_bytes",
+        "snapshot_io",
+        "recovery",
+        "torn_tail",
+        "created",
+        "room_bytes",
+        "draws_max",
+        "next_request_id",
+        "acknowledged_lsn",
+        "unsynced_bytes",
+        "unsynced_us",
+        "lookups",
+        "lookups_not_found",
     };
     harness_wait(&harness, 12.5);
     ANSWER("draw", 2, "\xa4main\x03");
@@ -325,6 +362,7 @@ int main(void)
         TEST(all_or_nothing_fails_with_nostock),
         TEST(state_and_catalog_come_by_the_page),
         TEST(pools_are_listed),
+        TEST(a_lookup_tells_what_came_of_a_draw),
         TEST(mistakes_get_their_code_and_draw_nothing),
         TEST(a_method_may_be_bin),
         TEST(notifications_are_counted_and_ignored),

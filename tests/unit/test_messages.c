@@ -226,6 +226,11 @@ static void pages_have_defaults_and_no_more_items_than_there_can_be(void **state
     assert_int_equal(request.op, URN_CATALOG);
     assert_int_equal(request.offset, 256);
     assert_int_equal(request.limit, 3);
+    assert_int_equal(READ("lookup", "\x91\xcf\x00\x1f\xff\xff\xff\xff\xff\xff", &call, &error),
+                     URN_OK);
+    message_fill_request(&call, &request);
+    assert_int_equal(request.op, URN_LOOKUP);
+    assert_int_equal(request.request_id, URN_NUMBER_MAX);
     assert_int_equal(READ("pools", "\x90", &call, &error), URN_OK);
     assert_int_equal(call.limit, 8);
 }
@@ -259,7 +264,7 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
     static const struct wrong_call cases[] = {
         CASE("drow", "\x90", URN_NOMETHOD,
              "no method is called \"drow\"; there are \"ping\", \"draw\", \"state\", \"catalog\", "
-             "\"pools\", \"update\", \"add\", \"create\", \"close\", "
+             "\"pools\", \"lookup\", \"update\", \"add\", \"create\", \"close\", "
              "\"open\", \"reload\", \"snapshot\" and \"info\""),
         CASE("ping", "\x91\x01", URN_BADARG, "ping takes no parameters, got 1"),
         CASE("draw", "\x90", URN_BADARG, "parameter 1 (pool) is missing"),
@@ -286,6 +291,13 @@ static void a_wrong_call_is_refused_with_its_reason(void **state)
              "option \"limit\": expected an integer from 0 to 4294967295, got -1"),
         CASE("state", "\x93\xa4main\x80\x80", URN_BADARG,
              "state takes at most 2 parameters, got 3"),
+        CASE("lookup", "\x90", URN_BADARG, "parameter 1 (request_id) is missing"),
+        CASE("lookup", "\x91\x00", URN_BADARG,
+             "parameter 1 (request_id): expected an integer from 1 to 9007199254740991, got 0"),
+        CASE("lookup", "\x91\xcf\x00\x20\x00\x00\x00\x00\x00\x00", URN_BADARG,
+             "parameter 1 (request_id): expected an integer from 1 to 9007199254740991, got "
+             "9007199254740992"),
+        CASE("lookup", "\x92\x01\x80", URN_BADARG, "lookup takes at most 1 parameters, got 2"),
         CASE("pools", "\x91\xc0", URN_BADARG, "pools takes no parameters, got 1"),
     };
     assert_refused(cases, sizeof cases / sizeof cases[0]);
@@ -639,6 +651,57 @@ static void looking_is_told_whole_and_within_its_bound(void **state)
     assert_string_equal(text, "[1, 5, nil, [\"" NAME64 "\", \"" NAME64 "\", \"x\"]]");
 }
 
+static void a_lookup_is_told_whole_and_within_its_bound(void **state)
+{
+    (void)state;
+    char text[500];
+    struct urn_pool *pool = make_pool();
+    struct message_call call = {.method = RPC_LOOKUP, .request_id = 7};
+    struct urn_request done = {.op = URN_LOOKUP,
+                               .request_id = 7,
+                               .pool = pool,
+                               .outcome = 2,
+                               .odds_version = 3,
+                               .wall_time_us = 1700000000123456,
+                               .lsn = 4232};
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(text, "[1, 5, nil, {\"request_id\"=>7, \"pool\"=>\"" NAME64 "\", "
+                              "\"item_id\"=>\"c+\", \"index\"=>2, \"odds_version\"=>3, "
+                              "\"time_us\"=>1700000000123456, \"lsn\"=>4232}]");
+    done.outcome = URN_FAILED_DRAW;
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(text, "[1, 5, nil, {\"request_id\"=>7, \"pool\"=>\"" NAME64 "\", "
+                              "\"item_id\"=>nil, \"index\"=>nil, \"odds_version\"=>3, "
+                              "\"time_us\"=>1700000000123456, \"lsn\"=>4232}]");
+    pool_free(pool);
+}
+
+/* Everything as long as it gets. */
+static void a_long_lookup_fits_its_bound(void **state)
+{
+    (void)state;
+    struct urn_pool *pool;
+    struct urn_error error;
+    assert_int_equal(pool_make(0, NAME64, 64, 1, &pool, &error), URN_OK);
+    assert_int_equal(pool_add(pool, NAME64, 64, 1, 1, 0, &error), URN_OK);
+    const struct message_call call = {.method = RPC_LOOKUP, .request_id = URN_NUMBER_MAX};
+    struct urn_request done = {.op = URN_LOOKUP,
+                               .request_id = URN_NUMBER_MAX,
+                               .pool = pool,
+                               .odds_version = URN_NUMBER_MAX,
+                               .wall_time_us = URN_NUMBER_MAX,
+                               .lsn = URN_NUMBER_MAX};
+    const uint64_t bound = message_reply_bytes_max(&call, &limits);
+    uint8_t *buffer = malloc(bound);
+    struct rpc_writer writer;
+    rpc_writer_begin(&writer, buffer, bound);
+    message_write_reply(&writer, UINT32_MAX, call.as, &done);
+    assert_false(writer.overflow);
+    assert_in_range(rpc_written_bytes(&writer), bound - 60, bound);
+    free(buffer);
+    pool_free(pool);
+}
+
 static void no_reply_outgrows_its_bound(void **state)
 {
     (void)state;
@@ -792,6 +855,8 @@ int main(void)
         cmocka_unit_test(draws_are_told_in_three_forms),
         cmocka_unit_test(a_tally_counts_every_draw_once),
         cmocka_unit_test(looking_is_told_whole_and_within_its_bound),
+        cmocka_unit_test(a_lookup_is_told_whole_and_within_its_bound),
+        cmocka_unit_test(a_long_lookup_fits_its_bound),
         cmocka_unit_test(no_reply_outgrows_its_bound),
         cmocka_unit_test(no_reload_outgrows_its_bound),
         cmocka_unit_test(a_failure_is_told_with_the_pools_name),

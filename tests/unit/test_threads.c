@@ -375,6 +375,145 @@ static void test_laps_with_io_uring(void **state)
     laps(*state, URN_SNAPSHOT_IO_URING);
 }
 
+/* ---- lookups --------------------------------------------------------------------------------- */
+
+#define LOOKED_IDS (4u << 20)
+
+struct looking {
+    struct fixture *fixture;
+    uint8_t *outcomes; /* by id; what was answered */
+    uint64_t answered_id;
+    uint64_t oldest_id; /* as a lookup said */
+    uint64_t found;
+    uint64_t random;
+    struct urn_error error;
+    struct urn_request lookup;
+    bool under_way;
+};
+
+/* Asks for any id that was answered, or for the one that comes next. */
+static void ask(struct looking *looking)
+{
+    looking->random = looking->random * 6364136223846793005u + 1442695040888963407u;
+    const uint64_t ids = looking->answered_id - looking->oldest_id + 2;
+    looking->error.code = URN_OK;
+    looking->lookup =
+        (struct urn_request){.op = URN_LOOKUP,
+                             .request_id = looking->oldest_id + (looking->random >> 20) % ids,
+                             .error = &looking->error};
+    looking->lookup.context = &looking->lookup;
+    looking->under_way = true;
+    urn_submit(looking->fixture->engine, &looking->lookup);
+}
+
+static void check_lookup(struct looking *looking)
+{
+    const struct urn_request *done = &looking->lookup;
+    const uint64_t id = done->request_id;
+    looking->under_way = false;
+    if (done->code == URN_OK) {
+        /* Perhaps it was answered meanwhile and not collected: then it is still to come. */
+        if (id <= looking->answered_id)
+            assert_int_equal(done->outcome, looking->outcomes[id]);
+        looking->found++;
+    } else {
+        assert_int_equal(done->code, URN_NOTFOUND);
+        if (strstr(looking->error.text, "not been given yet") != NULL) {
+            assert_true(id == done->last_request_id + 1);
+        } else {
+            assert_non_null(strstr(looking->error.text, "older than what is kept"));
+            looking->oldest_id = done->first_request_id;
+            assert_true(id < looking->oldest_id);
+        }
+    }
+}
+
+static void note_draws(struct looking *looking, const struct urn_request *draw)
+{
+    const uint64_t last = draw->first_request_id + draw->count - 1;
+    assert_true(last < LOOKED_IDS);
+    for (uint32_t i = 0; i < draw->count; i++)
+        looking->outcomes[draw->first_request_id + i] = (uint8_t)draw->outcomes[i];
+    looking->answered_id = last;
+}
+
+/* Every one of some ids of any age is found, or older than what is kept. */
+static void look_up_some(struct looking *looking)
+{
+    for (uint32_t i = 0; i < 200; i++) {
+        ask(looking);
+        while (urn_collect(looking->fixture->engine) == NULL)
+            wait_for_notice(looking->fixture);
+        check_lookup(looking);
+    }
+}
+
+/* Draws round the ring, and a lookup under way all the time; then what was there before a start. */
+static void lookups(struct fixture *fixture, enum urn_wal_mode mode)
+{
+    enum { IN_FLIGHT = 8, COUNT = 1000, LAPS = 2 };
+    static struct urn_request requests[IN_FLIGHT];
+    static uint32_t outcomes[IN_FLIGHT][COUNT];
+    struct looking looking = {.fixture = fixture, .oldest_id = 1};
+    looking.outcomes = calloc(LOOKED_IDS, 1);
+    assert_non_null(looking.outcomes);
+    fixture->config.segment_size_bytes = 256u << 10;
+    fixture->config.mode = mode;
+    open_engine(fixture);
+    uint32_t in_flight = 0;
+    for (uint32_t i = 0; i < IN_FLIGHT; i++, in_flight++) {
+        fill(&requests[i], COUNT, outcomes[i]);
+        urn_submit(fixture->engine, &requests[i]);
+    }
+    ask(&looking);
+    while (in_flight > 0 || looking.under_way) {
+        struct urn_engine_info info;
+        wait_for_notice(fixture);
+        urn_engine_info(fixture->engine, &info);
+        const bool more = info.acknowledged_lsn < LAPS * info.ring_bytes;
+        struct urn_request *next;
+        for (struct urn_request *done = urn_collect(fixture->engine); done != NULL; done = next) {
+            next = done->next;
+            done->next = NULL;
+            if (done->op == URN_LOOKUP) {
+                check_lookup(&looking);
+                continue;
+            }
+            assert_true(done->code == URN_OK || done->code == URN_BUSY);
+            if (done->code == URN_OK)
+                note_draws(&looking, done);
+            in_flight -= !more;
+            if (more)
+                urn_submit(fixture->engine, done);
+        }
+        if (more && !looking.under_way)
+            ask(&looking);
+    }
+    assert_true(looking.found > 0);
+    assert_true(looking.oldest_id > 1);
+    look_up_some(&looking);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+    open_engine(fixture);
+    if (mode == URN_WAL_COMMIT)
+        look_up_some(&looking);
+    ask(&looking); /* it is under way, or not, when the stop comes */
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    assert_ptr_equal(urn_collect(fixture->engine), &looking.lookup);
+    urn_engine_free(fixture->engine);
+    free(looking.outcomes);
+}
+
+static void test_lookups_beside_laps(void **state)
+{
+    lookups(*state, URN_WAL_COMMIT);
+}
+
+static void test_lookups_beside_laps_in_mode_interval(void **state)
+{
+    lookups(*state, URN_WAL_INTERVAL);
+}
+
 /* ---- the lock -------------------------------------------------------------------------------- */
 
 struct looker {
@@ -436,6 +575,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_laps_in_mode_os, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_segment_cut_short_is_a_fail_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_lock_keeps_a_second_engine_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookups_beside_laps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookups_beside_laps_in_mode_interval, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_look_at_the_lock_keeps_nobody_from_taking_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_laps_with_snapshots_in_the_best_way, set_up,

@@ -54,7 +54,7 @@ def code_table():
     yield "| code | meaning | may have taken effect | retry |"
     yield "| --- | --- | --- | --- |"
     for _, text, effect, again, status, meaning in codes():
-        if int(status) in (1, 70) or text == "IO":  # which a client sees too, of a snapshot
+        if int(status) in (1, 70) or text in ("IO", "DAMAGED"):  # which a client sees too
             yield f"| `{text}` | {meaning} | {'yes' if effect == '1' else 'no'} | {retry[again]} |"
 
 
