@@ -396,7 +396,7 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
         [URNCLIENT_UPDATE] = RPC_UPDATE,     [URNCLIENT_ADD] = RPC_ADD,
         [URNCLIENT_CREATE] = RPC_CREATE,     [URNCLIENT_CLOSE] = RPC_CLOSE,
         [URNCLIENT_OPEN] = RPC_OPEN,         [URNCLIENT_RELOAD] = RPC_RELOAD,
-        [URNCLIENT_SNAPSHOT] = RPC_SNAPSHOT,
+        [URNCLIENT_SNAPSHOT] = RPC_SNAPSHOT, [URNCLIENT_LOOKUP] = RPC_LOOKUP,
     };
     bool plain_draw = call->method == URNCLIENT_DRAW && call->as == URNCLIENT_NAMES && !call->all;
     rpc_write_array(writer, 4);
@@ -447,6 +447,10 @@ static void write_request(struct rpc_writer *writer, uint32_t msgid,
         rpc_write_cstr(writer, "force");
         rpc_write_bool(writer, call->force);
         break;
+    case URNCLIENT_LOOKUP:
+        rpc_write_array(writer, 1);
+        rpc_write_uint(writer, call->request_id);
+        break;
     }
 }
 
@@ -463,6 +467,7 @@ static bool names_pool(enum urnclient_method method)
     case URNCLIENT_SNAPSHOT:
     case URNCLIENT_INFO:
     case URNCLIENT_RELOAD:
+    case URNCLIENT_LOOKUP:
         return false;
     case URNCLIENT_DRAW:
     case URNCLIENT_STATE:
@@ -495,6 +500,7 @@ static uint64_t values_max_of(const struct urnclient_call *call)
         return CLIENT_REPORT_VALUES_MAX;
     case URNCLIENT_PING:
     case URNCLIENT_SNAPSHOT:
+    case URNCLIENT_LOOKUP:
     case URNCLIENT_UPDATE:
     case URNCLIENT_ADD:
     case URNCLIENT_CREATE:
@@ -508,7 +514,7 @@ static uint64_t values_max_of(const struct urnclient_call *call)
 static enum urnclient_status check_call(const struct urnclient_call *call,
                                         struct urnclient_error *error)
 {
-    if ((unsigned)call->method > URNCLIENT_RELOAD || (unsigned)call->as > URNCLIENT_TALLY)
+    if ((unsigned)call->method > URNCLIENT_LOOKUP || (unsigned)call->as > URNCLIENT_TALLY)
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "no such method or form of outcomes");
     if (names_pool(call->method) && (call->pool == NULL || strlen(call->pool) > URN_NAME_BYTES_MAX))
         return client_fail(error, URNCLIENT_ARGUMENT, 0, "a pool's name has 1 to %u bytes",
@@ -723,6 +729,17 @@ enum urnclient_status urnclient_pools(struct urnclient *client, struct urnclient
     enum urnclient_status status =
         call_and_wait(client, &(struct urnclient_call){.method = URNCLIENT_POOLS}, &reply, error);
     *names = reply.names;
+    return status;
+}
+
+enum urnclient_status urnclient_lookup(struct urnclient *client, uint64_t request_id,
+                                       struct urnclient_lookup *lookup,
+                                       struct urnclient_error *error)
+{
+    struct urnclient_reply reply;
+    struct urnclient_call call = {.method = URNCLIENT_LOOKUP, .request_id = request_id};
+    enum urnclient_status status = call_and_wait(client, &call, &reply, error);
+    *lookup = reply.lookup;
     return status;
 }
 

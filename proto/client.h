@@ -212,6 +212,18 @@ struct urnclient_update {
     int64_t if_quantity;  /* REFUSED with CONFLICT unless so many are left */
 };
 
+/* What came of a draw. */
+struct urnclient_lookup {
+    uint64_t request_id;
+    struct urnclient_text pool;
+    struct urnclient_text item_id; /* bytes NULL: the draw failed */
+    uint32_t index;                /* the item's; URNCLIENT_FAILED_DRAW */
+    uint64_t odds_version;
+    uint64_t time_us; /* when it was made, since 1970, UTC */
+    uint64_t lsn;     /* where the server's log has it */
+    void *owned;
+};
+
 struct urnclient_info {
     struct urnclient_value value;
     void *owned;
@@ -225,6 +237,7 @@ URNCLIENT_API const struct urnclient_value *urnclient_find(const struct urnclien
 URNCLIENT_API void urnclient_draw_free(struct urnclient_draw *draw);
 URNCLIENT_API void urnclient_state_free(struct urnclient_state *state);
 URNCLIENT_API void urnclient_names_free(struct urnclient_names *names);
+URNCLIENT_API void urnclient_lookup_free(struct urnclient_lookup *lookup);
 URNCLIENT_API void urnclient_info_free(struct urnclient_info *info);
 
 /* ---- plain calls ------------------------------------------------------------------------- */
@@ -256,6 +269,13 @@ URNCLIENT_API enum urnclient_status urnclient_catalog(struct urnclient *client, 
 URNCLIENT_API enum urnclient_status urnclient_pools(struct urnclient *client,
                                                     struct urnclient_names *names,
                                                     struct urnclient_error *error);
+
+/* What came of the draw of this id (1 to 2^53 - 1): every draw that was answered, as long as the server
+ * keeps its log; otherwise REFUSED with NOTFOUND. */
+URNCLIENT_API enum urnclient_status urnclient_lookup(struct urnclient *client, uint64_t request_id,
+                                                     struct urnclient_lookup *lookup,
+                                                     struct urnclient_error *error);
+
 /* Has the server write a snapshot; *lsn is what it covers, once it counts: some seconds for a large
  * catalog. */
 URNCLIENT_API enum urnclient_status urnclient_snapshot(struct urnclient *client, uint64_t *lsn,
@@ -315,6 +335,7 @@ enum urnclient_method {
     URNCLIENT_CLOSE,
     URNCLIENT_OPEN,
     URNCLIENT_RELOAD,
+    URNCLIENT_LOOKUP,
 };
 
 /* What a request asks; fields that its method does not take are not looked at. */
@@ -331,6 +352,7 @@ struct urnclient_call {
     const struct urnclient_item_spec *items; /* create; add: one */
     uint32_t item_count;
     bool dry_run, force; /* reload */
+    uint64_t request_id; /* lookup */
 };
 
 /* An answer: the member named after method is set; ping has none. */
@@ -341,8 +363,9 @@ struct urnclient_reply {
         struct urnclient_state state;
         struct urnclient_names names; /* catalog, pools */
         struct urnclient_info info;   /* info, reload */
-        uint64_t odds_version;        /* update, add, create, close, open */
-        uint64_t lsn;                 /* snapshot */
+        struct urnclient_lookup lookup;
+        uint64_t odds_version; /* update, add, create, close, open */
+        uint64_t lsn;          /* snapshot */
     };
 };
 

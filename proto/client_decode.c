@@ -361,6 +361,35 @@ static enum urnclient_status decode_pools(struct answer *answer, const msgpack_o
     return status;
 }
 
+/* A text or nil. */
+static bool find_name(const msgpack_object *map, const char *key, struct urnclient_text *text)
+{
+    const msgpack_object *value = find(map, key);
+    if (value == NULL || (value->type != MSGPACK_OBJECT_NIL && !is_text(value)))
+        return false;
+    *text = is_text(value) ? take_text(value) : (struct urnclient_text){NULL, 0};
+    return true;
+}
+
+static enum urnclient_status decode_lookup(struct answer *answer, const msgpack_object *result,
+                                           struct urnclient_lookup *lookup,
+                                           struct urnclient_error *error)
+{
+    const msgpack_object *index = find(result, "index");
+    const bool failed = index != NULL && index->type == MSGPACK_OBJECT_NIL;
+    lookup->owned = answer;
+    lookup->index = URNCLIENT_FAILED_DRAW;
+    if (index == NULL || (!failed && !take_u32(index, &lookup->index)) ||
+        !find_u64(result, "request_id", &lookup->request_id) ||
+        !find_u64(result, "odds_version", &lookup->odds_version) ||
+        !find_u64(result, "time_us", &lookup->time_us) || !find_u64(result, "lsn", &lookup->lsn) ||
+        !find_text(result, "pool", &lookup->pool) ||
+        !find_name(result, "item_id", &lookup->item_id) ||
+        failed != (lookup->item_id.bytes == NULL))
+        return unexpected("lookup's result lacks a field or has it in another type", error);
+    return URNCLIENT_OK;
+}
+
 /* ---- any value --------------------------------------------------------------------------- */
 
 static enum urnclient_status decode_value(struct answer *answer, const msgpack_object *object,
@@ -470,6 +499,8 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
         return decode_catalog(answer, result, &reply->names, error);
     case URNCLIENT_POOLS:
         return decode_pools(answer, result, &reply->names, error);
+    case URNCLIENT_LOOKUP:
+        return decode_lookup(answer, result, &reply->lookup, error);
     case URNCLIENT_SNAPSHOT:
         return take_u64(result, &reply->lsn)
                    ? URNCLIENT_OK
@@ -487,7 +518,7 @@ static enum urnclient_status decode_result(struct answer *answer, const msgpack_
                    ? URNCLIENT_OK
                    : unexpected("the result of a change is not an odds version", error);
     }
-    CHECK(reply->method <= URNCLIENT_RELOAD);
+    CHECK(reply->method <= URNCLIENT_LOOKUP);
     return URNCLIENT_PROTOCOL;
 }
 
@@ -549,6 +580,12 @@ void urnclient_names_free(struct urnclient_names *names)
     memset(names, 0, sizeof *names);
 }
 
+void urnclient_lookup_free(struct urnclient_lookup *lookup)
+{
+    client_answer_free(lookup->owned);
+    memset(lookup, 0, sizeof *lookup);
+}
+
 void urnclient_info_free(struct urnclient_info *info)
 {
     client_answer_free(info->owned);
@@ -570,6 +607,9 @@ void urnclient_reply_free(struct urnclient_reply *reply)
     case URNCLIENT_CATALOG:
     case URNCLIENT_POOLS:
         urnclient_names_free(&reply->names);
+        break;
+    case URNCLIENT_LOOKUP:
+        urnclient_lookup_free(&reply->lookup);
         break;
     case URNCLIENT_INFO:
     case URNCLIENT_RELOAD:

@@ -39,6 +39,22 @@ class Urn(SharedServerTestCase):
         self.assertIn("main", self.answered("pools"))
         self.assertIn("commit", self.answered("info"))
 
+    def test_lookup(self):
+        first, outcomes = self.call("draw", "main", 3)[:2]
+        self.call("draw", "main", 1)  # whose group says that the one before is durable: for urn-wal
+        for request_id, item in enumerate(outcomes, first):
+            text = self.answered("lookup", str(request_id))
+            self.assertIn(f"request id    {request_id}\n", text)
+            self.assertIn(f"item          {item} (index ", text)
+            told = json.loads(self.answered("--json", "lookup", str(request_id)))
+            self.assertEqual(told, self.call("lookup", request_id))
+            found = run("urn-wal", "find", "--json", str(self.server.data_dir), str(request_id))
+            self.assertEqual((json.loads(found.stdout)["item_id"], json.loads(found.stdout)["lsn"]),
+                             (item, told["lsn"]))
+        done = self.urn("lookup", "9007199254740991")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"^urn: NOTFOUND request id \d+ has not been given yet; ids 1 to \d+ are known\n")
+
     def test_json(self):
         self.assertIn("main", json.loads(self.answered("--json", "pools")))
         state = json.loads(self.answered("--json", "state", "main"))

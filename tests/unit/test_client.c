@@ -24,6 +24,11 @@
 #include "proto/client.h"
 #include "tests/lib/peer.h"
 
+/* A lookup's result with this item and index. */
+#define LOOKUP_MAP(item_id, index)                                                                 \
+    "\x87\xaarequest_id\x05\xa4pool\xa4main\xa7item_id" item_id "\xa5index" index                  \
+    "\xacodds_version\x06\xa7time_us\x07\xa3lsn\x08"
+
 /* ---- the other side ---------------------------------------------------------------------- */
 
 struct server {
@@ -523,6 +528,12 @@ static void results_of_another_shape_are_refused(void **state)
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x91\x01")},
         {URNCLIENT_POOLS, URNCLIENT_NAMES, BYTES("\x81\x01\x01")},
         {URNCLIENT_SNAPSHOT, URNCLIENT_NAMES, BYTES("\xff")},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES("\x80")},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES("\x97\x01\xa1x\xa1x\x00\x01\x01\x01")},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES(LOOKUP_MAP("\xa1x", "\xc0"))},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES(LOOKUP_MAP("\xc0", "\x01"))},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES(LOOKUP_MAP("\x01", "\x01"))},
+        {URNCLIENT_LOOKUP, URNCLIENT_NAMES, BYTES(LOOKUP_MAP("\xa1x", "\xff"))},
         {URNCLIENT_CLOSE, URNCLIENT_NAMES, BYTES("\xa1x")},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -983,6 +994,49 @@ static void a_snapshot_tells_what_it_covers(void **state)
     server_stop(&server);
 }
 
+static void a_lookup_tells_item_or_failure(void **state)
+{
+    (void)state;
+    struct server server;
+    struct urnclient_error error;
+    struct urnclient_lookup lookup;
+    static const char drawn[] = LOOKUP_MAP("\xa4gold", "\x02");
+    static const char failed[] = LOOKUP_MAP("\xc0", "\xc0");
+    server_start(&server);
+    peer_pack_answer(&server.peer, 0);
+    msgpack_sbuffer_write(&server.peer.buffer, drawn, sizeof drawn - 1);
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_lookup(server.client, 9007199254740991u, &lookup, &error),
+                     URNCLIENT_OK);
+    expect_request(&server, "[0, 0, \"lookup\", [9007199254740991]]");
+    assert_int_equal(lookup.request_id, 5);
+    assert_string_equal(lookup.pool.bytes, "main");
+    assert_string_equal(lookup.item_id.bytes, "gold");
+    assert_int_equal(lookup.index, 2);
+    assert_int_equal(lookup.odds_version, 6);
+    assert_int_equal(lookup.time_us, 7);
+    assert_int_equal(lookup.lsn, 8);
+    urnclient_lookup_free(&lookup);
+    urnclient_lookup_free(&lookup);
+
+    peer_pack_answer(&server.peer, 1);
+    msgpack_sbuffer_write(&server.peer.buffer, failed, sizeof failed - 1);
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_lookup(server.client, 5, &lookup, &error), URNCLIENT_OK);
+    assert_null(lookup.item_id.bytes);
+    assert_int_equal(lookup.index, URNCLIENT_FAILED_DRAW);
+    urnclient_lookup_free(&lookup);
+
+    peer_pack_error(&server.peer, 2, "NOTFOUND request id 9 is older than what is kept");
+    peer_send(&server.peer);
+    assert_int_equal(urnclient_lookup(server.client, 9, &lookup, &error), URNCLIENT_REFUSED);
+    assert_string_equal(error.code, "NOTFOUND");
+    assert_false(error.may_have_taken_effect);
+    assert_int_equal(error.retry, URNCLIENT_RETRY_NO);
+    assert_null(lookup.owned);
+    server_stop(&server);
+}
+
 static void reload_gives_the_report(void **state)
 {
     (void)state;
@@ -1020,9 +1074,10 @@ static void a_lost_connection_leaves_a_change_in_doubt(void **state)
         enum urnclient_method method;
         bool may_have_taken_effect;
     } cases[] = {
-        {URNCLIENT_UPDATE, true}, {URNCLIENT_ADD, true},       {URNCLIENT_CREATE, true},
-        {URNCLIENT_CLOSE, true},  {URNCLIENT_OPEN, true},      {URNCLIENT_RELOAD, true},
-        {URNCLIENT_STATE, false}, {URNCLIENT_SNAPSHOT, false}, {URNCLIENT_INFO, false},
+        {URNCLIENT_UPDATE, true},  {URNCLIENT_ADD, true},       {URNCLIENT_CREATE, true},
+        {URNCLIENT_CLOSE, true},   {URNCLIENT_OPEN, true},      {URNCLIENT_RELOAD, true},
+        {URNCLIENT_STATE, false},  {URNCLIENT_SNAPSHOT, false}, {URNCLIENT_INFO, false},
+        {URNCLIENT_LOOKUP, false},
     };
     const struct urnclient_item_spec item = {"x", 1, 1};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -1096,6 +1151,7 @@ static void answers_have_no_more_values_than_were_asked_for(void **state)
         {{.method = URNCLIENT_CATALOG, .pool = "x", .limit = 1000}, 1064},
         {{.method = URNCLIENT_POOLS}, 1 << 20},
         {{.method = URNCLIENT_SNAPSHOT}, 64},
+        {{.method = URNCLIENT_LOOKUP, .request_id = 1}, 64},
         {{.method = URNCLIENT_INFO}, 1 << 16},
         {{.method = URNCLIENT_RELOAD}, 1 << 16},
         {{.method = URNCLIENT_CLOSE, .pool = "x"}, 64},
@@ -1160,6 +1216,7 @@ int main(void)
         cmocka_unit_test(a_large_catalog_is_sent_whole),
         cmocka_unit_test(pools_are_closed_and_opened),
         cmocka_unit_test(a_snapshot_tells_what_it_covers),
+        cmocka_unit_test(a_lookup_tells_item_or_failure),
         cmocka_unit_test(reload_gives_the_report),
         cmocka_unit_test(a_lost_connection_leaves_a_change_in_doubt),
         cmocka_unit_test(changes_of_names_that_cannot_be_send_nothing),

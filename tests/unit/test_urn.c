@@ -146,6 +146,13 @@ static void a_wrong_command_line_says_what_was_perhaps_meant(void **state)
         {"urn state",
          "urn: the pool's name is missing\n     usage: urn state POOL [--offset N] [--limit N]    "
          "(urn state --help says more)\n"},
+        {"urn lookup", "urn: the request id is missing\n"
+                       "     usage: urn lookup ID    (urn lookup --help says more)\n"},
+        {"urn lookup 0", "urn: ID needs a number from 1 to 9007199254740991, not \"0\"\n"
+                         "     urn lookup --help says more\n"},
+        {"urn lookup main", "urn: ID needs a number from 1 to 9007199254740991, not \"main\"\n"
+                            "     urn lookup --help says more\n"},
+        {"urn lookp 3", "urn: there is no command \"lookp\"\n     did you mean lookup?\n"},
         {"urn pools main",
          "urn: too many arguments\n     usage: urn pools    (urn pools --help says more)\n"},
         {"urn draw main 1 2 3",
@@ -595,6 +602,47 @@ static void catalog_pools_and_ping_print(void **state)
     expect(&peer, "urn --json ping", EXIT_DONE, "\"pong\"\n", "");
 }
 
+static void a_lookup_is_printed(void **state)
+{
+    (void)state;
+    static const char drawn[] = "\x87\xaarequest_id\x05\xa4pool\xa4main\xa7item_id\xa4gold"
+                                "\xa5index\x02\xacodds_version\x06"
+                                "\xa7time_us\xcf\x00\x06\x0a\x24\x18\x1e\x40\x00\xa3lsn\x08";
+    static const char failed[] = "\x87\xaarequest_id\x05\xa4pool\xa4main\xa7item_id\xc0"
+                                 "\xa5index\xc0\xacodds_version\x06\xa7time_us\x07\xa3lsn\x08";
+    static const struct {
+        const char *line, *answer;
+        size_t length;
+        const char *out;
+    } cases[] = {
+        {"urn lookup 5", drawn, sizeof drawn - 1,
+         "request id    5\npool          main\nitem          gold (index 2)\n"
+         "odds version  6\ntime          2023-11-14T22:13:20.000000Z\nLSN           8\n"},
+        {"urn --json lookup 5", drawn, sizeof drawn - 1,
+         "{\"request_id\": 5, \"pool\": \"main\", \"item_id\": \"gold\", \"index\": 2, "
+         "\"odds_version\": 6, \"time_us\": 1700000000000000, \"lsn\": 8}\n"},
+        {"urn lookup 5", failed, sizeof failed - 1,
+         "request id    5\npool          main\nitem          (nothing in stock)\n"
+         "odds version  6\ntime          1970-01-01T00:00:00.000007Z\nLSN           8\n"},
+        {"urn --json lookup 5", failed, sizeof failed - 1,
+         "{\"request_id\": 5, \"pool\": \"main\", \"item_id\": null, \"index\": null, "
+         "\"odds_version\": 6, \"time_us\": 7, \"lsn\": 8}\n"},
+    };
+    struct peer peer;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        peer_listen(&peer);
+        peer_pack_answer(&peer, 0);
+        msgpack_sbuffer_write(&peer.buffer, cases[i].answer, cases[i].length);
+        expect(&peer, cases[i].line, EXIT_DONE, cases[i].out, "");
+    }
+    peer_listen(&peer);
+    peer_pack_error(&peer, 0, "NOTFOUND request id 5 has not been given yet; no draw is known");
+    expect(&peer, "urn lookup 5", EXIT_REFUSED, "",
+           "urn: NOTFOUND request id 5 has not been given yet; no draw is known\n"
+           "     an id is known from its draw's answer on, until the log that has it is "
+           "overwritten\n");
+}
+
 static void info_is_laid_out_by_groups(void **state)
 {
     (void)state;
@@ -683,6 +731,7 @@ int main(void)
         cmocka_unit_test(pages_are_put_together),
         cmocka_unit_test(too_big_a_page_is_asked_for_in_pieces),
         cmocka_unit_test(catalog_pools_and_ping_print),
+        cmocka_unit_test(a_lookup_is_printed),
         cmocka_unit_test(info_is_laid_out_by_groups),
         cmocka_unit_test(errors_have_hints_and_exit_statuses),
     };

@@ -71,6 +71,7 @@ static const struct {
     [COMMAND_CATALOG] = {"catalog", "catalog POOL [--offset N] [--limit N]",
                          "list the items of a pool", 1, 1},
     [COMMAND_POOLS] = {"pools", "pools", "list the pools", 0, 0},
+    [COMMAND_LOOKUP] = {"lookup", "lookup ID", "tell what came of a draw", 1, 1},
     [COMMAND_UPDATE] = {"update",
                         "update POOL ITEM [--quantity N] [--probability W] [--if-quantity M]",
                         "set an item's stock or weight", 2, 2},
@@ -343,6 +344,15 @@ static bool read_values(const struct raw *raw, struct arguments *arguments, FILE
            read_bound(raw, OPTION_LIMIT, &arguments->limit, err);
 }
 
+static bool read_request_id(const char *word, uint64_t *request_id, FILE *err)
+{
+    const uint64_t most = (1ull << 53) - 1;
+    if (number_read(word, most, request_id) && *request_id > 0)
+        return true;
+    return mistake(err, "urn lookup --help says more",
+                   "ID needs a number from 1 to %" PRIu64 ", not \"%s\"", most, word);
+}
+
 static bool read_command_arguments(const struct raw *raw, struct arguments *arguments, FILE *err)
 {
     enum command command = arguments->command;
@@ -350,11 +360,15 @@ static bool read_command_arguments(const struct raw *raw, struct arguments *argu
     uint64_t count;
     if (given < commands[command].arguments_min)
         return wrong_usage(err, command,
-                           given == 0 ? "the pool's name is missing" : "the item is missing");
+                           command == COMMAND_LOOKUP ? "the request id is missing"
+                           : given == 0              ? "the pool's name is missing"
+                                                     : "the item is missing");
     if (given > commands[command].arguments_max)
         return wrong_usage(err, command, "too many arguments");
     if (command == COMMAND_HELP)
         return given == 0 || find_command(raw->words[1], &arguments->about, err);
+    if (command == COMMAND_LOOKUP)
+        return read_request_id(raw->words[1], &arguments->request_id, err);
     if (given >= 1)
         arguments->pool = raw->words[1];
     if (given < 2)

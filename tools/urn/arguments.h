@@ -21,6 +21,7 @@ enum command {
     COMMAND_STATE,
     COMMAND_CATALOG,
     COMMAND_POOLS,
+    COMMAND_LOOKUP,
     COMMAND_UPDATE,
     COMMAND_ADD,
     COMMAND_CREATE,
@@ -55,6 +56,7 @@ struct arguments {
     const char *file;               /* create: NULL: no items; "-": standard input */
     struct urnclient_update update; /* update, add */
     bool dry_run, force;            /* reload */
+    uint64_t request_id;            /* lookup */
 };
 
 /* Reads the command line. default_address: what --address is without it. On a mistake prints what

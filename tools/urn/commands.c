@@ -25,6 +25,8 @@ static const char *hint_for_code(const char *code)
     } hints[] = {
         {"NOPOOL", "urn pools lists the pools there are"},
         {"NOITEM", "nothing was done; urn catalog POOL lists the items"},
+        {"NOTFOUND",
+         "an id is known from its draw's answer on, until the log that has it is overwritten"},
         {"EXISTS", "nothing was done"},
         {"CONFLICT", "nothing was done; urn state POOL shows what is there now"},
         {"CLOSED", "nothing was drawn; try again once the pool is open"},
@@ -317,7 +319,7 @@ static enum urnclient_status run_state(const struct arguments *arguments, struct
     return URNCLIENT_OK;
 }
 
-/* ---- catalog, pools, info ---------------------------------------------------------------- */
+/* ---- catalog, pools, snapshot -------------------------------------------------------------- */
 
 static void names_print_json(FILE *out, const struct urnclient_text *names, uint32_t count)
 {
@@ -393,6 +395,72 @@ static enum urnclient_status run_pools(const struct arguments *arguments, struct
     urnclient_names_free(&pools);
     return URNCLIENT_OK;
 }
+
+/* ---- lookup ------------------------------------------------------------------------------ */
+
+/* As urn-wal writes a moment. */
+static void print_time(FILE *out, uint64_t time_us)
+{
+    const time_t seconds = (time_t)(time_us / 1000000);
+    char text[32];
+    struct tm parts;
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
+        fprintf(out, "time          %" PRIu64 " us since 1970\n", time_us);
+    else
+        fprintf(out, "time          %s.%06" PRIu64 "Z\n", text, time_us % 1000000);
+}
+
+static void lookup_print(const struct terminal *terminal, const struct urnclient_lookup *lookup)
+{
+    char clean[CLEAN_TEXT_BYTES];
+    FILE *out = terminal->out;
+    fprintf(out, "request id    %" PRIu64 "\n", lookup->request_id);
+    terminal_clean(terminal, lookup->pool, clean);
+    fprintf(out, "pool          %s\n", clean);
+    if (lookup->item_id.bytes == NULL) {
+        fprintf(out, "item          %s\n", nothing_in_stock);
+    } else {
+        terminal_clean(terminal, lookup->item_id, clean);
+        fprintf(out, "item          %s (index %" PRIu32 ")\n", clean, lookup->index);
+    }
+    fprintf(out, "odds version  %" PRIu64 "\n", lookup->odds_version);
+    print_time(out, lookup->time_us);
+    fprintf(out, "LSN           %" PRIu64 "\n", lookup->lsn);
+}
+
+static void lookup_print_json(FILE *out, const struct urnclient_lookup *lookup)
+{
+    fprintf(out, "{\"request_id\": %" PRIu64 ", \"pool\": ", lookup->request_id);
+    json_text(out, lookup->pool);
+    fputs(", \"item_id\": ", out);
+    if (lookup->item_id.bytes == NULL) {
+        fputs("null, \"index\": null", out);
+    } else {
+        json_text(out, lookup->item_id);
+        fprintf(out, ", \"index\": %" PRIu32, lookup->index);
+    }
+    fprintf(out,
+            ", \"odds_version\": %" PRIu64 ", \"time_us\": %" PRIu64 ", \"lsn\": %" PRIu64 "}\n",
+            lookup->odds_version, lookup->time_us, lookup->lsn);
+}
+
+static enum urnclient_status run_lookup(const struct arguments *arguments, struct urnclient *client,
+                                        const struct terminal *terminal,
+                                        struct urnclient_error *error)
+{
+    struct urnclient_lookup lookup;
+    if (urnclient_lookup(client, arguments->request_id, &lookup, error) != URNCLIENT_OK)
+        return error->status;
+    if (arguments->json)
+        lookup_print_json(terminal->out, &lookup);
+    else
+        lookup_print(terminal, &lookup);
+    urnclient_lookup_free(&lookup);
+    return URNCLIENT_OK;
+}
+
+/* ---- info -------------------------------------------------------------------------------- */
 
 static enum urnclient_status run_info(const struct arguments *arguments, struct urnclient *client,
                                       const struct terminal *terminal,
@@ -557,7 +625,7 @@ enum exit_status command_run(const struct arguments *arguments, struct urnclient
         [COMMAND_CLOSE] = run_change,      [COMMAND_OPEN] = run_change,
         [COMMAND_RELOAD] = run_reload,     [COMMAND_CATALOG] = run_catalog,
         [COMMAND_POOLS] = run_pools,       [COMMAND_INFO] = run_info,
-        [COMMAND_SNAPSHOT] = run_snapshot,
+        [COMMAND_SNAPSHOT] = run_snapshot, [COMMAND_LOOKUP] = run_lookup,
     };
     struct urnclient_error error = {.status = URNCLIENT_OK};
     if (runs[arguments->command](arguments, client, terminal, &error) != URNCLIENT_OK)

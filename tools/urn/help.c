@@ -71,6 +71,16 @@ static const char *const command_texts[COMMAND_COUNT] = {
                       "Examples\n"
                       "  urn pools\n"
                       "  for pool in $(urn pools); do urn state \"$pool\"; done\n",
+    [COMMAND_LOOKUP] =
+        "Tells what came of the draw with a request id: pool, item (or that nothing was in "
+        "stock),\n"
+        "odds version, time, and where the log has it. Every draw that was answered is known, as\n"
+        "long as the server keeps its log; NOTFOUND says which ids are. urn-wal find tells more,\n"
+        "from the server's files.\n"
+        "\n"
+        "Examples\n"
+        "  urn lookup 4711\n"
+        "  urn --json lookup 4711 | jq -r .item_id\n",
     [COMMAND_UPDATE] =
         "Sets how many of an item are left, its weight, or both. With --if-quantity nothing is\n"
         "done unless exactly so many are left (CONFLICT tells how many there are).\n"
