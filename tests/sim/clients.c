@@ -62,6 +62,14 @@ struct client_request *clients_make_read(struct clients *clients, enum urn_op op
     return made;
 }
 
+struct client_request *clients_make_lookup(struct clients *clients, uint64_t request_id)
+{
+    struct client_request *made = clients_make(clients, URN_LOOKUP, (struct urn_text){NULL, 0});
+    made->request.request_id = request_id;
+    made->absorbed = true; /* the writer has nothing to do with it */
+    return made;
+}
+
 struct client_request *clients_make_catalogs(struct clients *clients, enum urn_op op,
                                              struct catalog_list catalogs, uint32_t limit)
 {

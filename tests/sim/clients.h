@@ -16,6 +16,7 @@ struct client_request {
     bool absorbed;                /* the oracle has seen what the engine staged or answered */
     bool refused_at_once;         /* by urn_submit itself */
     bool collected;               /* the engine has given it back */
+    uint64_t findable_id;         /* LOOKUP: what draws.h says when it is submitted */
     uint64_t depends_on;          /* once absorbed: how many effects its answer was computed from */
     uint32_t *outcomes_seen;      /* of a draw once absorbed: a copy, which must stay true */
 };
@@ -38,6 +39,7 @@ struct client_request *clients_make_draw(struct clients *clients, struct urn_tex
 /* STATE, CATALOG or POOLS, from the first on. */
 struct client_request *clients_make_read(struct clients *clients, enum urn_op op,
                                          struct urn_text pool, uint32_t limit);
+struct client_request *clients_make_lookup(struct clients *clients, uint64_t request_id);
 /* CREATE or RELOAD; takes the list over. limit: how many changes a reload is to tell of. */
 struct client_request *clients_make_catalogs(struct clients *clients, enum urn_op op,
                                              struct catalog_list catalogs, uint32_t limit);

@@ -25,17 +25,17 @@ static const char *const subject_text[SUBJECT_COUNT] = {
 #undef ROW
 };
 
-static const char *const op_text[URN_RELOAD + 1] = {
+static const char *const op_text[URN_LOOKUP + 1] = {
     [URN_DRAW] = "draw",   [URN_STATE] = "state",       [URN_CATALOG] = "catalog",
     [URN_POOLS] = "pools", [URN_SNAPSHOT] = "snapshot", [URN_UPDATE] = "update",
     [URN_ADD] = "add",     [URN_CREATE] = "create",     [URN_CLOSE] = "close",
-    [URN_OPEN] = "open",   [URN_RELOAD] = "reload",
+    [URN_OPEN] = "open",   [URN_RELOAD] = "reload",     [URN_LOOKUP] = "lookup",
 };
 
 /* The answers that each kind of request can have. */
 #define ANSWER(code) (1ull << URN_##code)
 #define ANY_CHANGE   (ANSWER(OK) | ANSWER(BUSY) | ANSWER(READONLY) | ANSWER(INDOUBT))
-static const uint64_t answers_due[URN_RELOAD + 1] = {
+static const uint64_t answers_due[URN_LOOKUP + 1] = {
     [URN_DRAW] = ANY_CHANGE | ANSWER(NOPOOL) | ANSWER(CLOSED) | ANSWER(NOSTOCK) | ANSWER(BADARG),
     [URN_STATE] = ANSWER(OK) | ANSWER(NOPOOL) | ANSWER(BUSY) | ANSWER(READONLY),
     [URN_CATALOG] = ANSWER(OK) | ANSWER(NOPOOL) | ANSWER(BUSY) | ANSWER(READONLY),
@@ -48,6 +48,8 @@ static const uint64_t answers_due[URN_RELOAD + 1] = {
     [URN_CLOSE] = ANY_CHANGE | ANSWER(NOPOOL) | ANSWER(CONFLICT),
     [URN_OPEN] = ANY_CHANGE | ANSWER(NOPOOL) | ANSWER(CONFLICT),
     [URN_RELOAD] = ANY_CHANGE | ANSWER(BADARG) | ANSWER(TOOBIG),
+    [URN_LOOKUP] = ANSWER(OK) | ANSWER(NOTFOUND) | ANSWER(BADARG) | ANSWER(BUSY) |
+                   ANSWER(READONLY) | ANSWER(IO),
 };
 
 void coverage_crash(struct coverage *coverage, enum window window, enum sim_crash kind)
@@ -133,7 +135,7 @@ static bool print_answers(const struct coverage *coverage, const char *mark)
         "new pool", "new item", "weight", "conflict", "item not in file", "pool not in file"};
     bool whole = true;
     printf("answers:\n");
-    for (unsigned op = 0; op <= URN_RELOAD; op++) {
+    for (unsigned op = 0; op <= URN_LOOKUP; op++) {
         printf("  %-8s", op_text[op]);
         for (unsigned code = 0; code < URN_CODE_COUNT; code++) {
             const uint64_t answers = coverage->answers[op][code];
@@ -145,6 +147,16 @@ static bool print_answers(const struct coverage *coverage, const char *mark)
         }
         printf("\n");
     }
+    static const char *const lookup_text[COVERAGE_LOOKUPS] = {"found", "of before the start",
+                                                              "older", "left out", "not yet given"};
+    printf("  lookups:");
+    for (unsigned kind = 0; kind < COVERAGE_LOOKUPS; kind++) {
+        const bool visited = coverage->lookups[kind] > 0;
+        printf("%s %" PRIu64 " %s%s", kind == 0 ? "" : ",", coverage->lookups[kind],
+               lookup_text[kind], visited ? "" : mark);
+        whole = whole && visited;
+    }
+    printf("\n");
     printf("  reloads told of");
     for (unsigned kind = 0; kind < URN_CHANGE_KINDS; kind++) {
         const bool visited = coverage->changes_told[kind] > 0;

@@ -93,12 +93,23 @@ enum stage {
         STAGE_COUNT
 };
 
+/* What came of lookups. */
+enum coverage_lookup {
+    COVERAGE_LOOKUP_FOUND,
+    COVERAGE_LOOKUP_BEFORE, /* of those, what was there before the start */
+    COVERAGE_LOOKUP_OLDER,
+    COVERAGE_LOOKUP_LEFT_OUT,
+    COVERAGE_LOOKUP_NOT_YET,
+    COVERAGE_LOOKUPS
+};
+
 struct coverage {
     uint64_t crashes[WINDOW_COUNT][SIM_CRASH_MACHINE + 1];
     uint64_t group_crashes[STAGE_COUNT][SUBJECT_COUNT][SIM_CRASH_MACHINE + 1];
-    uint64_t answers[URN_RELOAD + 1][URN_CODE_COUNT];
+    uint64_t answers[URN_LOOKUP + 1][URN_CODE_COUNT];
     uint64_t changes_told[URN_CHANGE_KINDS]; /* by reloads */
-    uint64_t lives[URN_WAL_OS + 1];          /* starts that succeeded, by mode */
+    uint64_t lookups[COVERAGE_LOOKUPS];
+    uint64_t lives[URN_WAL_OS + 1]; /* starts that succeeded, by mode */
     uint64_t cases[RECOVERY_CASES_END];
     uint64_t starts_after_crash; /* every start that followed a crash, finished or not */
     uint64_t starts;

@@ -7,8 +7,9 @@
 #include "tests/sim/host_windows.h"
 #include "tests/sim/verdict.h"
 
-#define STEPS_MAX           100000u /* more without coming to rest is a livelock */
-#define COLLECT_AMID_ONE_IN 4u
+#define STEPS_MAX             100000u /* more without coming to rest is a livelock */
+#define COLLECT_AMID_ONE_IN   4u
+#define COLLECT_LOOKUP_ONE_IN 2u
 
 /* Sees every call before it is decided about, and keeps the window that it stands in. */
 static void watch_call(void *context, const struct sim_event *call)
@@ -165,6 +166,7 @@ enum urn_code host_open(struct host *host)
     host->finding.report = &host->report;
     sim_set_quiet(host->world, true);
     oracle_check_start(host->oracle, host->engine, &host->finding, host->rigour);
+    oracle_check_lookups(host->oracle, host->engine, &host->finding, host->coverage, &host->luck);
     sim_set_quiet(host->world, false);
     if (host->rigour == ORACLE_ADOPT)
         adopt(host);
@@ -250,6 +252,7 @@ void host_submit(struct host *host, struct client_request *request)
     uint32_t in_flight = host->clients.in_flight;
     uint64_t draws = host->clients.draws_in_flight;
     const struct urn_engine_config *config = &host->scenario->config;
+    request->findable_id = oracle_draws(host->oracle)->findable_id;
     urn_submit(host->engine, &request->request);
     request->refused_at_once = request->request.code != URN_OK;
     oracle_check_admission(host->oracle, request,
@@ -311,6 +314,19 @@ bool host_can_begin(const struct host *host)
     return !host->syncing && atomic_load(&host->engine->commit_slot) != NULL;
 }
 
+/* Whoever collects at once sees whether anything was found that nobody had been told of. */
+bool host_lookup_step(struct host *host)
+{
+    const bool did = lookups_step(host->engine);
+    window_note_crash(host);
+    note_failure(host);
+    if (did && !host_crashed(host) && sim_random_one_in(&host->luck, COLLECT_LOOKUP_ONE_IN))
+        host_collect(host);
+    if (did)
+        count_step(host);
+    return did;
+}
+
 static void note_finished(struct host *host)
 {
     if (atomic_load(&host->engine->commit_slot) != NULL)
@@ -368,6 +384,29 @@ void host_log_sync_end(struct host *host)
     count_step(host);
 }
 
+/* A lookup may fail for a fault that has struck; else it is right. */
+static void check_lookup(const struct host *host, const struct client_request *lookup,
+                         const struct urn_engine_info *info)
+{
+    const enum urn_code code = lookup->request.code;
+    if (lookup->refused_at_once || code == URN_READONLY)
+        return;
+    if (code == URN_IO) {
+        PROMISE(sim_last_event(host->world)->error != 0, "a lookup met no fault: %s",
+                lookup->error.text);
+        return;
+    }
+    PROMISE(!oracle_has_failed(host->oracle), "P6: a lookup was answered after the log had failed");
+    const struct lookup_moment moment = {
+        .findable_id = lookup->findable_id,
+        .acknowledged_lsn = info->acknowledged_lsn,
+        .oldest_lsn = draws_oldest_lsn(host->engine),
+        .torn_lsn = oracle_draws(host->oracle)->torn_lsn,
+        .lost_lsn = UINT64_MAX,
+    };
+    draws_check(oracle_draws(host->oracle), &lookup->request, &moment, host->coverage);
+}
+
 void host_collect(struct host *host)
 {
     if (host_crashed(host))
@@ -387,7 +426,10 @@ void host_collect(struct host *host)
         if (collected->request.code == URN_READONLY || collected->request.code == URN_INDOUBT)
             PROMISE(info.failed || host->stopping, "%s although nothing failed",
                     urn_code_text(collected->request.code));
-        oracle_collect(host->oracle, collected);
+        if (collected->request.op == URN_LOOKUP)
+            check_lookup(host, collected, &info);
+        else
+            oracle_collect(host->oracle, collected);
         coverage_answer(host->coverage, &collected->request);
         drew = drew || collected->request.op == URN_DRAW || collected->is_change;
         host->coverage->draws +=
@@ -428,6 +470,8 @@ static bool any_step(struct host *host)
     if (host_crashed(host) || want == SNAPSHOT_WANTS_STEP)
         return true;
     bool did = host_writer_step(host);
+    if (!host_crashed(host))
+        did = host_lookup_step(host) || did;
     if (want != SNAPSHOT_WANTS_TIME)
         return did;
     uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
@@ -517,6 +561,8 @@ enum urn_code host_stop(struct host *host)
         if (!any_step(host))
             pass_time(host);
     }
+    while (!host_crashed(host) && host_lookup_step(host))
+        ;
     if (host_crashed(host))
         return URN_IO;
     host_collect(host);
@@ -598,6 +644,7 @@ void host_look(struct host *host)
                                            .mode = host->engine->mode};
     sim_set_quiet(branch, true);
     oracle_check_start(host->oracle, engine, &finding, ORACLE_LOOK);
+    oracle_check_lookups(host->oracle, engine, &finding, host->coverage, &host->luck);
     engine_abandon(engine);
     sim_world_free(branch);
 }

@@ -84,6 +84,7 @@ enum urn_code host_stop(struct host *host);
 void host_submit(struct host *host, struct client_request *request);
 bool host_writer_step(struct host *host); /* whether anything was done */
 enum snapshot_want host_snapshot_step(struct host *host);
+bool host_lookup_step(struct host *host); /* whether anything was done */
 bool host_can_begin(const struct host *host);
 void host_commit_begin(struct host *host);
 void host_commit_end(struct host *host);

@@ -38,6 +38,7 @@ struct oracle {
     uint64_t outcome_count, outcome_capacity;
     struct group_end *group_ends; /* since the adopted start */
     uint64_t group_end_count, group_end_capacity;
+    struct draws draws; /* of all lives */
     struct ruling ruling;
     struct job job;
     uint64_t staged_requests; /* as the engine counts them; seen so far */
@@ -106,10 +107,16 @@ void oracle_free(struct oracle *oracle)
     model_free(&oracle->live);
     model_free(&oracle->scratch);
     rules_free(&oracle->ruling);
+    draws_free(&oracle->draws);
     free(oracle->effects);
     free(oracle->outcomes);
     free(oracle->group_ends);
     free(oracle);
+}
+
+const struct draws *oracle_draws(const struct oracle *oracle)
+{
+    return &oracle->draws;
 }
 
 bool oracle_is_fresh(const struct oracle *oracle)
@@ -121,6 +128,11 @@ void oracle_note_failure(struct oracle *oracle)
 {
     oracle->failed = true;
     oracle->job = (struct job){0};
+}
+
+bool oracle_has_failed(const struct oracle *oracle)
+{
+    return oracle->failed;
 }
 
 void oracle_note_protected(struct oracle *oracle, uint64_t lsn)
@@ -144,6 +156,7 @@ uint32_t oracle_note_group_end(struct oracle *oracle, uint64_t end_lsn)
                                &oracle->group_end_capacity, sizeof *oracle->group_ends);
     oracle->group_ends[oracle->group_end_count++] =
         (struct group_end){.lsn = end_lsn, .effects = oracle->effect_count};
+    draws_end_group(&oracle->draws, end_lsn);
     const uint32_t subjects = oracle->open_subjects;
     oracle->open_subjects = 0;
     return subjects;
@@ -202,6 +215,7 @@ static void absorb_outcomes(struct oracle *oracle, struct client_request *draw)
         .number = oracle->outcome_count,
     };
     oracle->outcome_count += request->count;
+    draws_add(&oracle->draws, request, oracle->live.pools[effect.pool].name);
     take_effect(oracle, &effect);
 }
 
@@ -498,7 +512,7 @@ static void absorb_all_staged(struct oracle *oracle, struct clients *clients,
     struct client_request *at = clients->unsettled != NULL ? clients->unsettled : clients->first;
     for (; oracle->staged_requests < info.requests; at = at->next) {
         PROMISE(at != NULL, "the engine has staged more than was submitted");
-        if (at->staged || at->refused_at_once)
+        if (at->staged || at->refused_at_once || at->request.op == URN_LOOKUP)
             continue;
         at->staged = true;
         oracle->staged_requests++;
@@ -583,6 +597,7 @@ void oracle_collect(struct oracle *oracle, struct client_request *collected)
         PROMISE(request->first_request_id > oracle->highest_id,
                 "P3: id %" PRIu64 " was given again", request->first_request_id);
         oracle->highest_id = request->first_request_id + request->count - 1;
+        draws_note_answered(&oracle->draws, oracle->highest_id);
     }
     if (request->op == URN_SNAPSHOT) {
         const uint64_t covered = collected->depends_on;
@@ -693,9 +708,19 @@ static void compare_applied(struct oracle *oracle, struct urn_engine *engine)
     clients_forget(&clients);
 }
 
-static void adopt(struct oracle *oracle, const struct urn_engine *engine,
-                  const struct urn_start_report *report)
+/* Without a sync, of a lap that overwrites a segment anything may have arrived before its header page; but only
+ * what two snapshots cover is overwritten. */
+static uint64_t torn_lsn(const struct urn_engine *engine, const struct oracle_finding *finding)
 {
+    return finding->power_was_lost && finding->mode != URN_WAL_COMMIT
+               ? wal_segment_begin(&engine->ring.geometry, finding->report->snapshot_lsn)
+               : 0;
+}
+
+static void adopt(struct oracle *oracle, const struct urn_engine *engine,
+                  const struct oracle_finding *finding)
+{
+    const struct urn_start_report *report = finding->report;
     struct urn_engine_info info;
     urn_engine_info(engine, &info);
     model_copy(&oracle->recovered, &oracle->scratch);
@@ -712,6 +737,8 @@ static void adopt(struct oracle *oracle, const struct urn_engine *engine,
     oracle->durable_lsn = report->end_lsn;
     oracle->failed = false;
     oracle->fresh = false;
+    draws_recover(&oracle->draws, finding->found_lsn, report->next_request_id,
+                  torn_lsn(engine, finding));
     /* The first thing that an engine does in modes interval and os; the reads above have let it. */
     if (engine->writer.state.reserved_request_id != oracle->live.reserved_id) {
         absorb_reservation(oracle, engine);
@@ -746,6 +773,14 @@ static void check_losses(const struct oracle *oracle, const struct oracle_findin
             finding->report->next_request_id, oracle->highest_id);
 }
 
+void oracle_check_lookups(const struct oracle *oracle, struct urn_engine *engine,
+                          const struct oracle_finding *finding, struct coverage *coverage,
+                          struct sim_random *luck)
+{
+    draws_look_up_some(&oracle->draws, engine, finding->found_lsn, torn_lsn(engine, finding),
+                       coverage, luck);
+}
+
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
                         const struct oracle_finding *finding, enum oracle_rigour rigour)
 {
@@ -769,5 +804,5 @@ void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
     compare_pools(oracle, engine);
     compare_applied(oracle, engine);
     if (rigour == ORACLE_ADOPT)
-        adopt(oracle, engine, report);
+        adopt(oracle, engine, finding);
 }

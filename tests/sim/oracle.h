@@ -23,6 +23,7 @@
 #include "engine/engine.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/coverage.h"
+#include "tests/sim/draws.h"
 
 struct oracle;
 
@@ -47,11 +48,15 @@ uint32_t oracle_note_group_end(struct oracle *oracle, uint64_t end_lsn);
 /* Of what is not in a closed group yet. */
 uint32_t oracle_open_subjects(const struct oracle *oracle);
 
+/* Every draw there was, for lookups. */
+const struct draws *oracle_draws(const struct oracle *oracle);
+
 /* The engine has given an answer: all it was computed from must survive. */
 void oracle_collect(struct oracle *oracle, struct client_request *collected);
 
 /* The log has failed: nothing is acknowledged from here on. */
 void oracle_note_failure(struct oracle *oracle);
+bool oracle_has_failed(const struct oracle *oracle);
 
 /* All groups with draws or changes that end at or below this LSN are covered by a mark or another
  * witness: damage to them must be found. */
@@ -80,6 +85,11 @@ struct oracle_finding {
 /* Checks an engine that has just been opened, and nothing submitted to it yet. */
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,
                         const struct oracle_finding *finding, enum oracle_rigour rigour);
+
+/* Likewise, behind that: looks up draws from before. Nothing of the log may have been damaged. */
+void oracle_check_lookups(const struct oracle *oracle, struct urn_engine *engine,
+                          const struct oracle_finding *finding, struct coverage *coverage,
+                          struct sim_random *luck);
 
 /* True before the first start that succeeded. */
 bool oracle_is_fresh(const struct oracle *oracle);

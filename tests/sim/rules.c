@@ -115,6 +115,9 @@ uint32_t rules_faults(const struct urn_engine_config *config, const struct urn_r
     uint64_t items = 0;
     if (request->op == URN_DRAW && (request->count == 0 || request->count > config->max_batch))
         faults |= RULES_REFUSAL(URN_BADARG);
+    if (request->op == URN_LOOKUP &&
+        (request->request_id == 0 || request->request_id > URN_NUMBER_MAX))
+        faults |= RULES_REFUSAL(URN_BADARG);
     if (request->op != URN_CREATE && request->op != URN_RELOAD)
         return faults;
     for (uint32_t i = 0; i < request->pool_count; i++) {

@@ -17,12 +17,13 @@
 #define LAP_STEPS_MAX       200000u
 #define DAMAGE_UNDER_ONE_IN 300u
 #define GO_ON_ONE_IN        3u
+#define LOOKUP_ONE_IN       5u
 
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
 struct appetite {
-    uint64_t submit, write, begin, end, log_sync, snapshot, collect, pass_time, go_idle, jump_clock,
-        stop, crash;
+    uint64_t submit, write, begin, end, log_sync, snapshot, lookup, collect, pass_time, go_idle,
+        jump_clock, stop, crash;
 };
 
 static struct appetite some_appetite(struct sim_random *luck)
@@ -34,6 +35,7 @@ static struct appetite some_appetite(struct sim_random *luck)
         .end = 1 + sim_random_below(luck, 8),
         .log_sync = 1 + sim_random_below(luck, 4),
         .snapshot = 1 + sim_random_below(luck, 12),
+        .lookup = 1 + sim_random_below(luck, 6),
         .collect = 1 + sim_random_below(luck, 6),
         .pass_time = sim_random_below(luck, 3),
         .go_idle = sim_random_one_in(luck, 3),
@@ -121,7 +123,11 @@ static void step_submit(struct host *host)
 {
     uint64_t more = sim_random_below(&host->luck, 4) + 1;
     for (uint64_t i = 0; i < more; i++)
-        host_submit(host, clients_make_random(&host->clients, &host->luck));
+        host_submit(
+            host, sim_random_one_in(&host->luck, LOOKUP_ONE_IN)
+                      ? clients_make_lookup(&host->clients,
+                                            draws_some_id(oracle_draws(host->oracle), &host->luck))
+                      : clients_make_random(&host->clients, &host->luck));
 }
 
 /* Chooses one step by appetite and does it. Returns whether the life goes on. */
@@ -130,7 +136,8 @@ static bool live_on(struct host *host, const struct appetite *appetite)
     const uint64_t weights[] = {appetite->submit,   appetite->write,      appetite->begin,
                                 appetite->end,      appetite->collect,    appetite->pass_time,
                                 appetite->go_idle,  appetite->jump_clock, appetite->stop,
-                                appetite->snapshot, appetite->log_sync,   appetite->crash};
+                                appetite->snapshot, appetite->log_sync,   appetite->lookup,
+                                appetite->crash};
     uint64_t sum = 0;
     for (unsigned i = 0; i < sizeof weights / sizeof weights[0]; i++)
         sum += weights[i];
@@ -178,6 +185,9 @@ static bool live_on(struct host *host, const struct appetite *appetite)
             host_log_sync_end(host);
         else
             (void)host_log_sync_begin(host);
+        return true;
+    case 11:
+        (void)host_lookup_step(host);
         return true;
     default:
         return !sim_random_one_in(&host->luck, 3);
