@@ -5,6 +5,7 @@
  *       --pools N             pools of so many items each (default 1), that the requests go round
  *       --log HOW             mmap (default), pwrite or none: see log_how.h
  *       --row BATCH:IN_FLIGHT a row; may be given several times; default: eight of them
+ *       --lookups N           so many lookups of ids of any age are under way beside each row's draws
  *       --ms N                how long each row is measured (default 1000)
  *       --json                a JSON object a line instead of a table
  *
@@ -28,12 +29,13 @@
 #include "engine/histogram.h"
 #include "engine/urn.h"
 
-#define STOCK     (1ll << 44)
-#define ROWS_MAX  64u
-#define ITEMS_MAX 2000000u
-#define ID_BYTES  16u
-#define POOLS_MAX 10000u
-#define SIX_ITEMS 6u
+#define STOCK       (1ll << 44)
+#define ROWS_MAX    64u
+#define ITEMS_MAX   2000000u
+#define ID_BYTES    16u
+#define POOLS_MAX   10000u
+#define SIX_ITEMS   6u
+#define LOOKUPS_MAX 1024u
 
 static const struct urn_item_spec six_items[SIX_ITEMS] = {
     {"diamond", 7, STOCK, 10},  {"ruby", 4, STOCK, 50},   {"gold", 4, STOCK, 240},
@@ -50,6 +52,7 @@ struct run {
     uint32_t items;
     uint32_t pools;
     enum log_how how;
+    uint32_t lookups;
     uint64_t row_ns;
     bool json;
     struct row rows[ROWS_MAX];
@@ -80,6 +83,10 @@ struct result {
     double syncs_per_second;
     uint64_t p50_ns;
     uint64_t p99_ns;
+    double lookups_per_second;
+    uint64_t lookup_p50_ns;
+    uint64_t lookup_p99_ns;
+    uint64_t lookup_max_ns;
 };
 
 /* Requests on their way, and how long each took. */
@@ -89,6 +96,45 @@ struct flight {
     uint32_t *outcomes;
     struct histogram latency_ns;
 };
+
+/* Lookups of draws of any age: of ids that lie anywhere in what the ring has. */
+struct looking {
+    struct urn_request requests[LOOKUPS_MAX];
+    uint64_t began_ns[LOOKUPS_MAX];
+    uint64_t oldest_id, newest_id;
+    uint64_t random;
+    uint32_t under_way;
+    struct histogram latency_ns;
+};
+
+static void look_up(struct urn_engine *engine, struct looking *looking, uint32_t which,
+                    uint64_t now_ns)
+{
+    struct urn_request *request = &looking->requests[which];
+    looking->random = looking->random * 6364136223846793005u + 1442695040888963407u;
+    *request = (struct urn_request){
+        .op = URN_LOOKUP,
+        .request_id = looking->oldest_id +
+                      (looking->random >> 11) % (looking->newest_id - looking->oldest_id + 1)};
+    looking->began_ns[which] = now_ns;
+    looking->under_way++;
+    urn_submit(engine, request);
+}
+
+/* Takes an answer, and looks up another. */
+static void take_lookup(struct urn_engine *engine, struct looking *looking,
+                        const struct urn_request *done, uint64_t now_ns, bool goes_on)
+{
+    const uint32_t which = (uint32_t)(done - looking->requests);
+    looking->under_way--;
+    histogram_add(&looking->latency_ns, now_ns - looking->began_ns[which]);
+    if (done->code == URN_NOTFOUND) /* overwritten: the ring has come round */
+        looking->oldest_id = done->first_request_id;
+    else
+        bench_require(done->code == URN_OK, urn_code_text(done->code));
+    if (goes_on)
+        look_up(engine, looking, which, now_ns);
+}
 
 /* The pools that requests go round, one after the other. */
 struct aims {
@@ -135,8 +181,11 @@ static void flight_free(struct flight *flight)
 
 /* Keeps the row's requests going for a while. */
 static struct result measure(struct urn_engine *engine, sem_t *notified, struct aims *aims,
-                             struct row row, uint64_t row_ns)
+                             struct row row, const struct run *run)
 {
+    const uint64_t row_ns = run->row_ns;
+    struct looking *looking = calloc(1, sizeof *looking);
+    bench_require(looking != NULL, "memory");
     struct urn_engine_info before, after;
     urn_engine_info(engine, &before);
     uint64_t begin_ns = bench_now_ns();
@@ -145,22 +194,36 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
     uint32_t under_way = row.in_flight;
     uint64_t draws = 0;
     uint64_t now_ns = begin_ns;
-    while (under_way > 0) {
+    looking->oldest_id = 1;
+    while (under_way > 0 || looking->under_way > 0) {
         wait_for_notice(notified);
         now_ns = bench_now_ns();
         bool goes_on = now_ns - begin_ns < row_ns;
-        struct urn_request *list = urn_collect(engine);
-        for (struct urn_request *done = list; done != NULL; done = done->next) {
+        struct urn_request *list = NULL; /* the draws, in the same order */
+        struct urn_request **end = &list;
+        struct urn_request *next = urn_collect(engine);
+        for (struct urn_request *done = next; done != NULL; done = next) {
+            next = done->next;
+            if (done->op == URN_LOOKUP) {
+                take_lookup(engine, looking, done, now_ns, goes_on);
+                continue;
+            }
+            done->next = NULL;
+            *end = done;
+            end = &done->next;
             bench_require(done->code == URN_OK, urn_code_text(done->code));
             uint64_t *began_ns = &flight->began_ns[done - flight->requests];
             histogram_add(&flight->latency_ns, now_ns - *began_ns);
             *began_ns = now_ns;
             aim(done, aims);
             draws += row.batch;
+            looking->newest_id = done->first_request_id;
             under_way -= !goes_on;
         }
         if (list != NULL && goes_on)
             urn_submit(engine, list);
+        while (goes_on && looking->newest_id != 0 && looking->under_way < run->lookups)
+            look_up(engine, looking, looking->under_way, now_ns);
     }
     urn_engine_info(engine, &after);
     double seconds = (double)(now_ns - begin_ns) / 1e9;
@@ -170,8 +233,13 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
         .syncs_per_second = (double)(after.syncs - before.syncs) / seconds,
         .p50_ns = histogram_permille(&flight->latency_ns, 500),
         .p99_ns = histogram_permille(&flight->latency_ns, 990),
+        .lookups_per_second = (double)looking->latency_ns.count / seconds,
+        .lookup_p50_ns = histogram_permille(&looking->latency_ns, 500),
+        .lookup_p99_ns = histogram_permille(&looking->latency_ns, 990),
+        .lookup_max_ns = looking->latency_ns.max,
     };
     flight_free(flight);
+    free(looking);
     return result;
 }
 
@@ -181,15 +249,23 @@ static void print_result(const struct run *run, struct row row, const struct res
         printf("{\"pools\": %" PRIu32 ", \"items\": %" PRIu32
                ", \"log\": \"%s\", \"batch\": %" PRIu32 ", \"in_flight\": %" PRIu32
                ", \"draws_per_s\": %.0f, \"bytes_per_draw\": %.4f"
-               ", \"syncs_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+               ", \"syncs_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f"
+               ", \"lookups_per_s\": %.0f, \"lookup_p50_us\": %.2f, \"lookup_p99_us\": %.2f"
+               ", \"lookup_max_us\": %.2f}\n",
                run->pools, run->items, how_names[run->how], row.batch, row.in_flight,
                result->draws_per_second, result->bytes_per_draw, result->syncs_per_second,
-               (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3);
+               (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3,
+               result->lookups_per_second, (double)result->lookup_p50_ns / 1e3,
+               (double)result->lookup_p99_ns / 1e3, (double)result->lookup_max_ns / 1e3);
     else
         printf("  %5" PRIu32 "  %9" PRIu32 "  %13.0f  %10.3f  %8.0f  %7.1f  %7.1f\n", row.batch,
                row.in_flight, result->draws_per_second, result->bytes_per_draw,
                result->syncs_per_second, (double)result->p50_ns / 1e3,
                (double)result->p99_ns / 1e3);
+    if (!run->json && run->lookups > 0)
+        printf("    %.0f lookups/s beside them: p50 %.1f us, p99 %.1f us, at most %.1f us\n",
+               result->lookups_per_second, (double)result->lookup_p50_ns / 1e3,
+               (double)result->lookup_p99_ns / 1e3, (double)result->lookup_max_ns / 1e3);
     fflush(stdout);
 }
 
@@ -280,7 +356,7 @@ static void run_rows(const struct run *run)
         printf("  batch  in flight        draws/s  bytes/draw   syncs/s   p50 us   p99 us\n");
     }
     for (uint32_t i = 0; i < run->row_count; i++) {
-        struct result result = measure(engine, &notified, &aims, run->rows[i], run->row_ns);
+        struct result result = measure(engine, &notified, &aims, run->rows[i], run);
         print_result(run, run->rows[i], &result);
     }
     bench_require(urn_engine_stop(engine, &error) == URN_OK, "stop");
@@ -295,7 +371,7 @@ static noreturn void usage(void)
 {
     fputs("usage: bench-engine [--items N] [--pools N] [--log mmap|pwrite|none] [--row "
           "BATCH:IN_FLIGHT ...]\n"
-          "                    [--ms N] [--json] [FOLDER]\n",
+          "                    [--lookups N] [--ms N] [--json] [FOLDER]\n",
           stderr);
     exit(64);
 }
@@ -329,13 +405,11 @@ static void take_how(struct run *run, const char *text)
 
 static struct run read_line(int argc, char **argv)
 {
-    static const struct option options[] = {{"items", required_argument, NULL, 'i'},
-                                            {"pools", required_argument, NULL, 'p'},
-                                            {"log", required_argument, NULL, 'l'},
-                                            {"row", required_argument, NULL, 'r'},
-                                            {"ms", required_argument, NULL, 'm'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"items", required_argument, NULL, 'i'},   {"pools", required_argument, NULL, 'p'},
+        {"log", required_argument, NULL, 'l'},     {"row", required_argument, NULL, 'r'},
+        {"lookups", required_argument, NULL, 'k'}, {"ms", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0}};
     static const struct row default_rows[] = {{1, 1},    {1, 64},    {1, 1024},  {1, 8192},
                                               {1000, 1}, {1000, 16}, {1000, 64}, {1000, 256}};
     struct run run = {.folder = ".", .items = SIX_ITEMS, .pools = 1, .row_ns = 1000ull * 1000000};
@@ -352,6 +426,9 @@ static struct run read_line(int argc, char **argv)
             break;
         case 'r':
             take_row(&run, optarg);
+            break;
+        case 'k':
+            run.lookups = (uint32_t)number(optarg, '\0', LOOKUPS_MAX, NULL);
             break;
         case 'm':
             run.row_ns = number(optarg, '\0', 3600000, NULL) * 1000000;

@@ -160,6 +160,30 @@ class EngineMillion(Engine):
                       [value / 1e6 for value in result.sides["mmap 1000x64"].values("draws_per_s")], at_least=10)
 
 
+class Lookups(Engine):
+    name = "lookups"
+    title = "engine without a network, draws with and without lookups of any age beside them"
+    columns = [DRAWS, P50, P99, ("lookups_per_s", "lookups/s"), ("lookup_p50_us", "lookup p50 us"),
+               ("lookup_p99_us", "lookup p99 us")]
+    loads = ["1:64", "1000:64"]
+
+    def run(self, bench):
+        result = Result(self)
+        for number in range(bench.rounds):
+            for lookups in (0, 1) if number % 2 == 0 else (1, 0):
+                rows = [word for load in self.loads for word in ("--row", load)]
+                beside = ("--lookups", lookups) if lookups else ()
+                for row in json_lines(run(bench.program("bench-engine"), "--json", *beside, "--ms",
+                                          int(bench.seconds * 1000), *rows, bench.folder)):
+                    side = f"{row['batch']}x{row['in_flight']}" + (", a lookup beside" if lookups else "")
+                    result.sides.setdefault(side, Series(side)).add(row)
+            bench.say(f"  round {number + 1} of {bench.rounds}")
+        for load in ("1x64", "1000x64"):
+            result.figure(f"lookup p99 us, draws {load}",
+                          result.sides[f"{load}, a lookup beside"].values("lookup_p99_us"), at_most=1000)
+        return result
+
+
 # ---- the server beside its peers ---------------------------------------------------------------------------
 
 
@@ -441,5 +465,6 @@ class Growth:
             result.ratios.append(Ratio(f"{what}, most / least from 1 to 1000 pools", rounds, **targets))
 
 
-ROWS = [Syncs, Selection, Engine, EngineMillion, Bulk, Pipelined, Single, Lone, Snapshots, Recovery, Memory, Growth]
+ROWS = [Syncs, Selection, Engine, EngineMillion, Lookups, Bulk, Pipelined, Single, Lone, Snapshots, Recovery, Memory,
+        Growth]
 PACKAGES = sorted({package for side in (Redis, Tarantool, PostgreSQL) for package in side.packages})
