@@ -2,7 +2,8 @@
  *
  * The first byte of an input chooses the way in:
  *   even  the bytes are a stretch of a segment as they are: every position is read as a group by
- *         itself and as the next group, and the beginning as a segment header
+ *         itself and as the next group, the beginning as a segment header, and all of it as an index, the
+ *         latter also with the checksum that it should have: one that is read is written as the same bytes
  *   odd   the bytes are groups without their seals: a kind, a length and a body each. They are
  * sealed here, so that checksum and chain are right and the fuzzer comes to what lies behind them:
  *         the shape, the entries, the outcomes, and applying all that to a state.
@@ -11,6 +12,8 @@
 
 #include "engine/apply.h"
 #include "engine/check.h"
+#include "engine/crc32c.h"
+#include "engine/log_index.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -77,8 +80,34 @@ static void walk_entries(const uint8_t *group, const struct wal_group_header *he
 
 /* ---- as they are ----------------------------------------------------------------------------- */
 
+static void read_index(const uint8_t *bytes, size_t size)
+{
+    enum { ENTRIES_MAX = 256, CRC = 8, VERSION = 12 };
+    static struct log_index_entry entries[ENTRIES_MAX];
+    uint32_t count;
+    struct log_index index;
+    (void)log_index_read(bytes, size, entries, ENTRIES_MAX, &index);
+    if (log_index_peek(bytes, size, &count) != WAL_READ_OK || log_index_bytes(count) > size)
+        return;
+    const size_t length = (size_t)log_index_bytes(count);
+    uint8_t *sealed = malloc(2 * length);
+    CHECK(sealed != NULL);
+    memcpy(sealed, bytes, length);
+    put_u32(sealed + CRC, crc32c_extend(crc32c(sealed, CRC), sealed + VERSION, length - VERSION));
+    if (log_index_read(sealed, length, entries, ENTRIES_MAX, &index) == WAL_READ_OK) {
+        struct log_index_stretch stretch;
+        log_index_write(&index, sealed + length);
+        CHECK(memcmp(sealed, sealed + length, length) == 0);
+        for (uint32_t i = 0; i < index.count; i++)
+            CHECK(log_index_find_lsn(&index, entries[i].lsn, &stretch) &&
+                  stretch.from_lsn == entries[i].lsn && stretch.to_lsn > stretch.from_lsn);
+    }
+    free(sealed);
+}
+
 static void read_raw(const uint8_t *bytes, size_t size)
 {
+    read_index(bytes, size);
     if (size >= WAL_SEGMENT_HEADER_BYTES) {
         struct wal_segment_header segment;
         (void)wal_segment_header_read(bytes, &segment);
