@@ -61,6 +61,7 @@ int os_remove(struct os_dir *dir, const char *name);
 
 enum os_open_mode {
     OS_READ,          /* must exist */
+    OS_WRITE,         /* must exist; read and write */
     OS_CREATE,        /* must not exist (EEXIST); read and write, mode 0640 */
     OS_CREATE_DIRECT, /* the same, past the page cache where the file system can: memory, lengths and
                          offsets are then whole pages */

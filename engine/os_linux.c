@@ -183,7 +183,7 @@ int os_remove(struct os_dir *dir, const char *name)
 int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file)
 {
-    int flags = mode == OS_READ ? O_RDONLY : O_RDWR | O_CREAT | O_EXCL;
+    int flags = mode == OS_READ ? O_RDONLY : mode == OS_WRITE ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
     struct os_file *opened = malloc(sizeof *opened);
     if (opened == NULL)
         return ENOMEM;

@@ -656,7 +656,7 @@ int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file)
 {
     struct urn_os *process = dir->process;
-    bool create = mode != OS_READ;
+    bool create = mode != OS_READ && mode != OS_WRITE;
     enum sim_call call = create ? SIM_FILE_CREATE : SIM_FILE_OPEN;
     struct verdict verdict = call_begins(process, call, name, 0, 0);
     if (is_over(verdict))
@@ -672,7 +672,7 @@ int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
         return call_ends(process, EISDIR);
     if (node == NULL)
         node = sim_dir_create(process->world->disk, dir->node, name, false);
-    *file = file_opened(process, node, name, create);
+    *file = file_opened(process, node, name, mode != OS_READ);
     return call_ends(process, 0);
 }
 

@@ -345,6 +345,25 @@ static void make_file(struct os_dir *dir, const char *name)
     os_file_close(file);
 }
 
+static void test_a_file_that_is_there_is_written_in_place(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, 9);
+    struct os_file *file;
+    bool seen[256];
+    assert_int_equal(os_file_open(f.dir, "g", OS_WRITE, &file), ENOENT);
+    assert_int_equal(os_file_open(f.dir, "f", OS_WRITE, &file), 0);
+    write_sector(file, 1, 'b');
+    assert_int_equal(letter(f.world, 0), 'a');
+    assert_int_equal(letter(f.world, 1), 'b');
+    assert_int_equal(os_file_sync(file), 0);
+    letters_after_crash(f.world, 1, seen);
+    assert_int_equal(letters_seen(seen), 1);
+    os_file_close(file);
+    teardown(&f);
+}
+
 /* Which of four names a crash leaves, as a bit set, counted over seeds. */
 static void names_after_crash(struct sim_world *world, const char *const names[4],
                               unsigned seen[16])
@@ -997,6 +1016,7 @@ int main(void)
         cmocka_unit_test(test_a_dropped_cache_shows_what_a_failed_sync_left),
         cmocka_unit_test(test_dropping_the_cache_spares_dirty_pages),
         cmocka_unit_test(test_unsynced_sizes_are_any_that_the_file_had),
+        cmocka_unit_test(test_a_file_that_is_there_is_written_in_place),
         cmocka_unit_test(test_unsynced_creations_and_removals_are_kept_or_lost),
         cmocka_unit_test(test_operations_on_one_name_are_kept_in_order),
         cmocka_unit_test(test_a_rename_is_kept_or_lost_or_doubled_never_neither),
