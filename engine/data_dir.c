@@ -105,7 +105,10 @@ enum data_dir_name_kind data_dir_name_kind(const char *name)
         return DATA_DIR_NAME_LOCK;
     if (strcmp(name, DATA_DIR_IDENTITY) == 0)
         return DATA_DIR_NAME_IDENTITY;
-    if (strcmp(name, DATA_DIR_IDENTITY DATA_DIR_TEMPORARY) == 0)
+    if (strcmp(name, DATA_DIR_REPAIR) == 0)
+        return DATA_DIR_NAME_REPAIR;
+    if (strcmp(name, DATA_DIR_IDENTITY DATA_DIR_TEMPORARY) == 0 ||
+        strcmp(name, DATA_DIR_REPAIR DATA_DIR_TEMPORARY) == 0)
         return DATA_DIR_NAME_TEMPORARY;
     if (data_dir_parse_segment_name(name, &slot_or_serial))
         return DATA_DIR_NAME_SEGMENT;
@@ -370,6 +373,32 @@ static enum urn_code take_lock(struct data_dir *data_dir, bool create, struct ur
     return error->code;
 }
 
+enum urn_code data_dir_repair_begun(struct os_dir *dir, bool *begun, struct urn_error *error)
+{
+    struct os_file *file = NULL;
+    int failed = os_file_open(dir, DATA_DIR_REPAIR, OS_READ, &file);
+    *begun = failed == 0;
+    if (failed == 0)
+        os_file_close(file);
+    if (failed == 0 || failed == ENOENT)
+        return URN_OK;
+    return error_set(error, URN_IO, failed, "cannot look for " DATA_DIR_REPAIR);
+}
+
+/* What a repair leaves behind in its midst may look sound and not be. */
+static enum urn_code refuse_begun_repair(const struct data_dir *data_dir, struct urn_error *error)
+{
+    bool begun = false;
+    if (data_dir_repair_begun(data_dir->dir, &begun, error) != URN_OK)
+        return error_prefix(error, "%.200s: ", data_dir->path);
+    if (!begun)
+        return URN_OK;
+    return error_set(error, URN_DAMAGED, 0,
+                     "a repair of %.200s has begun and has not ended; nothing was changed; "
+                     "`urn-wal repair %.200s` shows how to finish it",
+                     data_dir->path, data_dir->path);
+}
+
 /* Step (2) of a start, under the lock. */
 static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_config *config,
                                  struct data_dir *data_dir, struct urn_error *error)
@@ -392,6 +421,8 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
         return code == URN_OK ? data_dir_check_files(data_dir, error) : code;
     }
     code = compare_geometry(data_dir, config, error);
+    if (code == URN_OK)
+        code = refuse_begun_repair(data_dir, error);
     if (code == URN_OK)
         code = data_dir_remove_temporaries(data_dir->dir, error);
     if (code == URN_OK)
@@ -433,6 +464,23 @@ enum urn_code data_dir_open_readonly(struct urn_os *os, const char *path, struct
     if (code == URN_OK && !complete)
         code = error_set(error, URN_NODATA, 0, "%.200s is no data directory: it has no IDENTITY",
                          path);
+    if (code != URN_OK)
+        data_dir_close(data_dir);
+    return code;
+}
+
+enum urn_code data_dir_open_to_repair(struct urn_os *os, const char *path,
+                                      struct data_dir *data_dir, struct urn_error *error)
+{
+    enum urn_code code = data_dir_open_readonly(os, path, data_dir, error);
+    if (code != URN_OK)
+        return code;
+    code = take_lock(data_dir, true, error); /* with IDENTITY, LOCK is only a lock */
+    int failed = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
+    if (failed != 0)
+        code = error_set(error, URN_IO, failed, "cannot sync the directory %.200s", path);
+    if (code == URN_OK)
+        code = sync_files(data_dir, error);
     if (code != URN_OK)
         data_dir_close(data_dir);
     return code;

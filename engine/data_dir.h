@@ -5,6 +5,7 @@
  *     segment-0000 ...              the ring, slot by slot, 4 decimal digits
  *     snapshot-<LSN>-<serial>       16 and 4 hexadecimal digits: "snapshot-00000000000f4000-0001"
  *     IDENTITY                      renamed into place last: its presence says that creation ended
+ *     REPAIR                        a repair has begun and has not ended: a start refuses to pass
  *     *.tmp                         unfinished; never evidence of anything
  *
  * The rule of opening: everything but LOCK is looked at and made under the lock only. Without
@@ -24,6 +25,7 @@
 
 #define DATA_DIR_LOCK           "LOCK"
 #define DATA_DIR_IDENTITY       "IDENTITY"
+#define DATA_DIR_REPAIR         "REPAIR"
 #define DATA_DIR_TEMPORARY      ".tmp"
 #define DATA_DIR_NAME_MAX       64u
 #define DATA_DIR_SERIAL_MAX     0xffffu
@@ -45,7 +47,8 @@ enum data_dir_name_kind {
     DATA_DIR_NAME_IDENTITY,
     DATA_DIR_NAME_SEGMENT,
     DATA_DIR_NAME_SNAPSHOT,
-    DATA_DIR_NAME_TEMPORARY, /* of IDENTITY or of a snapshot */
+    DATA_DIR_NAME_REPAIR,
+    DATA_DIR_NAME_TEMPORARY, /* of IDENTITY, of REPAIR or of a snapshot */
 };
 
 enum data_dir_name_kind data_dir_name_kind(const char *name);
@@ -68,8 +71,8 @@ bool data_dir_parse_snapshot_name(const char *name, uint64_t *lsn, uint32_t *ser
  * caller has to data_dir_close(); on an error *data_dir holds nothing. Blocks. Errors: URN_NODATA
  * (with what to do), URN_CANTCREATE (likewise), URN_INUSE, URN_CONFIG (another geometry than
  * configured: says both; pools that cannot be made), URN_FORMAT, URN_DAMAGED (files missing or of a
- * wrong size, IDENTITY not what urn writes, or something of worth without IDENTITY), URN_IO,
- * URN_NOMEMORY. */
+ * wrong size, IDENTITY not what urn writes, something of worth without IDENTITY, or a repair that has
+ * begun and not ended), URN_IO, URN_NOMEMORY. */
 enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *config,
                             struct data_dir *data_dir, struct urn_error *error);
 
@@ -77,6 +80,16 @@ enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *c
  * geometry. For tools; what they see may be in motion when a server has it open. */
 enum urn_code data_dir_open_readonly(struct urn_os *os, const char *path, struct data_dir *data_dir,
                                      struct urn_error *error);
+
+/* Opens a complete directory under its lock, as it is: nothing is checked or removed but that IDENTITY gives
+ * the geometry. The directory and every file of ours are synced, so that what is read is what will stay. For
+ * repair, which may have to look at a directory that data_dir_open refuses. Errors: URN_NODATA, URN_INUSE,
+ * URN_FORMAT, URN_DAMAGED (IDENTITY), URN_IO. */
+enum urn_code data_dir_open_to_repair(struct urn_os *os, const char *path,
+                                      struct data_dir *data_dir, struct urn_error *error);
+
+/* *begun: a repair has begun and has not ended. Errors: URN_IO. */
+enum urn_code data_dir_repair_begun(struct os_dir *dir, bool *begun, struct urn_error *error);
 
 /* Checks that every segment is there and of its size, and that there is a finished snapshot.
  * Errors: URN_DAMAGED (names the files), URN_IO. */

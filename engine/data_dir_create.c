@@ -179,6 +179,7 @@ static int leftovers_visit(void *context, const char *name)
         leftovers->snapshot_zero = leftovers->snapshot_zero || !of_worth;
         break;
     case DATA_DIR_NAME_IDENTITY: /* the caller has seen that there is none */
+    case DATA_DIR_NAME_REPAIR:   /* nobody repairs what has none */
     case DATA_DIR_NAME_FOREIGN:
         of_worth = true;
         break;

@@ -165,15 +165,9 @@ static enum urn_code make_groups(struct writer *writer, struct urn_error *error)
     return URN_OK;
 }
 
-/* Engine time goes on where the log ended, plus what the wall clock says has passed since. */
 static void start_engine_time(struct writer *writer, struct urn_os *os)
 {
-    uint64_t now_us = os_wall_us(os);
-    uint64_t then_us = writer->state.wall_time_us;
-    uint64_t passed_us = then_us != 0 && now_us > then_us ? now_us - then_us : 0;
-    if (passed_us > ENGINE_TIME_JUMP_US)
-        passed_us = ENGINE_TIME_JUMP_US;
-    writer->time_base_us = writer->state.engine_time_us + passed_us;
+    writer->time_base_us = recovery_engine_time_us(&writer->state, os_wall_us(os));
     writer->time_origin_ns = os_monotonic_ns(os);
 }
 

@@ -421,6 +421,16 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
                           : error_prefix(error, "while making the log's tail durable again: ");
 }
 
+/* ---- step 7: time ------------------------------------------------------------------------------ */
+
+uint64_t recovery_engine_time_us(const struct state *state, uint64_t now_us)
+{
+    uint64_t then_us = state->wall_time_us;
+    uint64_t passed_us = then_us != 0 && now_us > then_us ? now_us - then_us : 0;
+    return state->engine_time_us +
+           (passed_us < ENGINE_TIME_JUMP_US ? passed_us : ENGINE_TIME_JUMP_US);
+}
+
 /* ---- step 6: room -------------------------------------------------------------------------- */
 
 /* Up to where the log may grow without writing any slot a second time: through the first lap, or else

@@ -103,6 +103,10 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
                                     uint64_t durable_lsn, uint64_t tail_lsn,
                                     uint64_t *rewritten_bytes, struct urn_error *error);
 
+/* Step 7: where engine time goes on: where the log ended, plus what the wall clock says has passed since
+ * (ENGINE_TIME_JUMP_US at most). now_us: of the wall clock. Pure. */
+uint64_t recovery_engine_time_us(const struct state *state, uint64_t now_us);
+
 /* Step 6: says up to where the log may grow (*room_limit_lsn), and which snapshots this start has verified
  * (*ledger: one at least). When less than wanted_bytes would be left, it first writes one snapshot at the
  * tail, or two, and removes older ones behind each. An error leaves both at what has been reached; *error

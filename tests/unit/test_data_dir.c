@@ -189,6 +189,9 @@ static void test_names_are_told_apart(void **context)
         {"LOCK", DATA_DIR_NAME_LOCK},
         {"IDENTITY", DATA_DIR_NAME_IDENTITY},
         {"IDENTITY.tmp", DATA_DIR_NAME_TEMPORARY},
+        {"REPAIR", DATA_DIR_NAME_REPAIR},
+        {"REPAIR.tmp", DATA_DIR_NAME_TEMPORARY},
+        {"lost+found-20261122T051429Z", DATA_DIR_NAME_FOREIGN},
         {"segment-0000", DATA_DIR_NAME_SEGMENT},
         {"segment-4095", DATA_DIR_NAME_SEGMENT},
         {"snapshot-00000000000f4000-0001", DATA_DIR_NAME_SNAPSHOT},
@@ -1192,6 +1195,60 @@ static void test_opening_makes_the_names_durable(void **context)
     assert_true(visited > 8);
 }
 
+/* ---- repair ---------------------------------------------------------------------------------- */
+
+static void test_a_begun_repair_is_not_passed(void **context)
+{
+    (void)context;
+    struct sim_world *world = make_created(1);
+    make_file(world, "REPAIR", "whatever", 8);
+    make_file(world, "IDENTITY.tmp", "not even this is removed", 24);
+    assert_refused(world, false, URN_DAMAGED, "a repair of /data has begun and has not ended");
+    assert_refused(world, true, URN_DAMAGED, "`urn-wal repair /data` shows how to finish it");
+    assert_true(sim_lose_file(world, DIR "/REPAIR"));
+    assert_int_equal(open_once(world, false), URN_OK);
+    sim_world_free(world);
+}
+
+static void test_what_a_repair_keeps_is_left_alone(void **context)
+{
+    (void)context;
+    struct sim_world *world = make_created(1);
+    assert_int_equal(os_dir_make(sim_os(world), DIR "/lost+found-20261122T051429Z"), 0);
+    make_file(world, "REPAIR.tmp", "unfinished", 10);
+    assert_int_equal(open_once(world, false), URN_OK);
+    assert_int_equal(open_once(world, true), URN_OK);
+    struct os_dir *kept = NULL;
+    assert_int_equal(os_dir_open(sim_os(world), DIR "/lost+found-20261122T051429Z", &kept), 0);
+    os_dir_close(kept);
+    assert_false(sim_file_exists(world, DIR "/REPAIR.tmp"));
+    sim_world_free(world);
+}
+
+static void test_opening_to_repair(void **context)
+{
+    (void)context;
+    struct sim_world *world = make_created(1);
+    struct data_dir data_dir;
+    struct data_dir other;
+    make_file(world, "REPAIR", "whatever", 8);
+    make_file(world, "IDENTITY.tmp", "", 0);
+    assert_true(sim_lose_file(world, DIR "/segment-0001"));
+    assert_int_equal(data_dir_open_to_repair(sim_os(world), DIR, &data_dir, &test_error), URN_OK);
+    assert_int_equal(data_dir.geometry.segments, SEGMENTS);
+    assert_true(sim_file_exists(world, DIR "/IDENTITY.tmp"));
+    assert_int_equal(data_dir_open_to_repair(sim_other_process(world), DIR, &other, &test_error),
+                     URN_INUSE);
+    assert_null(other.dir);
+    crash_machine(world); /* what it reads is what stays */
+    data_dir_close(&data_dir);
+    assert_true(sim_file_exists(world, DIR "/REPAIR"));
+    assert_true(sim_lose_file(world, DIR "/IDENTITY"));
+    assert_int_equal(data_dir_open_to_repair(sim_os(world), DIR, &data_dir, &test_error),
+                     URN_NODATA);
+    sim_world_free(world);
+}
+
 /* A creation that crashes, one that begins afresh and crashes too, at every pair of calls in turn.
  */
 static void test_creation_crashes_twice(void **context)
@@ -1302,6 +1359,9 @@ int main(void)
         cmocka_unit_test(test_creation_crashes_at_every_call),
         cmocka_unit_test(test_process_then_machine_crash),
         cmocka_unit_test(test_opening_makes_the_names_durable),
+        cmocka_unit_test(test_a_begun_repair_is_not_passed),
+        cmocka_unit_test(test_what_a_repair_keeps_is_left_alone),
+        cmocka_unit_test(test_opening_to_repair),
         cmocka_unit_test(test_creation_crashes_twice),
         cmocka_unit_test(test_beginning_afresh_crashes_at_every_call),
         cmocka_unit_test(test_failed_call_then_machine_crash),
