@@ -12,5 +12,6 @@ extern const struct command command_stats;
 extern const struct command command_export;
 extern const struct command command_replay;
 extern const struct command command_diff;
+extern const struct command command_repair;
 
 #endif

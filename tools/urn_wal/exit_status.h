@@ -17,6 +17,7 @@ enum exit_status {
     EXIT_UNAVAILABLE = 69,   /* EX_UNAVAILABLE: the server cannot be asked */
     EXIT_CANNOT_CREATE = 73, /* EX_CANTCREAT */
     EXIT_READ_ERROR = 74,    /* EX_IOERR: reading, or writing the output */
+    EXIT_IN_USE = 75,        /* EX_TEMPFAIL: repair: a server has the directory open */
 };
 
 #endif

@@ -11,8 +11,8 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls,    &command_cat,    &command_find,   &command_verify,
-    &command_stats, &command_export, &command_replay, &command_diff,
+    &command_ls,     &command_cat,    &command_find, &command_verify, &command_stats,
+    &command_export, &command_replay, &command_diff, &command_repair,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -21,8 +21,9 @@ static const struct command *const commands[] = {
 static void print_overview(FILE *out)
 {
     (void)fputs(
-        "urn-wal: reads the log of an urn data directory. It only reads, and may be used beside "
-        "a\nrunning server.\n\nusage: urn-wal COMMAND DIR | FILE... [option...]\n"
+        "urn-wal: reads the log of an urn data directory. It only reads (but for repair --write), "
+        "and may be\nused beside a running server.\n\nusage: urn-wal COMMAND DIR | FILE... "
+        "[option...]\n"
         "       urn-wal COMMAND --help\n       urn-wal --help | --version\n\nCommands\n",
         out);
     for (size_t i = 0; i < COMMANDS; i++)
@@ -33,7 +34,8 @@ static void print_overview(FILE *out)
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
         "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 69\n"
-        "the server cannot be asked; 73 cannot create; 74 cannot read or write\n"
+        "the server cannot be asked; 73 cannot create; 74 cannot read or write; 75 in\n"
+        "use (repair)\n"
         "\n"
         "examples:\n"
         "    urn-wal verify /var/lib/urn       is all in order?\n"

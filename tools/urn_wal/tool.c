@@ -13,6 +13,8 @@ enum exit_status tool_fail(const struct tool *tool, const struct urn_error *erro
         return EXIT_CANNOT_OPEN;
     case URN_BADARG:
         return EXIT_USAGE;
+    case URN_INUSE:
+        return EXIT_IN_USE;
     case URN_DAMAGED:
     case URN_FORMAT:
         return EXIT_DAMAGE;

@@ -570,8 +570,18 @@ static void report_end(struct inspection *inspection)
 
 /* ---- all of it ------------------------------------------------------------------------------------------ */
 
-static void check_files(const struct history *history, struct verify_report *report)
+static enum urn_code check_files(const struct history *history, struct verify_report *report,
+                                 struct urn_error *error)
 {
+    bool repair_begun = false;
+    if (history->is_directory &&
+        data_dir_repair_begun(history->dirs[0], &repair_begun, error) != URN_OK)
+        return error->code;
+    if (repair_begun)
+        verify_find(report, FINDING_DAMAGE,
+                    "a repair has begun and has not ended: `urn-wal repair %.200s` shows how to "
+                    "finish it",
+                    report->path);
     for (uint32_t i = 0; i < history->segment_count; i++) {
         const struct history_segment *segment = &history->segments[i];
         if (segment->state == HISTORY_MISSING) {
@@ -583,6 +593,7 @@ static void check_files(const struct history *history, struct verify_report *rep
                         segment->name, segment->file_bytes, history->geometry.segment_size_bytes);
         }
     }
+    return URN_OK;
 }
 
 /* An empty report on these files. */
@@ -614,8 +625,9 @@ static enum urn_code inspect(struct inspection *inspection, struct urn_error *er
 {
     struct history *history = inspection->history;
     struct verify_report *report = inspection->report;
-    check_files(history, report);
-    enum urn_code code = check_snapshots(inspection, error);
+    enum urn_code code = check_files(history, report, error);
+    if (code == URN_OK)
+        code = check_snapshots(inspection, error);
     if (code != URN_OK || inspection->overtaken || history->segment_count == 0)
         return code;
     code = walk_everything(inspection, error);

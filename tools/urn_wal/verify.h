@@ -126,6 +126,9 @@ enum exit_status verify_exit_status(const struct verify_report *report);
 /* "sound", "torn tail", "damaged", "parts are missing", "untrue". */
 const char *verify_verdict(const struct verify_report *report);
 
+/* What a start does in this case, in words: "refuse (case D1: ...)", "go on (case D7)". */
+const char *verify_start_text(enum recovery_case which);
+
 /* quiet: findings only. Duration and speed are left out when duration_s is 0. */
 void verify_print_text(const struct verify_report *report, bool quiet, FILE *out);
 void verify_print_json(const struct verify_report *report, FILE *out);

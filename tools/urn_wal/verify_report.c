@@ -17,7 +17,7 @@ static const struct {
     {FINDING_DAMAGE, EXIT_DAMAGE, "damaged", "damage",
      "Keep a copy of the directory before anything else is tried. A server refuses to start where\n"
      "acknowledged draws are concerned; restore the files from a copy, or look at what can still\n"
-     "be read with `urn-wal cat`."},
+     "be read with `urn-wal cat`. `urn-wal repair` says what can be done without one."},
     {FINDING_MISSING, EXIT_MISSING, "parts are missing", "missing",
      "Is the right volume mounted? Put the files back from a copy; a server will not start "
      "without\n"
@@ -122,8 +122,7 @@ static const char *end_text(const struct verify_report *report)
     }
 }
 
-/* What a start would make of it, in words. */
-static const char *start_text(enum recovery_case which)
+const char *verify_start_text(enum recovery_case which)
 {
     static const char *const texts[RECOVERY_CASES_END] = {
         [RECOVERY_NO_SNAPSHOT] = "refuse (case D1: no snapshot verifies)",
@@ -209,7 +208,7 @@ static void print_end(const struct verify_report *report, FILE *out)
                   end_text(report));
     if (report->start != 0)
         (void)fprintf(out, "at LSN %" PRIu64 " a start would %s\n", report->start_lsn,
-                      start_text(report->start));
+                      verify_start_text(report->start));
     (void)fprintf(
         out, "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64 ", draws %" PRIu64,
         report->durable_lsn, report->tail.epoch, report->groups, report->draws);
