@@ -535,6 +535,14 @@ static void test_find(void **context)
     assert_says(scene, NULL, EXIT_NOT_FOUND, "urn-wal-find-not-yet.txt", WORDS("find", "log", "8"));
 }
 
+static void test_find_in_an_empty_log(void **context)
+{
+    char *text = wal_scene_run(*context, NULL, EXIT_NOT_FOUND, WORDS("find", "log", "7"));
+    assert_string_equal(text,
+                        "urn-wal: request id 7 has not been given yet: nothing is in the log\n");
+    free(text);
+}
+
 /* The odds of a version that no snapshot holds: from the changes behind the one before. */
 static void test_find_after_changes(void **context)
 {
@@ -689,6 +697,7 @@ int main(void)
         TEST(test_cat_of_snapshots),
         TEST(test_ls),
         TEST(test_find),
+        TEST(test_find_in_an_empty_log),
         TEST(test_find_after_changes),
         TEST(test_find_everything),
         TEST(test_find_in_damage),

@@ -434,8 +434,11 @@ static const char *why_not(const struct find *find, char text[BREAK_TEXT_BYTES +
         break;
     case LOCATED_NOT_YET:
     case LOCATED_GROUP:
-        (void)snprintf(text, bytes, "has not been given yet: the next one is %" PRIu64,
-                       located->next_id);
+        if (located->next_id == 0)
+            (void)snprintf(text, bytes, "has not been given yet: nothing is in the log");
+        else
+            (void)snprintf(text, bytes, "has not been given yet: the next one is %" PRIu64,
+                           located->next_id);
         break;
     }
     return text;
