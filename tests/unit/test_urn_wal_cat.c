@@ -632,6 +632,10 @@ static void test_wrong_usage(void **context)
     }
     free(wal_scene_run(scene, NULL, EXIT_CANNOT_OPEN, WORDS("cat", "nowhere")));
     free(wal_scene_run(scene, NULL, EXIT_CANNOT_OPEN, WORDS("ls", "log/segment-7777")));
+    char *text = wal_scene_run(scene, NULL, EXIT_CANNOT_OPEN,
+                               WORDS("ls", "log/segment-7777", "log/segment-0000"));
+    assert_non_null(strstr(text, "cannot open log/segment-7777"));
+    free(text);
     assert_true(sim_lose_file(scene->maker.world, "log/IDENTITY"));
     free(wal_scene_run(scene, NULL, EXIT_MISSING, WORDS("ls", "log")));
 }

@@ -588,6 +588,9 @@ enum urn_code history_open(struct history *history, const struct tool *tool,
     const int failure = os_dir_open(tool->os, operands[0], &dir);
     if (failure == 0)
         os_dir_close(dir);
+    if (operand_count > 1 && failure != 0 && failure != ENOTDIR)
+        return error_set(error, failure == ENOENT ? URN_NODATA : URN_IO, failure,
+                         "cannot open %.200s", operands[0]);
     history->is_directory = failure != ENOTDIR; /* why one cannot be opened, the opening tells */
     if (history->is_directory && operand_count > 1)
         return error_set(error, URN_BADARG, 0,
