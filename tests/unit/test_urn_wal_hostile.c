@@ -73,6 +73,13 @@ static const char *chance_file(struct wal_scene *scene, struct sim_random *rando
     return path;
 }
 
+/* Where there is still a file that reaches so far. */
+static void overwrite(struct wal_scene *scene, uint64_t lsn, const void *bytes, size_t length)
+{
+    (void)sim_overwrite(scene->maker.world, log_maker_path(&scene->maker, lsn),
+                        log_maker_offset(&scene->maker, lsn), bytes, length);
+}
+
 static void damage(struct wal_scene *scene, struct sim_random *random)
 {
     struct sim_world *world = scene->maker.world;
@@ -97,13 +104,13 @@ static void damage(struct wal_scene *scene, struct sim_random *random)
         break;
     case 3:
         memset(bytes, 0, length);
-        log_maker_write(&scene->maker, lsn, bytes, length);
+        overwrite(scene, lsn, bytes, length);
         break;
     case 4:
-        log_maker_write(&scene->maker, lsn, bytes, length);
+        overwrite(scene, lsn, bytes, length);
         break;
     default: /* its last group once more, elsewhere */
-        log_maker_write(&scene->maker, lsn & ~7ull, scene->maker.group, 512);
+        overwrite(scene, lsn & ~7ull, scene->maker.group, 512);
         break;
     }
 }
