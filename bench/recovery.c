@@ -1,17 +1,19 @@
 /* recovery.c: how long a start takes, by what it finds, and what it leaves resident.
  *
- *     bench-recovery [--json] [--only ROW] [FOLDER [LOG_MIB [REPETITIONS]]]
+ *     bench-recovery [--json] [--keep] [--cold] [--only ROW] [FOLDER [LOG_MIB [REPETITIONS]]]
  *
  * Defaults: the current folder, 1024, 5. --json: a JSON object a line instead of a table; --only: the row of
- * this name.
+ * this name; --keep: what was made for a row is left, and used by the next run with --keep.
  *
  * First starts without a log behind the snapshot, in the default ring (8 segments of 64 MiB): pools and
  * items by number. Then starts that replay LOG_MIB of log, made by the engine itself under full load and
  * left by a process that ends without a stop; the ring is the smallest whose snapshots may lie so far
  * apart, and a start looks through all of it. Each start is a process of its own, so that its memory is
- * as new as a real one's; the page cache is warm. Milliseconds are those of urn_engine_open, its threads
- * apart; processor time (of the median start) tells what a busy machine hides; anonymous memory is
- * counted once it has returned.
+ * as new as a real one's. Before each the ring is brought into the page cache as a server that has run for a
+ * while leaves it there (a start itself drops it, and has it read again behind its back); with --cold it is
+ * dropped from there instead. Milliseconds are those of urn_engine_open, its threads apart; processor
+ * time (of the median start) tells what a busy machine hides; anonymous memory is counted once it has
+ * returned.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,6 +28,8 @@
 #include <sodium/core.h>
 
 #include "bench/bench.h"
+#include "engine/data_dir.h"
+#include "engine/os.h"
 #include "engine/urn.h"
 
 #define MIB             (1024ull * 1024)
@@ -211,6 +215,44 @@ static double processor_ms(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
 }
 
+/* Every byte once: memory that no processor has touched since the host gave it to a virtual machine is slow
+ * at the first touch, which is none of a start's business. */
+static void read_through(struct os_dir *dir, const char *name)
+{
+    static char bytes[128 * 1024];
+    struct os_file *file;
+    size_t done = sizeof bytes;
+    bench_require(os_file_open(dir, name, OS_READ, &file) == 0, name);
+    for (uint64_t offset = 0; done > 0; offset += done)
+        bench_require(os_file_read(file, bytes, sizeof bytes, offset, &done) == 0, name);
+    os_file_close(file);
+}
+
+/* The ring as the next start is to find it. */
+static void warm_or_cool(const char *data_dir, struct ring ring, bool cold)
+{
+    struct os_dir *dir;
+    bench_require(os_dir_open(os_default(), data_dir, &dir) == 0, data_dir);
+    for (uint32_t slot = 0; slot < ring.segments; slot++) {
+        char name[DATA_DIR_NAME_MAX];
+        data_dir_segment_name(name, slot);
+        if (cold) {
+            struct os_file *file;
+            bench_require(os_file_open(dir, name, OS_READ, &file) == 0, name);
+            bench_require(os_file_drop_cache(file) == 0, name);
+            os_file_close(file);
+        } else {
+            struct os_map *map;
+            bench_require(os_map_open(dir, name, ring.segment_bytes, &map) == 0, name);
+            for (uint64_t at = 0; at < ring.segment_bytes; at += MIB)
+                os_map_populate(map, at, MIB); /* more is not read ahead at once */
+            os_map_close(map);
+            read_through(dir, name);
+        }
+    }
+    os_dir_close(dir);
+}
+
 struct start {
     struct urn_start_report report;
     double processor_ms;
@@ -271,6 +313,8 @@ struct run {
     uint64_t log_mib;
     uint32_t repetitions;
     bool json;
+    bool keeps;
+    bool cold;
 };
 
 /* The starts are in order of how long they took. */
@@ -299,10 +343,16 @@ static void print_starts(const struct run *run, const struct row *row, const str
     printf("\n");
 }
 
+static void remove_data(const char *data_dir)
+{
+    char remove_it[4200];
+    snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
+    bench_require(system(remove_it) == 0, "rm");
+}
+
 static void measure_row(const struct run *run, const struct row *row)
 {
     char data_dir[4096];
-    char remove_it[4200];
     struct start starts[REPETITIONS_MAX];
     struct ring ring = {64 * MIB, 8}; /* the default; with a log, one large enough for it */
     uint64_t log_bytes = 0;
@@ -310,28 +360,42 @@ static void measure_row(const struct run *run, const struct row *row)
         ring.segments = (uint32_t)(2 + (3 * run->log_mib + 63) / 64);
         log_bytes = run->log_mib * MIB - 2 * MIB; /* so that no snapshot has begun */
     }
-    snprintf(data_dir, sizeof data_dir, "%s/bench-recovery-data", run->folder);
-    snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
-    bench_require(system(remove_it) == 0, "rm");
-    double made_s = make_data(data_dir, ring, row->catalog, row->batch, log_bytes);
-    (void)start_once(data_dir, ring); /* warms the cache */
-    for (uint32_t i = 0; i < run->repetitions; i++)
+    snprintf(data_dir, sizeof data_dir, "%s/bench-recovery-data-%zu", run->folder,
+             (size_t)(row - rows));
+    double made_s = 0;
+    if (!run->keeps)
+        remove_data(data_dir);
+    if (access(data_dir, F_OK) != 0)
+        made_s = make_data(data_dir, ring, row->catalog, row->batch, log_bytes);
+    for (uint32_t i = 0; i < run->repetitions; i++) {
+        warm_or_cool(data_dir, ring, run->cold);
         starts[i] = start_once(data_dir, ring);
+    }
     qsort(starts, run->repetitions, sizeof *starts, compare_starts);
     print_starts(run, row, starts, made_s);
-    bench_require(system(remove_it) == 0, "rm");
+    if (!run->keeps)
+        remove_data(data_dir);
 }
+
+#define USAGE                                                                                      \
+    "usage: bench-recovery [--json] [--keep] [--cold] [--only ROW] [FOLDER [LOG_MIB "              \
+    "[REPETITIONS]]]"
 
 static struct run read_line(int argc, char **argv)
 {
     struct run run = {.folder = ".", .log_mib = 1024, .repetitions = 5};
     int at = 1;
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
-        run.json = run.json || strcmp(argv[at], "--json") == 0;
         if (strcmp(argv[at], "--only") == 0 && at + 1 < argc)
             run.only = argv[++at];
+        else if (strcmp(argv[at], "--json") == 0)
+            run.json = true;
+        else if (strcmp(argv[at], "--keep") == 0)
+            run.keeps = true;
+        else if (strcmp(argv[at], "--cold") == 0)
+            run.cold = true;
         else
-            bench_require(strcmp(argv[at], "--json") == 0, "options: --json and --only ROW");
+            bench_require(false, USAGE);
     }
     if (at < argc)
         run.folder = argv[at];
@@ -341,7 +405,7 @@ static struct run read_line(int argc, char **argv)
         run.repetitions = (uint32_t)strtoul(argv[at + 2], NULL, 10);
     bench_require(at + 3 >= argc && run.log_mib >= 1 && run.log_mib <= 16384 &&
                       run.repetitions >= 1 && run.repetitions <= REPETITIONS_MAX,
-                  "usage: bench-recovery [--json] [--only ROW] [FOLDER [LOG_MIB [REPETITIONS]]]");
+                  USAGE);
     return run;
 }
 
