@@ -13,8 +13,11 @@
 
 #define TALLY_ITEMS_MAX 4096u /* 16 KiB of stack */
 #define TALLY_RUN_MIN   256u  /* below, sums of 256 counts cost more than they save */
+#define TALLY_FEW_ITEMS 32u   /* so few are counted by comparing, eight at a time */
 
 _Static_assert(TALLY_ITEMS_MAX >= 256, "a tally has room for every outcome of width 1");
+_Static_assert(TALLY_FEW_ITEMS % 8 == 0 && TALLY_FEW_ITEMS <= TALLY_ITEMS_MAX,
+               "eights fit a tally");
 
 struct application {
     struct state *state;
@@ -91,6 +94,51 @@ static void tally_bytes(const uint8_t *drawn, uint32_t count, uint32_t tally[256
         tally[value] = tables[0][value] + tables[1][value] + tables[2][value] + tables[3][value];
 }
 
+/* So many bytes are compared at once: what every processor has vectors for. */
+#define LANES 16u
+typedef uint8_t lanes __attribute__((vector_size(LANES)));
+
+/* How often each of eight outcomes, `first` and those behind it, stands among LANES * vectors bytes; added
+ * to counts. At most 255 vectors: a lane counts no further. */
+static void count_eight(const uint8_t *drawn, uint32_t vectors, uint32_t first, uint32_t counts[8])
+{
+    lanes minus[8] = {{0}}; /* a comparison that holds is -1 */
+    for (uint32_t at = 0; at < vectors; at++) {
+        lanes some;
+        memcpy(&some, drawn + (size_t)at * LANES, sizeof some);
+#pragma GCC unroll 8 /* so that all eight stay in registers */
+        for (uint32_t i = 0; i < 8; i++)
+            minus[i] += (lanes)(some == (uint8_t)(first + i));
+    }
+    for (uint32_t i = 0; i < 8; i++)
+        for (uint32_t lane = 0; lane < LANES; lane++)
+            counts[i] += (uint8_t)-minus[i][lane];
+}
+
+/* How often each of a few outcomes stands in a run of width 1; true if there is no other in it. tally has
+ * room for items rounded up to eight. The run is gone through block by block, so that the second eight
+ * find it in the nearest cache. */
+static bool tally_few(const uint8_t *drawn, uint32_t count, uint32_t items, uint32_t *tally)
+{
+    const uint32_t rounded = (items + 7) / 8 * 8;
+    memset(tally, 0, rounded * sizeof *tally);
+    uint32_t at = 0;
+    while (count - at >= LANES) {
+        const uint32_t left = (count - at) / LANES;
+        const uint32_t vectors = left < 255 ? left : 255;
+        for (uint32_t first = 0; first < rounded; first += 8)
+            count_eight(drawn + at, vectors, first, tally + first);
+        at += vectors * LANES;
+    }
+    for (; at < count; at++)
+        if (drawn[at] < items)
+            tally[drawn[at]]++;
+    uint64_t known = 0;
+    for (uint32_t i = 0; i < items; i++)
+        known += tally[i];
+    return known == count;
+}
+
 /* The same of a run of width 2, whose outcomes are all below `items`; false where one is not. */
 static bool tally_pairs(const uint8_t *drawn, uint32_t count, uint32_t items, uint32_t *tally)
 {
@@ -110,9 +158,13 @@ static enum urn_code take_by_tally(struct application *application, struct urn_p
                                    uint32_t width, const uint8_t *drawn, uint32_t count)
 {
     uint32_t tally[TALLY_ITEMS_MAX];
-    const uint32_t outcomes = width == 1 ? 256 : pool_item_count(pool);
+    const uint32_t items = pool_item_count(pool);
+    const bool few = width == 1 && items <= TALLY_FEW_ITEMS;
+    const uint32_t outcomes = width == 1 && !few ? 256 : items;
     bool known = true;
-    if (width == 1)
+    if (few)
+        known = tally_few(drawn, count, items, tally);
+    else if (width == 1)
         tally_bytes(drawn, count, tally);
     else
         known = tally_pairs(drawn, count, outcomes, tally);

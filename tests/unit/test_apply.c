@@ -574,8 +574,8 @@ static enum urn_code apply_large(struct state *state, uint32_t items, const uint
 static void test_runs_of_every_width_and_length(void **context)
 {
     (void)context;
-    static const uint32_t pools[] = {5, 250, 300, 4096, 4100};
-    static const uint32_t runs[] = {1, 31, 511, 600, LARGE_RUN_MAX};
+    static const uint32_t pools[] = {1, 5, 8, 9, 32, 33, 250, 300, 4096, 4100};
+    static const uint32_t runs[] = {1, 31, 511, 600, 4096, LARGE_RUN_MAX};
     static uint32_t outcomes[LARGE_RUN_MAX];
     static const uint32_t impossible[] = {2, 0xfffe}; /* without weight; none of ours */
     for (size_t p = 0; p < sizeof pools / sizeof pools[0]; p++)
