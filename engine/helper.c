@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "engine/check.h"
@@ -95,6 +94,16 @@ void helper_begin(struct helper *helper, helper_job job, void *context)
     helper->context = context;
     CHECK(pthread_cond_signal(&helper->changed) == 0);
     CHECK(pthread_mutex_unlock(&helper->lock) == 0);
+}
+
+bool helper_is_busy(struct helper *helper)
+{
+    if (helper == NULL)
+        return false;
+    CHECK(pthread_mutex_lock(&helper->lock) == 0);
+    const bool is_busy = helper->job != NULL;
+    CHECK(pthread_mutex_unlock(&helper->lock) == 0);
+    return is_busy;
 }
 
 void helper_wait(struct helper *helper)

@@ -8,6 +8,8 @@
 #ifndef URN_ENGINE_HELPER_H
 #define URN_ENGINE_HELPER_H
 
+#include <stdbool.h>
+
 struct helper; /* NULL: none; all functions take it */
 
 /* NULL when the system gives no memory or no thread. */
@@ -20,6 +22,9 @@ typedef void (*helper_job)(void *context);
 
 /* Begins a job; the one before must have been waited for. */
 void helper_begin(struct helper *helper, helper_job job, void *context);
+
+/* Whether the job that was begun last is still under way. */
+bool helper_is_busy(struct helper *helper);
 
 /* Waits until the job that was begun last is done, if there is one. */
 void helper_wait(struct helper *helper);

@@ -14,8 +14,8 @@
  * the window goes on in another buffer: in the one whose stretch the helper has done before. So reading,
  * checksums and the caller's work go on beside the digests of what was read just before:
  *
- *     this thread   read A | walk A | read B | walk B         | read A' | walk A' ...
- *     helper                        | digests of A            | digests of B ...
+ *     this thread   read A | walk A | read B | walk B | B's first digests | read A' | walk A' ...
+ *     helper                        | digests of A                        | the rest of B's ...
  */
 #include "engine/wal_reader.h"
 
@@ -134,28 +134,30 @@ static uint64_t window_end(const struct window *window)
     return window->begin + window->filled_bytes;
 }
 
-/* Whether every group of a stretch has the digest that its chain says. */
-static bool digests_hold(const uint8_t *bytes, uint64_t length_bytes)
+/* Whether the first group of a stretch has the digest that its chain says; the stretch then begins behind
+ * it. */
+static bool next_digest_holds(struct stretch *stretch)
 {
-    while (length_bytes > 0) {
-        struct wal_group_header header;
-        uint8_t digest[WAL_DIGEST_BYTES];
-        CHECK(wal_group_peek(bytes, length_bytes, length_bytes, &header) == WAL_READ_OK);
-        struct wal_tail before = {.lsn = header.lsn, .epoch = header.epoch};
-        memcpy(before.chain, header.chain_before, WAL_CHAIN_BYTES);
-        wal_group_digest(bytes, header.length_bytes, digest);
-        if (wal_group_join(&header, digest, &before) != WAL_READ_OK)
-            return false;
-        bytes += header.length_bytes;
-        length_bytes -= header.length_bytes;
-    }
-    return true;
+    struct wal_group_header header;
+    uint8_t digest[WAL_DIGEST_BYTES];
+    CHECK(wal_group_peek(stretch->bytes, stretch->length_bytes, stretch->length_bytes, &header) ==
+          WAL_READ_OK);
+    struct wal_tail before = {.lsn = header.lsn, .epoch = header.epoch};
+    memcpy(before.chain, header.chain_before, WAL_CHAIN_BYTES);
+    wal_group_digest(stretch->bytes, header.length_bytes, digest);
+    stretch->bytes += header.length_bytes;
+    stretch->length_bytes -= header.length_bytes;
+    return wal_group_join(&header, digest, &before) == WAL_READ_OK;
 }
 
 static void check_stretch(void *context)
 {
-    struct stretch *stretch = context;
-    stretch->holds = digests_hold(stretch->bytes, stretch->length_bytes);
+    struct stretch *given = context;
+    struct stretch rest = *given; /* the giver looks at it meanwhile */
+    bool holds = true;
+    while (holds && rest.length_bytes > 0)
+        holds = next_digest_holds(&rest);
+    given->holds = holds;
 }
 
 /* Waits for the stretch that was given, if there is one. */
@@ -168,10 +170,16 @@ static void take_back_stretch(struct deferral *deferral)
     deferral->given = (struct stretch){0};
 }
 
-/* The helper gets the stretch that was walked, and its buffer. */
+/* The helper gets the stretch that was walked, and its buffer. Digests take longer than all the rest of a
+ * walk: as long as the helper is busy with the stretch before, this thread does those of this one, group by
+ * group, and when nothing is left the window keeps the buffer. */
 static void give_stretch(struct window *window)
 {
     struct deferral *deferral = &window->deferral;
+    while (deferral->walked.length_bytes > 0 && helper_is_busy(deferral->helper))
+        deferral->all_hold &= next_digest_holds(&deferral->walked);
+    if (deferral->walked.length_bytes == 0)
+        return;
     take_back_stretch(deferral);
     const struct buffer walked = window->buffer;
     window->buffer = deferral->other;

@@ -48,6 +48,30 @@ static void test_jobs_are_done_by_another_thread(void **state)
     helper_free(helper);
 }
 
+/* The gate is shut as long as its giver has the lock. */
+static void pass_gate(void *context)
+{
+    pthread_mutex_t *gate = context;
+    assert_int_equal(pthread_mutex_lock(gate), 0);
+    assert_int_equal(pthread_mutex_unlock(gate), 0);
+}
+
+static void test_it_is_busy_until_its_job_is_done(void **state)
+{
+    (void)state;
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    struct helper *helper = helper_make();
+    assert_false(helper_is_busy(helper));
+    assert_int_equal(pthread_mutex_lock(&gate), 0);
+    helper_begin(helper, pass_gate, &gate);
+    assert_true(helper_is_busy(helper));
+    assert_int_equal(pthread_mutex_unlock(&gate), 0);
+    helper_wait(helper);
+    assert_false(helper_is_busy(helper));
+    helper_free(helper);
+    assert_false(helper_is_busy(NULL));
+}
+
 static void test_without_a_helper_jobs_are_done_at_once(void **state)
 {
     (void)state;
@@ -83,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_are_done_by_another_thread),
+        cmocka_unit_test(test_it_is_busy_until_its_job_is_done),
         cmocka_unit_test(test_without_a_helper_jobs_are_done_at_once),
         cmocka_unit_test(test_the_programs_signals_stay_with_its_threads),
     };
