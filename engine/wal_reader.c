@@ -21,14 +21,22 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "engine/check.h"
 #include "engine/file_io.h"
 
-#define READ_AHEAD_BYTES (1024u * 1024)
-#define READER_MAGIC     0x77726472u
-#define NOWHERE          UINT64_MAX
+#define READER_MAGIC 0x77726472u
+#define NOWHERE      UINT64_MAX
+
+/* How much is read at once. A walk hands what it has read to the helper as it is, and each hand-over has its
+ * price; a search looks once at what it has read, and wants to find it in the processor's cache. */
+#define WALK_READ_BYTES   (1024u * 1024)
+#define SEARCH_READ_BYTES (256u * 1024)
+
+/* Slots are searched by pieces, so that the last of them is divided among two threads as well. */
+#define PIECE_BYTES (8ull * 1024 * 1024)
 
 /* ---- the window ------------------------------------------------------------------------------ */
 
@@ -55,6 +63,7 @@ struct deferral {
 
 struct window {
     const struct data_dir *data_dir;
+    uint64_t read_bytes;  /* how much is read at once where the disk is sound */
     struct os_file *file; /* NULL before the first slot */
     uint32_t slot;
     char name[DATA_DIR_NAME_MAX];
@@ -83,11 +92,12 @@ static void window_close(struct window *window)
 }
 
 static enum urn_code window_begin(struct window *window, const struct data_dir *data_dir,
-                                  struct urn_error *error)
+                                  uint64_t read_bytes, struct urn_error *error)
 {
     *window = (struct window){
         .data_dir = data_dir,
-        .buffer = {malloc(READ_AHEAD_BYTES), READ_AHEAD_BYTES},
+        .read_bytes = read_bytes,
+        .buffer = {malloc(read_bytes), read_bytes},
         .bad_offset = NOWHERE,
     };
     if (window->buffer.bytes == NULL)
@@ -209,7 +219,7 @@ static enum urn_code window_slide(struct window *window, uint64_t offset, uint64
         memmove(window->buffer.bytes, kept, window->filled_bytes);
         return URN_OK;
     }
-    const uint64_t capacity = room < READ_AHEAD_BYTES ? READ_AHEAD_BYTES : room;
+    const uint64_t capacity = room < window->read_bytes ? window->read_bytes : room;
     uint8_t *larger = malloc(capacity);
     if (larger == NULL) {
         window_forget(window);
@@ -311,7 +321,7 @@ enum urn_code wal_reader_open(const struct data_dir *data_dir, const struct wal_
         .ring_short = wal_ring_short(data_dir->geometry.ring_uuid),
         .durable_lsn = tail->lsn,
     };
-    const enum urn_code code = window_begin(&made->window, data_dir, error);
+    const enum urn_code code = window_begin(&made->window, data_dir, WALK_READ_BYTES, error);
     if (code != URN_OK) {
         free(made);
         return code;
@@ -517,91 +527,138 @@ enum wal_read_result wal_reader_why(const struct wal_reader *reader)
 
 /* ---- evidence -------------------------------------------------------------------------------- */
 
-/* The search of some of the slots. */
+/* Both searchers of a ring. */
 struct search {
-    struct window window;
+    const struct data_dir *data_dir;
     uint64_t known_lsn; /* what lies between is passed over */
     uint64_t x;
     uint64_t ring_short;
-    uint32_t first_slot, end_slot;
+    uint64_t pieces_a_slot, pieces;
+    atomic_uint_fast64_t next_piece; /* of those that nobody has taken yet */
+};
+
+/* One of them. */
+struct searcher {
+    struct search *search;
+    struct window window;
+    uint32_t unreadable_slot; /* where evidence.unreadable_offset is */
     struct wal_evidence evidence;
     struct urn_error error;
 };
 
-static void search_note_group(struct search *search, const struct wal_group_header *header)
+/* Of several witnesses of the same the lowest, whoever has come across which first. */
+static void note_durable(struct wal_evidence *evidence, uint64_t durable_lsn, uint64_t witness_lsn)
 {
-    struct wal_evidence *evidence = &search->evidence;
-    if (header->durable_lsn > evidence->durable_lsn_max) {
-        evidence->durable_lsn_max = header->durable_lsn;
-        evidence->durable_witness_lsn = header->lsn;
-    }
+    if (durable_lsn < evidence->durable_lsn_max ||
+        (durable_lsn == evidence->durable_lsn_max && witness_lsn >= evidence->durable_witness_lsn))
+        return;
+    evidence->durable_lsn_max = durable_lsn;
+    evidence->durable_witness_lsn = witness_lsn;
+}
+
+static void search_note_group(struct searcher *searcher, const struct wal_group_header *header)
+{
+    struct wal_evidence *evidence = &searcher->evidence;
+    note_durable(evidence, header->durable_lsn, header->lsn);
     if (header->epoch > evidence->epoch_max)
         evidence->epoch_max = header->epoch;
-    if (header->lsn < search->x)
+    if (header->lsn < searcher->search->x)
         return;
     evidence->groups_beyond++;
     if (header->epoch > evidence->groups_beyond_epoch_max)
         evidence->groups_beyond_epoch_max = header->epoch;
 }
 
-static void search_note_unreadable(struct search *search)
+static void search_note_unreadable(struct searcher *searcher)
 {
-    struct wal_evidence *evidence = &search->evidence;
-    CHECK(search->window.bad_offset != NOWHERE);
-    if (evidence->unreadable)
+    struct wal_evidence *evidence = &searcher->evidence;
+    CHECK(searcher->window.bad_offset != NOWHERE);
+    if (evidence->unreadable) /* pieces are taken in order: nothing before it is found any more */
         return;
     evidence->unreadable = true;
-    memcpy(evidence->unreadable_file, search->window.name, sizeof evidence->unreadable_file);
-    evidence->unreadable_offset = search->window.bad_offset;
+    searcher->unreadable_slot = searcher->window.slot;
+    memcpy(evidence->unreadable_file, searcher->window.name, sizeof evidence->unreadable_file);
+    evidence->unreadable_offset = searcher->window.bad_offset;
 }
 
 /* Its own LSN names this slot and this offset. */
-static bool place_fits(const struct search *search, uint64_t lsn, uint64_t offset)
+static bool place_fits(const struct searcher *searcher, uint64_t lsn, uint64_t offset)
 {
-    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
+    const struct wal_geometry *geometry = &searcher->window.data_dir->geometry;
     return lsn % geometry->segment_size_bytes == offset &&
-           lsn / geometry->segment_size_bytes % geometry->segments == search->window.slot;
+           lsn / geometry->segment_size_bytes % geometry->segments == searcher->window.slot;
 }
 
 /* The magic stands at offset: is a whole group there? What is cheap to check comes first, so that
  * only what may count costs a checksum. */
-static enum urn_code search_try(struct search *search, uint64_t offset, struct urn_error *error)
+static enum urn_code search_try(struct searcher *searcher, uint64_t offset, struct urn_error *error)
 {
-    const uint64_t rest = search->window.data_dir->geometry.segment_size_bytes - offset;
+    const uint64_t rest = searcher->window.data_dir->geometry.segment_size_bytes - offset;
     struct wal_group_header header;
     struct view view;
-    enum urn_code code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+    enum urn_code code =
+        window_show(&searcher->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
     if (code != URN_OK)
         return code;
     if (wal_group_peek(view.bytes, view.available_bytes, rest, &header) != WAL_READ_OK ||
-        header.ring_short != search->ring_short || !place_fits(search, header.lsn, offset))
+        header.ring_short != searcher->search->ring_short ||
+        !place_fits(searcher, header.lsn, offset))
         return URN_OK;
-    code = window_show(&search->window, offset, header.length_bytes, &view, error);
+    code = window_show(&searcher->window, offset, header.length_bytes, &view, error);
     if (code != URN_OK)
         return code;
     if (view.available_bytes >= header.length_bytes &&
-        wal_group_read(view.bytes, view.available_bytes, search->ring_short, &header) ==
+        wal_group_read(view.bytes, view.available_bytes, searcher->search->ring_short, &header) ==
             WAL_READ_OK)
-        search_note_group(search, &header);
+        search_note_group(searcher, &header);
     return URN_OK;
 }
 
+/* Whether the magic may stand at one of the 8-byte positions of so many bytes. The vectors
+ * are those that every processor has. */
+enum { LOOKED_AT_TOGETHER = 128 };
+typedef uint32_t words __attribute__((vector_size(16)));
+
+static inline words words_at(const uint8_t *bytes)
+{
+    words some;
+    memcpy(&some, bytes, sizeof some);
+    return some;
+}
+
+static inline bool may_have_magic(const uint8_t bytes[LOOKED_AT_TOGETHER], words magic)
+{
+    words first = {0}, second = {0};
+#pragma GCC unroll 8 /* so that both stay in registers */
+    for (uint32_t at = 0; at < LOOKED_AT_TOGETHER; at += 32) {
+        first |= (words)(words_at(bytes + at) == magic);
+        second |= (words)(words_at(bytes + at + 16) == magic);
+    }
+    const words any = first | second;
+    uint64_t halves[2];
+    memcpy(halves, &any, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+}
+
 /* The first 8-byte position at which the magic stands, or length_bytes (a multiple of 8). Nearly always
- * there is none for long: many positions are looked at before the next decision. */
+ * there is none for long. */
 static uint64_t find_magic(const uint8_t *bytes, uint64_t length_bytes)
 {
-    enum { TOGETHER = 16 * WAL_ALIGN_BYTES };
-    uint64_t at = 0;
-    for (; length_bytes - at >= TOGETHER; at += TOGETHER) {
-        bool found = false;
-        for (uint32_t i = 0; i < TOGETHER; i += WAL_ALIGN_BYTES)
-            found |= get_u32(bytes + at + i) == WAL_GROUP_MAGIC;
-        if (found)
-            break;
+    uint8_t as_written[4];
+    put_u32(as_written, WAL_GROUP_MAGIC);
+    uint32_t as_loaded;
+    memcpy(&as_loaded, as_written, sizeof as_loaded);
+    const words magic = {as_loaded, as_loaded, as_loaded, as_loaded};
+    for (uint64_t at = 0; at < length_bytes;) {
+        const uint64_t left = length_bytes - at;
+        const uint64_t end = at + (left < LOOKED_AT_TOGETHER ? left : LOOKED_AT_TOGETHER);
+        if (left >= LOOKED_AT_TOGETHER && !may_have_magic(bytes + at, magic))
+            at = end;
+        for (; at < end; at += WAL_ALIGN_BYTES)
+            if (get_u32(bytes + at) == WAL_GROUP_MAGIC)
+                return at;
     }
-    while (at < length_bytes && get_u32(bytes + at) != WAL_GROUP_MAGIC)
-        at += WAL_ALIGN_BYTES;
-    return at;
+    return length_bytes;
 }
 
 /* The part of a slot's file that is passed over: [begin, end), empty or not. Of two laps that both reach
@@ -610,9 +667,9 @@ struct passed_over {
     uint64_t begin, end;
 };
 
-static struct passed_over passed_over_in(const struct search *search, uint32_t slot)
+static struct passed_over passed_over_in(const struct search *search, uint64_t slot)
 {
-    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
+    const struct wal_geometry *geometry = &search->data_dir->geometry;
     const uint64_t size = geometry->segment_size_bytes;
     const uint64_t newest = search->x / size;
     const uint64_t back = (newest + geometry->segments - slot) % geometry->segments;
@@ -624,118 +681,149 @@ static struct passed_over passed_over_in(const struct search *search, uint32_t s
     return begin < end ? (struct passed_over){begin, end} : (struct passed_over){0};
 }
 
-static enum urn_code search_slot(struct search *search, uint32_t slot, struct urn_error *error)
+/* Tries every 8-byte position of a slot's file in [offset, end). */
+static enum urn_code search_range(struct searcher *searcher, uint64_t offset, uint64_t end,
+                                  struct urn_error *error)
 {
-    const uint64_t size = search->window.data_dir->geometry.segment_size_bytes;
-    const struct passed_over known = passed_over_in(search, slot);
-    enum urn_code code = window_choose_slot(&search->window, slot, error);
-    uint64_t offset = 0;
-    while (code == URN_OK && offset < size) {
+    while (offset < end) {
         struct view view;
-        if (offset >= known.begin && offset < known.end) {
-            offset = known.end;
-            continue;
-        }
-        code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+        enum urn_code code =
+            window_show(&searcher->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
         if (code != URN_OK)
-            break;
+            return code;
         uint64_t whole = view.available_bytes - view.available_bytes % WAL_ALIGN_BYTES;
-        if (offset < known.begin && known.begin - offset < whole)
-            whole = known.begin - offset;
+        if (whole > end - offset)
+            whole = end - offset;
         if (whole == 0) {
-            search_note_unreadable(search);
-            offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
+            search_note_unreadable(searcher);
+            offset = round_up_u64(searcher->window.bad_offset + 1, OS_SECTOR_BYTES);
             continue;
         }
         const uint64_t at = find_magic(view.bytes, whole);
         offset += at;
         if (at < whole) {
-            code = search_try(search, offset, error);
+            code = search_try(searcher, offset, error);
+            if (code != URN_OK)
+                return code;
             offset += WAL_ALIGN_BYTES;
         }
-    }
-    return code;
-}
-
-/* The beginnings of what belongs at x stand at the window's view of it. */
-static bool begins_at(const struct search *search, const struct view *view)
-{
-    const uint64_t segment_size = search->window.data_dir->geometry.segment_size_bytes;
-    if (search->x % segment_size == 0)
-        return wal_segment_header_begins(view->bytes, view->available_bytes,
-                                         search->x / segment_size);
-    return wal_group_begins(view->bytes, view->available_bytes, search->x);
-}
-
-/* What stands between x and its segment's end, of whatever age. Sectors that cannot be read have
- * been noted by then. */
-static enum urn_code search_behind_x(struct search *search, struct urn_error *error)
-{
-    const struct wal_geometry *geometry = &search->window.data_dir->geometry;
-    const uint64_t size = geometry->segment_size_bytes;
-    const uint64_t slot = search->x / size % geometry->segments;
-    uint64_t offset = search->x % size;
-    struct view view;
-    enum urn_code code = window_choose_slot(&search->window, (uint32_t)slot, error);
-    if (code == URN_OK)
-        code = window_show(&search->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
-    if (code != URN_OK)
-        return code;
-    search->evidence.torn_at_x = begins_at(search, &view);
-    while (offset < size && !search->evidence.nonzero_beyond) {
-        code = window_show(&search->window, offset, 1, &view, error);
-        if (code != URN_OK)
-            return code;
-        search->evidence.nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
-        offset += view.available_bytes;
-        if (view.available_bytes == 0)
-            offset = round_up_u64(search->window.bad_offset + 1, OS_SECTOR_BYTES);
     }
     return URN_OK;
 }
 
-/* Of its slots; the error, if any, is kept in it. */
-static void search_slots(void *context)
+static enum urn_code search_piece(struct searcher *searcher, uint64_t piece,
+                                  struct urn_error *error)
 {
-    struct search *search = context;
-    enum urn_code code = URN_OK;
-    for (uint32_t slot = search->first_slot; code == URN_OK && slot < search->end_slot; slot++)
-        code = search_slot(search, slot, &search->error);
-    search->error.code = code;
+    const struct search *search = searcher->search;
+    const uint64_t size = search->data_dir->geometry.segment_size_bytes;
+    const uint64_t slot = piece / search->pieces_a_slot;
+    const uint64_t begin = piece % search->pieces_a_slot * PIECE_BYTES;
+    const uint64_t end = size - begin < PIECE_BYTES ? size : begin + PIECE_BYTES;
+    const struct passed_over known = passed_over_in(search, slot);
+    const uint64_t first_end = known.begin < known.end && known.begin < end ? known.begin : end;
+    const uint64_t second_begin = known.end > begin ? known.end : begin;
+    enum urn_code code = window_choose_slot(&searcher->window, (uint32_t)slot, error);
+    if (code == URN_OK)
+        code = search_range(searcher, begin, first_end, error);
+    if (code == URN_OK && first_end < end)
+        code = search_range(searcher, second_begin, end, error);
+    return code;
 }
 
-/* What the second search has found joins what the first has. */
-static void join_evidence(struct wal_evidence *first, const struct wal_evidence *second)
+/* The beginnings of what belongs at x stand at the window's view of it. */
+static bool begins_at(const struct searcher *searcher, const struct view *view)
 {
-    if (second->durable_lsn_max > first->durable_lsn_max) {
-        first->durable_lsn_max = second->durable_lsn_max;
-        first->durable_witness_lsn = second->durable_witness_lsn;
+    const uint64_t segment_size = searcher->search->data_dir->geometry.segment_size_bytes;
+    if (searcher->search->x % segment_size == 0)
+        return wal_segment_header_begins(view->bytes, view->available_bytes,
+                                         searcher->search->x / segment_size);
+    return wal_group_begins(view->bytes, view->available_bytes, searcher->search->x);
+}
+
+/* What stands between x and its segment's end, of whatever age. Sectors that cannot be read have
+ * been noted by then. */
+static enum urn_code search_behind_x(struct searcher *searcher, struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &searcher->search->data_dir->geometry;
+    const uint64_t size = geometry->segment_size_bytes;
+    const uint64_t slot = searcher->search->x / size % geometry->segments;
+    uint64_t offset = searcher->search->x % size;
+    struct view view;
+    enum urn_code code = window_choose_slot(&searcher->window, (uint32_t)slot, error);
+    if (code == URN_OK)
+        code = window_show(&searcher->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
+    if (code != URN_OK)
+        return code;
+    searcher->evidence.torn_at_x = begins_at(searcher, &view);
+    while (offset < size && !searcher->evidence.nonzero_beyond) {
+        code = window_show(&searcher->window, offset, 1, &view, error);
+        if (code != URN_OK)
+            return code;
+        searcher->evidence.nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
+        offset += view.available_bytes;
+        if (view.available_bytes == 0)
+            offset = round_up_u64(searcher->window.bad_offset + 1, OS_SECTOR_BYTES);
     }
+    return URN_OK;
+}
+
+/* Takes piece after piece, in order; the error, if any, is kept. */
+static void search_pieces(void *context)
+{
+    struct searcher *searcher = context;
+    struct search *search = searcher->search;
+    enum urn_code code = URN_OK;
+    while (code == URN_OK) {
+        const uint64_t piece = atomic_fetch_add(&search->next_piece, 1);
+        if (piece >= search->pieces)
+            break;
+        code = search_piece(searcher, piece, &searcher->error);
+    }
+    if (code != URN_OK)
+        atomic_store(&search->next_piece, search->pieces); /* the other need not go on */
+    searcher->error.code = code;
+}
+
+static bool unreadable_before(const struct searcher *searcher, const struct searcher *other)
+{
+    if (!searcher->evidence.unreadable || !other->evidence.unreadable)
+        return searcher->evidence.unreadable;
+    if (searcher->unreadable_slot != other->unreadable_slot)
+        return searcher->unreadable_slot < other->unreadable_slot;
+    return searcher->evidence.unreadable_offset < other->evidence.unreadable_offset;
+}
+
+/* What the second searcher has found joins what the first has. */
+static void join_evidence(struct searcher *into, const struct searcher *other)
+{
+    struct wal_evidence *first = &into->evidence;
+    const struct wal_evidence *second = &other->evidence;
+    note_durable(first, second->durable_lsn_max, second->durable_witness_lsn);
     first->groups_beyond += second->groups_beyond;
     if (second->groups_beyond_epoch_max > first->groups_beyond_epoch_max)
         first->groups_beyond_epoch_max = second->groups_beyond_epoch_max;
     if (second->epoch_max > first->epoch_max)
         first->epoch_max = second->epoch_max;
-    if (second->unreadable && !first->unreadable) {
+    if (unreadable_before(other, into)) {
         first->unreadable = true;
         memcpy(first->unreadable_file, second->unreadable_file, sizeof first->unreadable_file);
         first->unreadable_offset = second->unreadable_offset;
     }
 }
 
-/* Both halves, behind their windows' begin. */
-static enum urn_code search_halves(struct search *first, struct search *second,
-                                   struct helper *helper, struct urn_error *error)
+/* Both, behind their windows' begin. */
+static enum urn_code search_together(struct searcher *first, struct searcher *second,
+                                     struct helper *helper, struct urn_error *error)
 {
-    helper_begin(helper, search_slots, second);
-    search_slots(first);
+    helper_begin(helper, search_pieces, second);
+    search_pieces(first);
     helper_wait(helper);
-    const struct search *failed = first->error.code != URN_OK ? first : second;
+    const struct searcher *failed = first->error.code != URN_OK ? first : second;
     if (failed->error.code != URN_OK) {
         *error = failed->error;
         return error->code;
     }
-    join_evidence(&first->evidence, &second->evidence);
+    join_evidence(first, second);
     return search_behind_x(first, error);
 }
 
@@ -747,20 +835,20 @@ enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t 
     CHECK(geometry->segments >= SEGMENTS_MIN);
     CHECK(known_lsn <= x && x - known_lsn <= geometry->segments * geometry->segment_size_bytes);
     CHECK(known_lsn % WAL_ALIGN_BYTES == 0 && x % WAL_ALIGN_BYTES == 0);
-    struct search first = {.known_lsn = known_lsn,
-                           .x = x,
-                           .ring_short = wal_ring_short(geometry->ring_uuid),
-                           .end_slot = (geometry->segments + 1) / 2};
-    struct search second = {.known_lsn = known_lsn,
-                            .x = x,
-                            .ring_short = first.ring_short,
-                            .first_slot = first.end_slot,
-                            .end_slot = geometry->segments};
-    enum urn_code code = window_begin(&first.window, data_dir, error);
+    struct search search = {
+        .data_dir = data_dir,
+        .known_lsn = known_lsn,
+        .x = x,
+        .ring_short = wal_ring_short(geometry->ring_uuid),
+        .pieces_a_slot = (geometry->segment_size_bytes + PIECE_BYTES - 1) / PIECE_BYTES,
+    };
+    search.pieces = geometry->segments * search.pieces_a_slot;
+    struct searcher first = {.search = &search}, second = {.search = &search};
+    enum urn_code code = window_begin(&first.window, data_dir, SEARCH_READ_BYTES, error);
     if (code == URN_OK)
-        code = window_begin(&second.window, data_dir, error);
+        code = window_begin(&second.window, data_dir, SEARCH_READ_BYTES, error);
     if (code == URN_OK)
-        code = search_halves(&first, &second, helper, error);
+        code = search_together(&first, &second, helper, error);
     *evidence = first.evidence;
     window_close(&first.window);
     window_close(&second.window);

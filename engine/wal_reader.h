@@ -82,7 +82,7 @@ struct wal_evidence {
     uint64_t unreadable_offset;
 };
 
-/* The helper looks at half of the slots. */
+/* The helper looks beside this thread, at piece after piece of what nobody has looked at yet. */
 enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
                                   struct helper *helper, struct wal_evidence *evidence,
                                   struct urn_error *error);

@@ -727,6 +727,47 @@ static void test_evidence_at_every_position(void **state)
     }
 }
 
+/* Large segments are read in many pieces by two threads: at every seam of both, a group that lies across it,
+ * or begins or ends there, is found, once; so are unreadable sectors, the first of them. */
+static void test_evidence_at_the_seams_of_large_segments(void **state)
+{
+    (void)state;
+    enum { LENGTH = 304 };
+    const uint64_t size = (17ull << 20) + 4096;
+    static const uint64_t seams[] = {128u << 10, 256u << 10, 1u << 20,     8u << 20,
+                                     16u << 20,  17u << 20,  24968u * 512, (17u << 20) + 4096};
+    struct log_maker maker;
+    log_maker_begin(&maker, size, SEGMENTS);
+    const uint8_t zeros[LENGTH] = {0};
+    for (size_t i = 0; i < sizeof seams / sizeof seams[0]; i++)
+        for (uint64_t before = 0; before <= LENGTH; before += i < 6 ? 104 : LENGTH) {
+            uint8_t bytes[LENGTH] = {0};
+            const uint64_t offset = seams[i] - (seams[i] == size ? LENGTH : before);
+            const uint64_t lsn = (SEGMENTS + i % SEGMENTS) * size + offset;
+            struct wal_group_header header = log_maker_header(&maker, WAL_MARK, LENGTH);
+            header.lsn = header.durable_lsn = lsn;
+            wal_group_seal(&header, bytes);
+            log_maker_write(&maker, lsn, bytes, LENGTH);
+            struct wal_evidence evidence;
+            struct urn_error error;
+            struct helper *helper = i % 2 == 0 ? helper_make() : NULL;
+            assert_int_equal(wal_search_evidence(&maker.data_dir, size, helper, &evidence, &error),
+                             URN_OK);
+            helper_free(helper);
+            assert_int_equal(evidence.groups_beyond, 1);
+            assert_int_equal(evidence.durable_lsn_max, lsn);
+            log_maker_write(&maker, lsn, zeros, LENGTH);
+        }
+    log_maker_unreadable(&maker, 2 * size + 512);
+    log_maker_unreadable(&maker, size + (8u << 20) + 1024);
+    log_maker_unreadable(&maker, size + (8u << 20) - 1024);
+    const struct wal_evidence evidence = search(&maker, size);
+    assert_true(evidence.unreadable);
+    assert_string_equal(evidence.unreadable_file, "segment-0001");
+    assert_int_equal(evidence.unreadable_offset, (8u << 20) - 1024);
+    log_maker_end(&maker);
+}
+
 /* A torn group whose length is a lie hides nothing that lies inside it; magics all over the place
  * cost nothing but a look. */
 static void test_evidence_inside_a_torn_group(void **state)
@@ -836,6 +877,7 @@ int main(void)
         TEST(test_a_torn_segment_header),
         TEST(test_misplaced_and_foreign_groups_do_not_count),
         TEST(test_evidence_at_every_position),
+        cmocka_unit_test(test_evidence_at_the_seams_of_large_segments),
         TEST(test_evidence_inside_a_torn_group),
         TEST(test_evidence_beside_unreadable_sectors),
         TEST(test_the_search_fails_as_its_calls_do),
