@@ -293,8 +293,10 @@ static uint64_t count_draws(const char *folder, uint64_t *log_bytes)
     const struct state_bounds bounds = {.max_pools = 4, .max_items = 100};
     bench_require(data_dir_open_readonly(os_default(), folder, &data_dir, &error) == URN_OK,
                   folder);
-    bench_require(recovery_read(&data_dir, &bounds, true, &state, &recovery, &error) == URN_OK,
+    struct helper *helper = helper_make();
+    bench_require(recovery_read(&data_dir, &bounds, helper, &state, &recovery, &error) == URN_OK,
                   error.text);
+    helper_free(helper);
     const uint64_t draws = state.next_request_id - 1;
     *log_bytes = state.tail.lsn;
     state_free(&state);

@@ -135,8 +135,8 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t groups = 2 * (group_capacity_bytes(config) + GROUP_FILL_BYTES);
     uint64_t commit = pad_capacity_bytes(config) + WAL_SEGMENT_HEADER_BYTES;
     uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
-    /* A start reads the log, and searches it, through two buffers that are freed before requests come.
-     */
+    /* A start reads the log, and searches it, through two buffers that are freed before requests
+     * come. */
     uint64_t start = 2 * (GROUP_BYTES_MAX + (1ull << 20));
     uint64_t snapshot = snapshot_task_memory_bytes() +
                         8 * freeze_words_max(config->max_pools, config->max_items) +
@@ -233,7 +233,8 @@ static void enter_mode(struct urn_engine *engine, uint64_t interval_ns)
 /* Step 5, and the ring mapped anew: not before then can its files be dropped from the cache, for until
  * its tail has been rewritten and synced, that may be the only place where it stands. */
 static enum urn_code open_ring(struct urn_engine *engine, const struct recovery *recovery,
-                               uint64_t *rewritten_bytes, struct urn_error *error)
+                               struct helper *helper, uint64_t *rewritten_bytes,
+                               struct urn_error *error)
 {
     const struct data_dir *data_dir = &engine->data_dir;
     if (wal_ring_open(data_dir, &engine->ring, error) != URN_OK ||
@@ -241,19 +242,20 @@ static enum urn_code open_ring(struct urn_engine *engine, const struct recovery 
                               engine->writer.state.tail.lsn, rewritten_bytes, error) != URN_OK)
         return error->code;
     wal_ring_close(&engine->ring);
-    if (wal_ring_drop_cache(data_dir, error) != URN_OK)
+    if (wal_ring_drop_cache(data_dir, helper, error) != URN_OK)
         return error->code;
     return wal_ring_open(data_dir, &engine->ring, error);
 }
 
 /* Steps 5 to 7 behind a successful reading; engine->writer.state is the recovered one. */
 static enum urn_code begin_epoch(struct urn_engine *engine, const struct recovery *recovery,
-                                 struct urn_start_report *report, struct urn_error *error)
+                                 struct helper *helper, struct urn_start_report *report,
+                                 struct urn_error *error)
 {
     struct writer *writer = &engine->writer;
     struct state *state = &writer->state;
     uint64_t x = state->tail.lsn;
-    if (open_ring(engine, recovery, &report->rewritten_bytes, error) != URN_OK)
+    if (open_ring(engine, recovery, helper, &report->rewritten_bytes, error) != URN_OK)
         return error->code;
 
     /* After a start, any allowed request finds room. */
@@ -348,7 +350,29 @@ static enum os_io_kind io_kind(enum urn_snapshot_io wanted)
     return OS_IO_PLAIN;
 }
 
-/* threaded: as in recovery_read. */
+/* Steps 3 to 7, behind the opening of the directory. The helper may be NULL. */
+static enum urn_code start_engine(struct urn_engine *engine, const struct urn_engine_config *config,
+                                  struct helper *helper, struct urn_start_report *report,
+                                  struct urn_error *error)
+{
+    struct state *state = &engine->writer.state;
+    struct recovery recovery;
+    enum urn_code code =
+        recovery_read(&engine->data_dir, &engine->bounds, helper, state, &recovery, error);
+    if (code != URN_OK)
+        return code;
+    report_recovery(engine, &recovery, report);
+    for (uint32_t id = 0; id < state->pool_count; id++)
+        pool_settle(state->pools[id]); /* no first draw is to wait for it */
+    code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
+                              io_kind(config->snapshot_io), &engine->commit.durable_lsn,
+                              &engine->failed, error);
+    if (code == URN_OK)
+        code = lookups_make(engine, recovery.snapshot_lsn, error);
+    return code == URN_OK ? begin_epoch(engine, &recovery, helper, report, error) : code;
+}
+
+/* threaded: with a helper, if there is one to be had. */
 static enum urn_code open_engine(const struct urn_engine_config *config, bool threaded,
                                  struct urn_engine **opened, struct urn_start_report *report,
                                  struct urn_error *error)
@@ -364,22 +388,9 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
         free_engine(engine);
         return error->code;
     }
-    struct recovery recovery;
-    enum urn_code code = recovery_read(&engine->data_dir, &engine->bounds, threaded,
-                                       &engine->writer.state, &recovery, error);
-    if (code == URN_OK)
-        report_recovery(engine, &recovery, report);
-    if (code == URN_OK)
-        for (uint32_t id = 0; id < engine->writer.state.pool_count; id++)
-            pool_settle(engine->writer.state.pools[id]); /* no first draw is to wait for it */
-    if (code == URN_OK)
-        code = snapshot_task_make(&engine->snapshot, engine->os, &engine->data_dir,
-                                  io_kind(config->snapshot_io), &engine->commit.durable_lsn,
-                                  &engine->failed, error);
-    if (code == URN_OK)
-        code = lookups_make(engine, recovery.snapshot_lsn, error);
-    if (code == URN_OK)
-        code = begin_epoch(engine, &recovery, report, error);
+    struct helper *helper = threaded ? helper_make() : NULL;
+    enum urn_code code = start_engine(engine, config, helper, report, error);
+    helper_free(helper);
     if (code != URN_OK) {
         engine_abandon(engine);
         return code;

@@ -356,21 +356,20 @@ static enum urn_code read_once(struct reading *reading, struct state *state,
 }
 
 enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
-                            bool threaded, struct state *state, struct recovery *recovery,
+                            struct helper *helper, struct state *state, struct recovery *recovery,
                             struct urn_error *error)
 {
     *recovery = (struct recovery){0};
-    struct reading reading = {.data_dir = data_dir, .bounds = bounds, .defers_digests = true};
+    struct reading reading = {
+        .data_dir = data_dir, .bounds = bounds, .helper = helper, .defers_digests = true};
     if (snapshot_file_list(data_dir->dir, &reading.names, &recovery->snapshots, error) != URN_OK)
         return error_prefix(error, "%.200s: ", data_dir->path);
     reading.newest_snapshot_lsn = recovery->snapshots > 0 ? reading.names[0].lsn : 0;
-    reading.helper = threaded ? helper_make() : NULL;
     enum urn_code code = read_once(&reading, state, recovery, error);
     if (reading.is_void) { /* again, and not a group further than the rules let it */
         reading.defers_digests = reading.is_void = false;
         code = read_once(&reading, state, recovery, error);
     }
-    helper_free(reading.helper);
     free(reading.names);
     return code;
 }

@@ -89,12 +89,12 @@ struct recovery {
 };
 
 /* Steps 3 to 5's decision. On URN_OK *state is the recovered one, its tail at x; the caller frees
- * it. threaded: a second thread takes over a part of the work, and reads files of data_dir beside this
- * one; it has ended by the return. Errors: URN_DAMAGED and URN_FORMAT with the case, the file, the place and the tool that shows
+ * it. The helper (or NULL) takes over a part of the work, and reads files of data_dir beside this thread; it
+ * is free again by the return. Errors: URN_DAMAGED and URN_FORMAT with the case, the file, the place and the tool that shows
  * more; URN_CONFIG when the state exceeds the configured bounds; URN_IO, URN_NOMEMORY. Nothing is
  * written. */
 enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
-                            bool threaded, struct state *state, struct recovery *recovery,
+                            struct helper *helper, struct state *state, struct recovery *recovery,
                             struct urn_error *error);
 
 /* Step 5: makes [durable_lsn, tail) durable. *rewritten_bytes is set. Errors: URN_IO, URN_NOMEMORY.

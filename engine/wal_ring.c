@@ -47,22 +47,61 @@ void wal_ring_close(struct wal_ring *ring)
     ring->maps = NULL;
 }
 
-enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct urn_error *error)
+/* What two threads share that drop the ring from the cache. */
+struct dropping {
+    const struct data_dir *data_dir;
+    atomic_uint next_slot; /* of those that nobody has taken yet */
+};
+
+/* One of them. */
+struct dropper {
+    struct dropping *dropping;
+    struct urn_error error;
+};
+
+static enum urn_code drop_slot(const struct data_dir *data_dir, uint32_t slot,
+                               struct urn_error *error)
 {
-    for (uint32_t slot = 0; slot < data_dir->geometry.segments; slot++) {
-        char name[DATA_DIR_NAME_MAX];
-        struct os_file *file;
-        data_dir_segment_name(name, slot);
-        int why = os_file_open(data_dir->dir, name, OS_READ, &file);
-        if (why == 0) {
-            why = os_file_drop_cache(file);
-            os_file_close(file);
-        }
-        if (why != 0)
-            return error_set(error, URN_IO, why, "cannot drop %.200s/%s from the cache",
-                             data_dir->path, name);
+    char name[DATA_DIR_NAME_MAX];
+    struct os_file *file;
+    data_dir_segment_name(name, slot);
+    int why = os_file_open(data_dir->dir, name, OS_READ, &file);
+    if (why == 0) {
+        why = os_file_drop_cache(file);
+        os_file_close(file);
     }
-    return URN_OK;
+    return why == 0 ? URN_OK
+                    : error_set(error, URN_IO, why, "cannot drop %.200s/%s from the cache",
+                                data_dir->path, name);
+}
+
+static void drop_slots(void *context)
+{
+    struct dropper *dropper = context;
+    const struct data_dir *data_dir = dropper->dropping->data_dir;
+    enum urn_code code = URN_OK;
+    while (code == URN_OK) {
+        const uint32_t slot = atomic_fetch_add(&dropper->dropping->next_slot, 1);
+        if (slot >= data_dir->geometry.segments)
+            break;
+        code = drop_slot(data_dir, slot, &dropper->error);
+    }
+    dropper->error.code = code;
+}
+
+enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct helper *helper,
+                                  struct urn_error *error)
+{
+    struct dropping dropping = {.data_dir = data_dir};
+    struct dropper mine = {.dropping = &dropping}, others = {.dropping = &dropping};
+    helper_begin(helper, drop_slots, &others);
+    drop_slots(&mine);
+    helper_wait(helper);
+    const struct dropper *failed = mine.error.code != URN_OK ? &mine : &others;
+    if (failed->error.code == URN_OK)
+        return URN_OK;
+    *error = failed->error;
+    return error->code;
 }
 
 /* The mapping of a range, which must lie inside one segment, and its offset there. */

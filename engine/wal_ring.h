@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "engine/data_dir.h"
+#include "engine/helper.h"
 
 struct wal_ring {
     struct wal_geometry geometry;
@@ -41,8 +42,10 @@ void wal_ring_close(struct wal_ring *ring);
 
 /* Drops the ring's files from the page cache, before they are mapped for good. Whoever has read them with
  * read-ahead, or put them there, left large folios, and each small sync would write a whole one
- * (docs/wal-format.md, "Traps"). What is dropped must be on the disk. Errors: URN_IO. */
-enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct urn_error *error);
+ * (docs/wal-format.md, "Traps"). What is dropped must be on the disk. The helper (or NULL) does a part of it.
+ * Errors: URN_IO. */
+enum urn_code wal_ring_drop_cache(const struct data_dir *data_dir, struct helper *helper,
+                                  struct urn_error *error);
 
 /* Copies bytes to their place in the mapping. URN_IO: the log has failed for good. */
 enum urn_code wal_ring_write(struct wal_ring *ring, uint64_t lsn, const void *bytes,

@@ -99,7 +99,7 @@ static bool make_survey(const struct host *host, struct sim_world *world, struct
     struct state_bounds bounds = {config->max_pools, config->max_items};
     struct state state;
     struct recovery recovery;
-    bool good = recovery_read(&data_dir, &bounds, false, &state, &recovery, &error) == URN_OK;
+    bool good = recovery_read(&data_dir, &bounds, NULL, &state, &recovery, &error) == URN_OK;
     if (good) {
         survey->geometry = data_dir.geometry;
         survey->snapshot_lsn = recovery.snapshot_lsn;

@@ -39,7 +39,7 @@ static bool replay(const struct host *host, struct sim_world *world, struct byte
         return false;
     struct state_bounds bounds = {config->max_pools, config->max_items};
     struct state state;
-    bool good = recovery_read(&data_dir, &bounds, false, &state, recovery, &error) == URN_OK;
+    bool good = recovery_read(&data_dir, &bounds, NULL, &state, recovery, &error) == URN_OK;
     if (good) {
         uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
         CHECK(block != NULL);

@@ -191,9 +191,11 @@ static void test_a_wrong_digest_ends_the_log(void **unused)
             assert_int_equal(
                 data_dir_open_readonly(sim_os(driver->world), "data", &data_dir, &driver->error),
                 URN_OK);
+            struct helper *helper = threaded != 0 ? helper_make() : NULL;
             assert_int_equal(
-                recovery_read(&data_dir, &bounds, threaded != 0, &state, &recovery, &driver->error),
+                recovery_read(&data_dir, &bounds, helper, &state, &recovery, &driver->error),
                 URN_OK);
+            helper_free(helper);
             assert_int_equal(recovery.which, RECOVERY_STALE_TAIL);
             assert_int_equal(state.tail.lsn, x);
             assert_int_equal(recovery.replayed_draws, 10);

@@ -48,7 +48,7 @@ static void assert_start_agrees(struct wal_scene *scene, const struct verify_rep
     if (report->start == 0)
         return;
     const enum urn_code code =
-        recovery_read(&scene->maker.data_dir, &bounds, false, &state, &recovery, &error);
+        recovery_read(&scene->maker.data_dir, &bounds, NULL, &state, &recovery, &error);
     assert_int_equal(report->start, recovery.which);
     if (code != URN_OK)
         return;
