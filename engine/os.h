@@ -92,6 +92,10 @@ int os_file_sync(struct os_file *file);
 /* Forgets clean cached pages, so that the next reads come from the disk itself. */
 int os_file_drop_cache(struct os_file *file);
 
+/* Begins to read a part of the file into the cache, and does not wait for it. Advice only: failures are of
+ * no consequence. */
+void os_file_prefetch(struct os_file *file, uint64_t offset, uint64_t length_bytes);
+
 void os_file_close(struct os_file *file);
 
 /* ---- several reads and writes under way ------------------------------------------------------- */

@@ -252,6 +252,11 @@ int os_file_drop_cache(struct os_file *file)
     return posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+void os_file_prefetch(struct os_file *file, uint64_t offset, uint64_t length_bytes)
+{
+    (void)posix_fadvise(file->fd, (off_t)offset, (off_t)length_bytes, POSIX_FADV_WILLNEED);
+}
+
 void os_file_close(struct os_file *file)
 {
     if (file == NULL)

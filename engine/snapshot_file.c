@@ -180,16 +180,24 @@ enum urn_code snapshot_file_write_new(struct os_dir *dir, const char *file_name,
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
+/* So much of the file is on its way from the disk while what was read before is decoded. */
+#define PREFETCH_BYTES (1024u * 1024)
+
 struct snapshot_reader {
     struct os_file *file;
     const char *name;
     uint64_t offset;
+    uint64_t prefetched_to; /* offset */
 };
 
 static enum urn_code read_bytes(void *context, uint8_t *to, uint32_t length_bytes,
                                 struct urn_error *error)
 {
     struct snapshot_reader *reader = context;
+    while (reader->prefetched_to < reader->offset + 2 * PREFETCH_BYTES) {
+        os_file_prefetch(reader->file, reader->prefetched_to, PREFETCH_BYTES);
+        reader->prefetched_to += PREFETCH_BYTES;
+    }
     enum urn_code code =
         file_read_exact(reader->file, reader->name, to, length_bytes, reader->offset, error);
     reader->offset += length_bytes;

@@ -799,6 +799,13 @@ int os_file_drop_cache(struct os_file *file)
     return call_ends(file->process, 0);
 }
 
+void os_file_prefetch(struct os_file *file, uint64_t offset, uint64_t length_bytes)
+{
+    (void)file;
+    (void)offset;
+    (void)length_bytes;
+}
+
 void os_file_close(struct os_file *file)
 {
     if (file == NULL)
