@@ -135,9 +135,9 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t groups = 2 * (group_capacity_bytes(config) + GROUP_FILL_BYTES);
     uint64_t commit = pad_capacity_bytes(config) + WAL_SEGMENT_HEADER_BYTES;
     uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
-    /* A start reads the log, and searches it, through two buffers that are freed before requests
+    /* A start reads the log through two buffers and searches it through two, which are freed before requests
      * come. */
-    uint64_t start = 2 * (GROUP_BYTES_MAX + (1ull << 20));
+    uint64_t start = 4 * (GROUP_BYTES_MAX + (1ull << 20));
     uint64_t snapshot = snapshot_task_memory_bytes() +
                         8 * freeze_words_max(config->max_pools, config->max_items) +
                         sizeof(struct freeze);

@@ -279,6 +279,7 @@ struct reading {
     const struct data_dir *data_dir;
     const struct state_bounds *bounds;
     struct helper *helper; /* NULL: none */
+    struct wal_search *search;
     struct snapshot_name *names;
     uint64_t newest_snapshot_lsn; /* of those listed, loaded or not */
     bool defers_digests;          /* they are checked behind the walk (wal_reader.h) */
@@ -311,7 +312,7 @@ static enum urn_code decide(const struct reading *reading, enum recovery_stop st
     const uint64_t x = state->tail.lsn;
     struct wal_evidence evidence = {0};
     if (stop != RECOVERY_STOP_MEANING && stop != RECOVERY_STOP_UNREADABLE &&
-        wal_search_evidence(data_dir, x, reading->helper, &evidence, error) != URN_OK)
+        wal_search_end(reading->search, x, &evidence, error) != URN_OK)
         return error->code;
     const struct recovery_facts facts = {
         .snapshot_loaded = true,
@@ -365,11 +366,15 @@ enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_
     if (snapshot_file_list(data_dir->dir, &reading.names, &recovery->snapshots, error) != URN_OK)
         return error_prefix(error, "%.200s: ", data_dir->path);
     reading.newest_snapshot_lsn = recovery->snapshots > 0 ? reading.names[0].lsn : 0;
-    enum urn_code code = read_once(&reading, state, recovery, error);
+    enum urn_code code =
+        wal_search_begin(data_dir, reading.newest_snapshot_lsn, helper, &reading.search, error);
+    if (code == URN_OK)
+        code = read_once(&reading, state, recovery, error);
     if (reading.is_void) { /* again, and not a group further than the rules let it */
         reading.defers_digests = reading.is_void = false;
         code = read_once(&reading, state, recovery, error);
     }
+    wal_search_free(reading.search);
     free(reading.names);
     return code;
 }

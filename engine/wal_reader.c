@@ -28,6 +28,7 @@
 #include "engine/file_io.h"
 
 #define READER_MAGIC 0x77726472u
+#define SEARCH_MAGIC 0x77737263u
 #define NOWHERE      UINT64_MAX
 
 /* How much is read at once. A walk hands what it has read to the helper as it is, and each hand-over has its
@@ -82,7 +83,7 @@ struct view {
 
 static void window_close(struct window *window)
 {
-    if (window->deferral.on)
+    if (window->deferral.given.length_bytes > 0)
         helper_wait(window->deferral.helper);
     if (window->file != NULL)
         os_file_close(window->file);
@@ -181,7 +182,7 @@ static void take_back_stretch(struct deferral *deferral)
 }
 
 /* The helper gets the stretch that was walked, and its buffer. Digests take longer than all the rest of a
- * walk: as long as the helper is busy with the stretch before, this thread does those of this one, group by
+ * walk: as long as the helper is busy, with the stretch before or with a search, this thread does those of this one, group by
  * group, and when nothing is left the window keeps the buffer. */
 static void give_stretch(struct window *window)
 {
@@ -527,23 +528,28 @@ enum wal_read_result wal_reader_why(const struct wal_reader *reader)
 
 /* ---- evidence -------------------------------------------------------------------------------- */
 
-/* Both searchers of a ring. */
-struct search {
-    const struct data_dir *data_dir;
-    uint64_t known_lsn; /* what lies between is passed over */
-    uint64_t x;
-    uint64_t ring_short;
-    uint64_t pieces_a_slot, pieces;
-    atomic_uint_fast64_t next_piece; /* of those that nobody has taken yet */
-};
-
-/* One of them. */
+/* One of the two that search a ring. */
 struct searcher {
-    struct search *search;
+    struct wal_search *search;
     struct window window;
     uint32_t unreadable_slot; /* where evidence.unreadable_offset is */
     struct wal_evidence evidence;
     struct urn_error error;
+};
+
+struct wal_search {
+    uint32_t magic;
+    const struct data_dir *data_dir;
+    struct helper *helper;
+    uint64_t known_lsn; /* what lies between is passed over */
+    uint64_t x;         /* as long as it is not known, the least that it is expected to be */
+    bool x_is_known;
+    bool ahead; /* the helper has begun before x is known */
+    uint64_t ring_short;
+    uint64_t pieces_a_slot, pieces;
+    bool *open;                      /* by piece: it is to be searched when x is known */
+    atomic_uint_fast64_t next_piece; /* of those that nobody has taken yet */
+    struct searcher mine, others;
 };
 
 /* Of several witnesses of the same the lowest, whoever has come across which first. */
@@ -556,17 +562,21 @@ static void note_durable(struct wal_evidence *evidence, uint64_t durable_lsn, ui
     evidence->durable_witness_lsn = witness_lsn;
 }
 
-static void search_note_group(struct searcher *searcher, const struct wal_group_header *header)
+/* False: whether it lies beyond x is not known yet. */
+static bool search_note_group(struct searcher *searcher, const struct wal_group_header *header)
 {
     struct wal_evidence *evidence = &searcher->evidence;
     note_durable(evidence, header->durable_lsn, header->lsn);
     if (header->epoch > evidence->epoch_max)
         evidence->epoch_max = header->epoch;
     if (header->lsn < searcher->search->x)
-        return;
+        return true;
+    if (!searcher->search->x_is_known)
+        return false;
     evidence->groups_beyond++;
     if (header->epoch > evidence->groups_beyond_epoch_max)
         evidence->groups_beyond_epoch_max = header->epoch;
+    return true;
 }
 
 static void search_note_unreadable(struct searcher *searcher)
@@ -590,8 +600,9 @@ static bool place_fits(const struct searcher *searcher, uint64_t lsn, uint64_t o
 }
 
 /* The magic stands at offset: is a whole group there? What is cheap to check comes first, so that
- * only what may count costs a checksum. */
-static enum urn_code search_try(struct searcher *searcher, uint64_t offset, struct urn_error *error)
+ * only what may count costs a checksum. *left_open is set where it cannot be told yet what a group says. */
+static enum urn_code search_try(struct searcher *searcher, uint64_t offset, bool *left_open,
+                                struct urn_error *error)
 {
     const uint64_t rest = searcher->window.data_dir->geometry.segment_size_bytes - offset;
     struct wal_group_header header;
@@ -610,7 +621,7 @@ static enum urn_code search_try(struct searcher *searcher, uint64_t offset, stru
     if (view.available_bytes >= header.length_bytes &&
         wal_group_read(view.bytes, view.available_bytes, searcher->search->ring_short, &header) ==
             WAL_READ_OK)
-        search_note_group(searcher, &header);
+        *left_open = !search_note_group(searcher, &header);
     return URN_OK;
 }
 
@@ -667,7 +678,7 @@ struct passed_over {
     uint64_t begin, end;
 };
 
-static struct passed_over passed_over_in(const struct search *search, uint64_t slot)
+static struct passed_over passed_over_in(const struct wal_search *search, uint64_t slot)
 {
     const struct wal_geometry *geometry = &search->data_dir->geometry;
     const uint64_t size = geometry->segment_size_bytes;
@@ -681,11 +692,11 @@ static struct passed_over passed_over_in(const struct search *search, uint64_t s
     return begin < end ? (struct passed_over){begin, end} : (struct passed_over){0};
 }
 
-/* Tries every 8-byte position of a slot's file in [offset, end). */
+/* Tries every 8-byte position of a slot's file in [offset, end), until something is left open. */
 static enum urn_code search_range(struct searcher *searcher, uint64_t offset, uint64_t end,
-                                  struct urn_error *error)
+                                  bool *left_open, struct urn_error *error)
 {
-    while (offset < end) {
+    while (offset < end && !*left_open) {
         struct view view;
         enum urn_code code =
             window_show(&searcher->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
@@ -702,7 +713,7 @@ static enum urn_code search_range(struct searcher *searcher, uint64_t offset, ui
         const uint64_t at = find_magic(view.bytes, whole);
         offset += at;
         if (at < whole) {
-            code = search_try(searcher, offset, error);
+            code = search_try(searcher, offset, left_open, error);
             if (code != URN_OK)
                 return code;
             offset += WAL_ALIGN_BYTES;
@@ -711,10 +722,10 @@ static enum urn_code search_range(struct searcher *searcher, uint64_t offset, ui
     return URN_OK;
 }
 
-static enum urn_code search_piece(struct searcher *searcher, uint64_t piece,
+static enum urn_code search_piece(struct searcher *searcher, uint64_t piece, bool *left_open,
                                   struct urn_error *error)
 {
-    const struct search *search = searcher->search;
+    const struct wal_search *search = searcher->search;
     const uint64_t size = search->data_dir->geometry.segment_size_bytes;
     const uint64_t slot = piece / search->pieces_a_slot;
     const uint64_t begin = piece % search->pieces_a_slot * PIECE_BYTES;
@@ -724,9 +735,9 @@ static enum urn_code search_piece(struct searcher *searcher, uint64_t piece,
     const uint64_t second_begin = known.end > begin ? known.end : begin;
     enum urn_code code = window_choose_slot(&searcher->window, (uint32_t)slot, error);
     if (code == URN_OK)
-        code = search_range(searcher, begin, first_end, error);
+        code = search_range(searcher, begin, first_end, left_open, error);
     if (code == URN_OK && first_end < end)
-        code = search_range(searcher, second_begin, end, error);
+        code = search_range(searcher, second_begin, end, left_open, error);
     return code;
 }
 
@@ -767,17 +778,20 @@ static enum urn_code search_behind_x(struct searcher *searcher, struct urn_error
     return URN_OK;
 }
 
-/* Takes piece after piece, in order; the error, if any, is kept. */
+/* Takes piece after piece of what is open, in order; the error, if any, is kept. */
 static void search_pieces(void *context)
 {
     struct searcher *searcher = context;
-    struct search *search = searcher->search;
+    struct wal_search *search = searcher->search;
     enum urn_code code = URN_OK;
     while (code == URN_OK) {
         const uint64_t piece = atomic_fetch_add(&search->next_piece, 1);
         if (piece >= search->pieces)
             break;
-        code = search_piece(searcher, piece, &searcher->error);
+        bool left_open = false;
+        if (search->open[piece])
+            code = search_piece(searcher, piece, &left_open, &searcher->error);
+        search->open[piece] = left_open;
     }
     if (code != URN_OK)
         atomic_store(&search->next_piece, search->pieces); /* the other need not go on */
@@ -811,20 +825,122 @@ static void join_evidence(struct searcher *into, const struct searcher *other)
     }
 }
 
-/* Both, behind their windows' begin. */
-static enum urn_code search_together(struct searcher *first, struct searcher *second,
-                                     struct helper *helper, struct urn_error *error)
+/* All that is open, this thread and the helper, which may have begun already. */
+static enum urn_code search_together(struct wal_search *search, struct urn_error *error)
 {
-    helper_begin(helper, search_pieces, second);
-    search_pieces(first);
-    helper_wait(helper);
-    const struct searcher *failed = first->error.code != URN_OK ? first : second;
-    if (failed->error.code != URN_OK) {
-        *error = failed->error;
+    if (!search->ahead) {
+        atomic_store(&search->next_piece, 0);
+        helper_begin(search->helper, search_pieces, &search->others);
+    }
+    search_pieces(&search->mine);
+    helper_wait(search->helper);
+    search->ahead = false;
+    const struct searcher *failed =
+        search->mine.error.code != URN_OK ? &search->mine : &search->others;
+    if (failed->error.code == URN_OK)
+        return URN_OK;
+    *error = failed->error;
+    return error->code;
+}
+
+/* Nothing has been searched. */
+static void open_all(struct wal_search *search)
+{
+    for (uint64_t piece = 0; piece < search->pieces; piece++)
+        search->open[piece] = true;
+    search->mine.evidence = search->others.evidence = (struct wal_evidence){0};
+}
+
+/* A search for the evidence about an x that is expected not to be below from_lsn. */
+static enum urn_code search_make(const struct data_dir *data_dir, uint64_t from_lsn,
+                                 struct helper *helper, struct wal_search **search,
+                                 struct urn_error *error)
+{
+    const struct wal_geometry *geometry = &data_dir->geometry;
+    CHECK(geometry->segments >= SEGMENTS_MIN);
+    struct wal_search *made = malloc(sizeof *made);
+    if (made == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot search the log");
+    *made = (struct wal_search){
+        .magic = SEARCH_MAGIC,
+        .data_dir = data_dir,
+        .helper = helper,
+        .known_lsn = from_lsn,
+        .x = from_lsn,
+        .ring_short = wal_ring_short(geometry->ring_uuid),
+        .pieces_a_slot = (geometry->segment_size_bytes + PIECE_BYTES - 1) / PIECE_BYTES,
+        .mine = {.search = made},
+        .others = {.search = made},
+    };
+    made->pieces = geometry->segments * made->pieces_a_slot;
+    made->open = malloc(made->pieces * sizeof *made->open);
+    if (made->open == NULL)
+        error_set(error, URN_NOMEMORY, ENOMEM, "cannot search the log");
+    if (made->open == NULL ||
+        window_begin(&made->mine.window, data_dir, SEARCH_READ_BYTES, error) != URN_OK ||
+        window_begin(&made->others.window, data_dir, SEARCH_READ_BYTES, error) != URN_OK) {
+        wal_search_free(made);
         return error->code;
     }
-    join_evidence(first, second);
-    return search_behind_x(first, error);
+    open_all(made);
+    *search = made;
+    return URN_OK;
+}
+
+enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_lsn,
+                               struct helper *helper, struct wal_search **search,
+                               struct urn_error *error)
+{
+    if (search_make(data_dir, from_lsn, helper, search, error) != URN_OK)
+        return error->code;
+    (*search)->ahead = helper != NULL;
+    if (helper != NULL)
+        helper_begin(helper, search_pieces, &(*search)->others);
+    return URN_OK;
+}
+
+void wal_search_free(struct wal_search *search)
+{
+    if (search == NULL)
+        return;
+    CHECK(search->magic == SEARCH_MAGIC);
+    if (search->ahead) {
+        atomic_store(&search->next_piece, search->pieces);
+        helper_wait(search->helper);
+    }
+    window_close(&search->mine.window);
+    window_close(&search->others.window);
+    free(search->open);
+    search->magic = 0;
+    free(search);
+}
+
+/* What is open, with x; and what both have found. */
+static enum urn_code search_with_x(struct wal_search *search, struct wal_evidence *evidence,
+                                   struct urn_error *error)
+{
+    search->x_is_known = true;
+    enum urn_code code = search_together(search, error);
+    if (code == URN_OK) {
+        join_evidence(&search->mine, &search->others);
+        code = search_behind_x(&search->mine, error);
+    }
+    *evidence = search->mine.evidence;
+    return code;
+}
+
+enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_evidence *evidence,
+                             struct urn_error *error)
+{
+    CHECK(search->magic == SEARCH_MAGIC && !search->x_is_known);
+    CHECK(x % WAL_ALIGN_BYTES == 0);
+    *evidence = (struct wal_evidence){0};
+    if (search->ahead && search_together(search, error) != URN_OK)
+        return error->code;
+    if (x < search->x)
+        open_all(search);
+    search->known_lsn = search->x = x;
+    return search_with_x(search, evidence, error);
 }
 
 enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t known_lsn,
@@ -832,26 +948,15 @@ enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t 
                                       struct wal_evidence *evidence, struct urn_error *error)
 {
     const struct wal_geometry *geometry = &data_dir->geometry;
-    CHECK(geometry->segments >= SEGMENTS_MIN);
     CHECK(known_lsn <= x && x - known_lsn <= geometry->segments * geometry->segment_size_bytes);
     CHECK(known_lsn % WAL_ALIGN_BYTES == 0 && x % WAL_ALIGN_BYTES == 0);
-    struct search search = {
-        .data_dir = data_dir,
-        .known_lsn = known_lsn,
-        .x = x,
-        .ring_short = wal_ring_short(geometry->ring_uuid),
-        .pieces_a_slot = (geometry->segment_size_bytes + PIECE_BYTES - 1) / PIECE_BYTES,
-    };
-    search.pieces = geometry->segments * search.pieces_a_slot;
-    struct searcher first = {.search = &search}, second = {.search = &search};
-    enum urn_code code = window_begin(&first.window, data_dir, SEARCH_READ_BYTES, error);
-    if (code == URN_OK)
-        code = window_begin(&second.window, data_dir, SEARCH_READ_BYTES, error);
-    if (code == URN_OK)
-        code = search_together(&first, &second, helper, error);
-    *evidence = first.evidence;
-    window_close(&first.window);
-    window_close(&second.window);
+    *evidence = (struct wal_evidence){0};
+    struct wal_search *search;
+    if (search_make(data_dir, x, helper, &search, error) != URN_OK)
+        return error->code;
+    search->known_lsn = known_lsn;
+    enum urn_code code = search_with_x(search, evidence, error);
+    wal_search_free(search);
     return code;
 }
 

@@ -82,7 +82,23 @@ struct wal_evidence {
     uint64_t unreadable_offset;
 };
 
-/* The helper looks beside this thread, at piece after piece of what nobody has looked at yet. */
+/* A search in two steps, so that most of it can be done before x is known, beside the loading of a
+ * snapshot and the walk: pieces of the ring in which no group lies at or beyond from_lsn say the same whatever x is,
+ * as long as it is not below from_lsn; if it is, all is searched at the end. The helper begins with it, and has other jobs behind it; without a
+ * helper all is left to the end. data_dir must outlive it. */
+struct wal_search;
+enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_lsn,
+                               struct helper *helper, struct wal_search **search,
+                               struct urn_error *error);
+
+/* The rest of it, by both threads; the helper has no other job meanwhile. Once. */
+enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_evidence *evidence,
+                             struct urn_error *error);
+
+/* Waits for the helper. search may be NULL. */
+void wal_search_free(struct wal_search *search);
+
+/* Both steps at once. */
 enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
                                   struct helper *helper, struct wal_evidence *evidence,
                                   struct urn_error *error);

@@ -134,7 +134,43 @@ static void assert_same_beyond(const struct log_maker *maker, uint64_t known_lsn
         assert_int_equal(other.durable_lsn_max, evidence->durable_lsn_max);
 }
 
-/* Alone and with a helper, which must come to the same. */
+static void assert_same_evidence(const struct wal_evidence *other,
+                                 const struct wal_evidence *evidence)
+{
+    assert_int_equal(other->durable_lsn_max, evidence->durable_lsn_max);
+    assert_int_equal(other->durable_witness_lsn, evidence->durable_witness_lsn);
+    assert_int_equal(other->groups_beyond, evidence->groups_beyond);
+    assert_int_equal(other->groups_beyond_epoch_max, evidence->groups_beyond_epoch_max);
+    assert_int_equal(other->epoch_max, evidence->epoch_max);
+    assert_int_equal(other->torn_at_x, evidence->torn_at_x);
+    assert_int_equal(other->nonzero_beyond, evidence->nonzero_beyond);
+    assert_int_equal(other->unreadable, evidence->unreadable);
+    assert_string_equal(other->unreadable_file, evidence->unreadable_file);
+    assert_int_equal(other->unreadable_offset, evidence->unreadable_offset);
+}
+
+/* A search that has begun before x is known says the same, whether the helper is through by then or not. */
+static void assert_same_ahead(const struct log_maker *maker, struct helper *helper,
+                              uint64_t from_lsn, uint64_t x, const struct wal_evidence *evidence)
+{
+    for (int waits = 0; waits < 2; waits++) {
+        struct wal_search *search;
+        struct wal_evidence other;
+        struct urn_error error;
+        assert_int_equal(wal_search_begin(&maker->data_dir, from_lsn, helper, &search, &error),
+                         URN_OK);
+        if (waits)
+            helper_wait(helper);
+        assert_int_equal(wal_search_end(search, x, &other, &error), URN_OK);
+        assert_same_evidence(&other, evidence);
+        wal_search_free(search);
+        assert_int_equal(wal_search_begin(&maker->data_dir, from_lsn, helper, &search, &error),
+                         URN_OK);
+        wal_search_free(search); /* it may be given up at any time */
+    }
+}
+
+/* Alone, with a helper, and begun ahead: all must come to the same. */
 static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
 {
     struct wal_evidence evidence, other;
@@ -142,17 +178,13 @@ static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
     assert_int_equal(wal_search_evidence(&maker->data_dir, x, NULL, &evidence, &error), URN_OK);
     struct helper *helper = helper_make();
     assert_int_equal(wal_search_evidence(&maker->data_dir, x, helper, &other, &error), URN_OK);
+    assert_same_evidence(&other, &evidence);
+    const uint64_t froms[] = {0, x / 2, x, x + 8, x + SEGMENT};
+    for (size_t i = 0; i < sizeof froms / sizeof froms[0]; i++) {
+        assert_same_ahead(maker, helper, froms[i], x, &evidence);
+        assert_same_ahead(maker, NULL, froms[i], x, &evidence);
+    }
     helper_free(helper);
-    assert_int_equal(other.durable_lsn_max, evidence.durable_lsn_max);
-    assert_int_equal(other.durable_witness_lsn, evidence.durable_witness_lsn);
-    assert_int_equal(other.groups_beyond, evidence.groups_beyond);
-    assert_int_equal(other.groups_beyond_epoch_max, evidence.groups_beyond_epoch_max);
-    assert_int_equal(other.epoch_max, evidence.epoch_max);
-    assert_int_equal(other.torn_at_x, evidence.torn_at_x);
-    assert_int_equal(other.nonzero_beyond, evidence.nonzero_beyond);
-    assert_int_equal(other.unreadable, evidence.unreadable);
-    assert_string_equal(other.unreadable_file, evidence.unreadable_file);
-    assert_int_equal(other.unreadable_offset, evidence.unreadable_offset);
     const uint64_t ring_bytes =
         (uint64_t)maker->data_dir.geometry.segments * maker->data_dir.geometry.segment_size_bytes;
     const uint64_t backs[] = {8, 4096, ring_bytes - 8, ring_bytes};
