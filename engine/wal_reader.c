@@ -916,16 +916,11 @@ void wal_search_free(struct wal_search *search)
 }
 
 /* What is open, with x; and what both have found. */
-static enum urn_code search_with_x(struct wal_search *search, struct wal_evidence *evidence,
-                                   struct urn_error *error)
+static enum urn_code search_with_x(struct wal_search *search, struct urn_error *error)
 {
     search->x_is_known = true;
     enum urn_code code = search_together(search, error);
-    if (code == URN_OK) {
-        join_evidence(&search->mine, &search->others);
-        code = search_behind_x(&search->mine, error);
-    }
-    *evidence = search->mine.evidence;
+    join_evidence(&search->mine, &search->others);
     return code;
 }
 
@@ -940,7 +935,9 @@ enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_e
     if (x < search->x)
         open_all(search);
     search->known_lsn = search->x = x;
-    return search_with_x(search, evidence, error);
+    enum urn_code code = search_with_x(search, error);
+    *evidence = search->mine.evidence;
+    return code;
 }
 
 enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t known_lsn,
@@ -955,7 +952,10 @@ enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t 
     if (search_make(data_dir, x, helper, &search, error) != URN_OK)
         return error->code;
     search->known_lsn = known_lsn;
-    enum urn_code code = search_with_x(search, evidence, error);
+    enum urn_code code = search_with_x(search, error);
+    if (code == URN_OK)
+        code = search_behind_x(&search->mine, error);
+    *evidence = search->mine.evidence;
     wal_search_free(search);
     return code;
 }

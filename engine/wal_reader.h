@@ -91,14 +91,15 @@ enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_ls
                                struct helper *helper, struct wal_search **search,
                                struct urn_error *error);
 
-/* The rest of it, by both threads; the helper has no other job meanwhile. Once. */
+/* The rest of it, by both threads; the helper has no other job meanwhile. Once. What stands behind x, by which
+ * nothing is decided, is not looked at: torn_at_x and nonzero_beyond stay false. */
 enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_evidence *evidence,
                              struct urn_error *error);
 
 /* Waits for the helper. search may be NULL. */
 void wal_search_free(struct wal_search *search);
 
-/* Both steps at once. */
+/* Both steps at once, and what stands behind x. */
 enum urn_code wal_search_evidence(const struct data_dir *data_dir, uint64_t x,
                                   struct helper *helper, struct wal_evidence *evidence,
                                   struct urn_error *error);
