@@ -851,16 +851,17 @@ static void open_all(struct wal_search *search)
     search->mine.evidence = search->others.evidence = (struct wal_evidence){0};
 }
 
-/* A search for the evidence about an x that is expected not to be below from_lsn. */
-static enum urn_code search_make(const struct data_dir *data_dir, uint64_t from_lsn,
-                                 struct helper *helper, struct wal_search **search,
-                                 struct urn_error *error)
+/* A search for the evidence about an x that is expected not to be below from_lsn. NULL: *error says why not. */
+static struct wal_search *search_make(const struct data_dir *data_dir, uint64_t from_lsn,
+                                      struct helper *helper, struct urn_error *error)
 {
     const struct wal_geometry *geometry = &data_dir->geometry;
     CHECK(geometry->segments >= SEGMENTS_MIN);
     struct wal_search *made = malloc(sizeof *made);
-    if (made == NULL)
-        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot search the log");
+    if (made == NULL) {
+        error_set(error, URN_NOMEMORY, ENOMEM, "cannot search the log");
+        return NULL;
+    }
     *made = (struct wal_search){
         .magic = SEARCH_MAGIC,
         .data_dir = data_dir,
@@ -880,22 +881,23 @@ static enum urn_code search_make(const struct data_dir *data_dir, uint64_t from_
         window_begin(&made->mine.window, data_dir, SEARCH_READ_BYTES, error) != URN_OK ||
         window_begin(&made->others.window, data_dir, SEARCH_READ_BYTES, error) != URN_OK) {
         wal_search_free(made);
-        return error->code;
+        return NULL;
     }
     open_all(made);
-    *search = made;
-    return URN_OK;
+    return made;
 }
 
 enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_lsn,
                                struct helper *helper, struct wal_search **search,
                                struct urn_error *error)
 {
-    if (search_make(data_dir, from_lsn, helper, search, error) != URN_OK)
+    struct wal_search *made = search_make(data_dir, from_lsn, helper, error);
+    if (made == NULL)
         return error->code;
-    (*search)->ahead = helper != NULL;
+    made->ahead = helper != NULL;
     if (helper != NULL)
-        helper_begin(helper, search_pieces, &(*search)->others);
+        helper_begin(helper, search_pieces, &made->others);
+    *search = made;
     return URN_OK;
 }
 
@@ -948,8 +950,8 @@ enum urn_code wal_search_evidence_but(const struct data_dir *data_dir, uint64_t 
     CHECK(known_lsn <= x && x - known_lsn <= geometry->segments * geometry->segment_size_bytes);
     CHECK(known_lsn % WAL_ALIGN_BYTES == 0 && x % WAL_ALIGN_BYTES == 0);
     *evidence = (struct wal_evidence){0};
-    struct wal_search *search;
-    if (search_make(data_dir, x, helper, &search, error) != URN_OK)
+    struct wal_search *search = search_make(data_dir, x, helper, error);
+    if (search == NULL)
         return error->code;
     search->known_lsn = known_lsn;
     enum urn_code code = search_with_x(search, error);
