@@ -579,16 +579,24 @@ static bool search_note_group(struct searcher *searcher, const struct wal_group_
     return true;
 }
 
-static void search_note_unreadable(struct searcher *searcher)
+/* Of several the first in the ring, whoever has come across which first. */
+static void note_unreadable(struct searcher *searcher, uint32_t slot, uint64_t offset)
 {
     struct wal_evidence *evidence = &searcher->evidence;
-    CHECK(searcher->window.bad_offset != NOWHERE);
-    if (evidence->unreadable) /* pieces are taken in order: nothing before it is found any more */
+    if (evidence->unreadable &&
+        (slot > searcher->unreadable_slot ||
+         (slot == searcher->unreadable_slot && offset >= evidence->unreadable_offset)))
         return;
     evidence->unreadable = true;
-    searcher->unreadable_slot = searcher->window.slot;
-    memcpy(evidence->unreadable_file, searcher->window.name, sizeof evidence->unreadable_file);
-    evidence->unreadable_offset = searcher->window.bad_offset;
+    searcher->unreadable_slot = slot;
+    data_dir_segment_name(evidence->unreadable_file, slot);
+    evidence->unreadable_offset = offset;
+}
+
+static void search_note_unreadable(struct searcher *searcher)
+{
+    CHECK(searcher->window.bad_offset != NOWHERE);
+    note_unreadable(searcher, searcher->window.slot, searcher->window.bad_offset);
 }
 
 /* Its own LSN names this slot and this offset. */
@@ -798,15 +806,6 @@ static void search_pieces(void *context)
     searcher->error.code = code;
 }
 
-static bool unreadable_before(const struct searcher *searcher, const struct searcher *other)
-{
-    if (!searcher->evidence.unreadable || !other->evidence.unreadable)
-        return searcher->evidence.unreadable;
-    if (searcher->unreadable_slot != other->unreadable_slot)
-        return searcher->unreadable_slot < other->unreadable_slot;
-    return searcher->evidence.unreadable_offset < other->evidence.unreadable_offset;
-}
-
 /* What the second searcher has found joins what the first has. */
 static void join_evidence(struct searcher *into, const struct searcher *other)
 {
@@ -818,11 +817,8 @@ static void join_evidence(struct searcher *into, const struct searcher *other)
         first->groups_beyond_epoch_max = second->groups_beyond_epoch_max;
     if (second->epoch_max > first->epoch_max)
         first->epoch_max = second->epoch_max;
-    if (unreadable_before(other, into)) {
-        first->unreadable = true;
-        memcpy(first->unreadable_file, second->unreadable_file, sizeof first->unreadable_file);
-        first->unreadable_offset = second->unreadable_offset;
-    }
+    if (second->unreadable)
+        note_unreadable(into, other->unreadable_slot, second->unreadable_offset);
 }
 
 /* All that is open, this thread and the helper, which may have begun already. */

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine/crc32c.h"
 #include "engine/wal_reader.h"
@@ -169,7 +171,7 @@ static void assert_same_ahead(const struct log_maker *maker, struct helper *help
 }
 
 /* Alone, with a helper, and begun ahead: all must come to the same. */
-static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
+static struct wal_evidence search_every_way(const struct log_maker *maker, uint64_t x)
 {
     struct wal_evidence evidence, other;
     struct urn_error error;
@@ -185,6 +187,13 @@ static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
         assert_same_ahead(maker, NULL, froms[i], x, &evidence);
     }
     helper_free(helper);
+    return evidence;
+}
+
+/* And passing over a part of what is known, in a log that has been walked to x. */
+static struct wal_evidence search(const struct log_maker *maker, uint64_t x)
+{
+    const struct wal_evidence evidence = search_every_way(maker, x);
     const uint64_t ring_bytes =
         (uint64_t)maker->data_dir.geometry.segments * maker->data_dir.geometry.segment_size_bytes;
     const uint64_t backs[] = {8, 4096, ring_bytes - 8, ring_bytes};
@@ -800,6 +809,50 @@ static void test_evidence_at_the_seams_of_large_segments(void **state)
     log_maker_end(&maker);
 }
 
+/* Keeps the test's own thread from its next call until the helper has nothing more to do. */
+struct gate {
+    pthread_t held;
+    struct helper *helper;
+};
+
+static void hold_at_gate(void *context, const struct sim_event *call)
+{
+    struct gate *gate = context;
+    (void)call;
+    if (!pthread_equal(pthread_self(), gate->held))
+        return;
+    const struct timespec moment = {.tv_nsec = 100000};
+    while (helper_is_busy(gate->helper))
+        (void)nanosleep(&moment, NULL);
+}
+
+/* What is told is the first sector of the ring, even if the helper has met another before x was known, and
+ * looks at what it had left open afterwards. */
+static void test_the_first_unreadable_sector_is_told(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 100);
+    (void)log_maker_draws(maker, 60000);
+    (void)log_maker_draws(maker, 2000); /* in the second segment */
+    assert_true(maker->tail.lsn > SEGMENT && maker->tail.lsn < SEGMENT + SEGMENT / 2);
+    log_maker_unreadable(maker, SEGMENT + SEGMENT / 2);
+    log_maker_unreadable(maker, 2 * SEGMENT + 512);
+    struct gate gate = {.held = pthread_self(), .helper = helper_make()};
+    struct wal_search *begun;
+    struct wal_evidence evidence;
+    struct urn_error error;
+    assert_int_equal(wal_search_begin(&maker->data_dir, 4096, gate.helper, &begun, &error), URN_OK);
+    helper_wait(gate.helper);
+    sim_set_observer(maker->world, hold_at_gate, &gate);
+    assert_int_equal(wal_search_end(begun, 4096, &evidence, &error), URN_OK);
+    sim_set_observer(maker->world, NULL, NULL);
+    wal_search_free(begun);
+    helper_free(gate.helper);
+    assert_true(evidence.unreadable);
+    assert_string_equal(evidence.unreadable_file, "segment-0001");
+    assert_int_equal(evidence.unreadable_offset, SEGMENT / 2);
+}
+
 /* A torn group whose length is a lie hides nothing that lies inside it; magics all over the place
  * cost nothing but a look. */
 static void test_evidence_inside_a_torn_group(void **state)
@@ -860,6 +913,150 @@ static void test_the_search_fails_as_its_calls_do(void **state)
     }
 }
 
+/* The same by two threads, begun before x is known: whichever of them meets the failure, it is told. */
+static void test_a_search_begun_ahead_fails_as_its_calls_do(void **state)
+{
+    struct log_maker *maker = *state;
+    (void)log_maker_draws(maker, 100);
+    struct helper *helper = helper_make();
+    uint32_t failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        sim_event_forget(maker->world);
+        sim_fail_at(maker->world, SIM_ANY_CALL, nth, EACCES);
+        struct wal_search *begun;
+        struct wal_evidence evidence;
+        struct urn_error error;
+        assert_int_equal(wal_search_begin(&maker->data_dir, 0, helper, &begun, &error), URN_OK);
+        const enum urn_code code = wal_search_end(begun, maker->tail.lsn, &evidence, &error);
+        wal_search_free(begun);
+        if (sim_last_event(maker->world)->number == 0) {
+            assert_int_equal(code, URN_OK);
+            break;
+        }
+        failures++;
+        assert_int_equal(code, URN_IO);
+        assert_int_equal(error.system_errno, EACCES);
+    }
+    helper_free(helper);
+    assert_true(failures > SEGMENTS);
+}
+
+/* ---- evidence, against a search that is as plain as can be ------------------------------------- */
+
+static uint32_t random_below(uint32_t *luck, uint32_t end)
+{
+    *luck = *luck * 1664525 + 1013904223;
+    return (uint32_t)(((uint64_t)*luck * end) >> 32);
+}
+
+/* One of the groups, whole or spoiled in one of several ways, that may lie about in a ring. */
+static void plant(struct log_maker *maker, uint32_t *luck)
+{
+    enum { LENGTH_MAX = 4096 };
+    uint8_t bytes[LENGTH_MAX] = {0};
+    const uint32_t length = 104 + random_below(luck, (LENGTH_MAX - 104) / 8) * 8;
+    uint64_t lsn = random_below(luck, 2 * SEGMENTS * (uint32_t)SEGMENT / 8) * 8ull;
+    if (random_below(luck, 4) == 0) /* at a segment's very end */
+        lsn = lsn / SEGMENT * SEGMENT + SEGMENT - length;
+    if (lsn % SEGMENT + length > SEGMENT)
+        return;
+    struct wal_group_header header = log_maker_header(maker, WAL_DATA, length);
+    const uint32_t spoiled = random_below(luck, 12);
+    header.lsn = spoiled == 0 ? lsn + 8 : lsn;
+    header.lsn += spoiled == 1 ? SEGMENT : 0;
+    header.ring_short += spoiled == 2;
+    header.durable_lsn = random_below(luck, 16) * (SEGMENT / 2);
+    if (header.durable_lsn > header.lsn)
+        header.durable_lsn = header.lsn;
+    header.epoch = random_below(luck, 5);
+    wal_group_seal(&header, bytes);
+    bytes[random_below(luck, length)] ^= spoiled == 3;
+    log_maker_write(maker, lsn, bytes, length);
+}
+
+/* Whether a group of this ring stands at this offset of the slot's bytes, all of it readable. */
+static bool stands_at(const uint8_t *slot_bytes, const bool *readable, uint32_t slot,
+                      uint64_t offset, uint64_t ring_short)
+{
+    const uint8_t *group = slot_bytes + offset;
+    if (SEGMENT - offset < 104 || get_u32(group) != WAL_GROUP_MAGIC)
+        return false;
+    const uint64_t length = get_u32(group + 4);
+    if (length % 8 != 0 || length < 104 || length > SEGMENT - offset)
+        return false;
+    for (uint64_t sector = offset / 512; sector <= (offset + length - 1) / 512; sector++)
+        if (!readable[sector])
+            return false;
+    const uint64_t lsn = get_u64(group + 24);
+    return get_u32(group + 8) == crc32c_extend(crc32c(group, 8), group + 12, length - 12) &&
+           get_u64(group + 16) == ring_short && lsn % SEGMENT == offset &&
+           lsn / SEGMENT % SEGMENTS == slot;
+}
+
+static void note_plainly(struct wal_evidence *evidence, const uint8_t *group, uint64_t x)
+{
+    const uint64_t lsn = get_u64(group + 24), durable = get_u64(group + 32);
+    const uint32_t epoch = get_u32(group + 40);
+    if (durable > evidence->durable_lsn_max ||
+        (durable == evidence->durable_lsn_max && lsn < evidence->durable_witness_lsn)) {
+        evidence->durable_lsn_max = durable;
+        evidence->durable_witness_lsn = lsn;
+    }
+    if (epoch > evidence->epoch_max)
+        evidence->epoch_max = epoch;
+    if (lsn < x)
+        return;
+    evidence->groups_beyond++;
+    if (epoch > evidence->groups_beyond_epoch_max)
+        evidence->groups_beyond_epoch_max = epoch;
+}
+
+static struct wal_evidence search_plainly(const struct log_maker *maker, uint64_t x)
+{
+    static uint8_t bytes[SEGMENT];
+    static bool readable[SEGMENT / 512];
+    struct wal_evidence evidence = {0};
+    for (uint32_t slot = 0; slot < SEGMENTS; slot++) {
+        for (uint64_t at = 0; at < SEGMENT; at += 512) {
+            readable[at / 512] = sim_file_bytes(maker->world, log_maker_path(maker, slot * SEGMENT),
+                                                at, bytes + at, 512);
+            if (readable[at / 512] || evidence.unreadable)
+                continue;
+            evidence.unreadable = true;
+            data_dir_segment_name(evidence.unreadable_file, slot);
+            evidence.unreadable_offset = at;
+        }
+        for (uint64_t offset = 0; offset < SEGMENT; offset += 8)
+            if (stands_at(bytes, readable, slot, offset,
+                          wal_ring_short(maker->data_dir.geometry.ring_uuid)))
+                note_plainly(&evidence, bytes + offset, x);
+    }
+    return evidence;
+}
+
+/* Rings full of anything, over and inside each other: what is found, in whichever way, is what is there. */
+static void test_evidence_in_rings_of_anything(void **state)
+{
+    (void)state;
+    uint64_t found = 0;
+    for (uint32_t round = 0; round < 60; round++) {
+        uint32_t luck = round * 2654435761u + 1;
+        struct log_maker maker;
+        log_maker_begin(&maker, SEGMENT, SEGMENTS);
+        for (uint32_t count = 1 + random_below(&luck, 60); count > 0; count--)
+            plant(&maker, &luck);
+        for (uint32_t bad = random_below(&luck, 3); bad > 0; bad--)
+            log_maker_unreadable(&maker, random_below(&luck, SEGMENTS * (uint32_t)SEGMENT));
+        const uint64_t x = random_below(&luck, 2 * SEGMENTS * (uint32_t)SEGMENT / 8) * 8ull;
+        const struct wal_evidence there = search_plainly(&maker, x);
+        const struct wal_evidence evidence = search_every_way(&maker, x);
+        assert_same_evidence(&evidence, &there);
+        found += there.groups_beyond;
+        log_maker_end(&maker);
+    }
+    assert_true(found > 200);
+}
+
 /* ---- bytes as they are ----------------------------------------------------------------------- */
 
 static void test_bytes_across_segments_and_laps(void **state)
@@ -910,9 +1107,12 @@ int main(void)
         TEST(test_misplaced_and_foreign_groups_do_not_count),
         TEST(test_evidence_at_every_position),
         cmocka_unit_test(test_evidence_at_the_seams_of_large_segments),
+        TEST(test_the_first_unreadable_sector_is_told),
         TEST(test_evidence_inside_a_torn_group),
         TEST(test_evidence_beside_unreadable_sectors),
         TEST(test_the_search_fails_as_its_calls_do),
+        TEST(test_a_search_begun_ahead_fails_as_its_calls_do),
+        cmocka_unit_test(test_evidence_in_rings_of_anything),
         TEST(test_bytes_across_segments_and_laps),
     };
     return cmocka_run_group_tests_name("wal_reader", tests, NULL, NULL);
