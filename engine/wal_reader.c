@@ -6,8 +6,8 @@
  *   - after EIO the window reads sector by sector, and only as far as somebody needs the bytes, so
  *     that a bad sector is known exactly and hurts only who needs it;
  *   - a file that ends early is an error, not an end of the log.
- * The window grows only for a group whose length is possible inside its segment, so its memory is
- * bounded by the largest group that a segment can hold.
+ * The window grows only for a group whose length is possible, inside its segment and at all, so its
+ * memory is bounded by the largest group there may be.
  *
  * Digests that are checked behind the walk: the groups that it has passed lie in the window's buffer, one
  * behind the other (a stretch). When the window slides, the helper gets the stretch, buffer and all, and
@@ -620,6 +620,7 @@ static enum urn_code search_try(struct searcher *searcher, uint64_t offset, bool
     if (code != URN_OK)
         return code;
     if (wal_group_peek(view.bytes, view.available_bytes, rest, &header) != WAL_READ_OK ||
+        header.length_bytes > GROUP_BYTES_MAX ||
         header.ring_short != searcher->search->ring_short ||
         !place_fits(searcher, header.lsn, offset))
         return URN_OK;

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "engine/crc32c.h"
+#include "engine/limits.h"
 #include "engine/wal_reader.h"
 #include "tests/lib/log_maker.h"
 
@@ -853,6 +854,26 @@ static void test_the_first_unreadable_sector_is_told(void **state)
     assert_int_equal(evidence.unreadable_offset, SEGMENT / 2);
 }
 
+/* A length that no group of ours has is not believed, however much room there is: it would cost memory. */
+static void test_evidence_is_no_longer_than_a_group_can_be(void **state)
+{
+    (void)state;
+    const uint64_t size = 8ull << 20;
+    struct log_maker maker;
+    log_maker_begin(&maker, size, SEGMENTS);
+    uint8_t *bytes = calloc(1, GROUP_BYTES_MAX + 8);
+    assert_non_null(bytes);
+    for (uint32_t more = 0; more <= 8; more += 8) {
+        struct wal_group_header header = log_maker_header(&maker, WAL_DATA, GROUP_BYTES_MAX + more);
+        header.lsn = header.durable_lsn = size + 8192;
+        wal_group_seal(&header, bytes);
+        log_maker_write(&maker, header.lsn, bytes, header.length_bytes);
+        assert_int_equal(search(&maker, 0).groups_beyond, more == 0 ? 1 : 0);
+    }
+    free(bytes);
+    log_maker_end(&maker);
+}
+
 /* A torn group whose length is a lie hides nothing that lies inside it; magics all over the place
  * cost nothing but a look. */
 static void test_evidence_inside_a_torn_group(void **state)
@@ -1108,6 +1129,7 @@ int main(void)
         TEST(test_evidence_at_every_position),
         cmocka_unit_test(test_evidence_at_the_seams_of_large_segments),
         TEST(test_the_first_unreadable_sector_is_told),
+        cmocka_unit_test(test_evidence_is_no_longer_than_a_group_can_be),
         TEST(test_evidence_inside_a_torn_group),
         TEST(test_evidence_beside_unreadable_sectors),
         TEST(test_the_search_fails_as_its_calls_do),
