@@ -544,7 +544,7 @@ struct wal_search {
     uint64_t known_lsn; /* what lies between is passed over */
     uint64_t x;         /* as long as it is not known, the least that it is expected to be */
     bool x_is_known;
-    bool ahead; /* the helper has begun before x is known */
+    bool ahead; /* it has begun before x is known, and may be under way */
     uint64_t ring_short;
     uint64_t pieces_a_slot, pieces;
     bool *open;                      /* by piece: it is to be searched when x is known */
@@ -891,9 +891,8 @@ enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_ls
     struct wal_search *made = search_make(data_dir, from_lsn, helper, error);
     if (made == NULL)
         return error->code;
-    made->ahead = helper != NULL;
-    if (helper != NULL)
-        helper_begin(helper, search_pieces, &made->others);
+    made->ahead = true;
+    helper_begin(helper, search_pieces, &made->others);
     *search = made;
     return URN_OK;
 }

@@ -83,9 +83,11 @@ struct wal_evidence {
 };
 
 /* A search in two steps, so that most of it can be done before x is known, beside the loading of a
- * snapshot and the walk: pieces of the ring in which no group lies at or beyond from_lsn say the same whatever x is,
- * as long as it is not below from_lsn; if it is, all is searched at the end. The helper begins with it, and has other jobs behind it; without a
- * helper all is left to the end. data_dir must outlive it. */
+ * snapshot and the walk: pieces of the ring in which no group lies at or beyond from_lsn say the same
+ * whatever x is, as long as it is not below from_lsn; if it is, all is searched at the end. The helper
+ * begins with it, and has other jobs behind it; without one it is done at once as far as it can be, so
+ * that a start goes one way with one thread and with two. What it fails of is told at the end. data_dir
+ * must outlive it. */
 struct wal_search;
 enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_lsn,
                                struct helper *helper, struct wal_search **search,

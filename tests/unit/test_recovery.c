@@ -93,6 +93,43 @@ static uint64_t hash_of_data(const struct sim_world *world)
     return hash;
 }
 
+/* What a reading of the directory comes to, with a helper or without. */
+static enum urn_code read_with(struct driver *driver, struct helper *helper,
+                               struct recovery *recovery, struct urn_error *error)
+{
+    const struct state_bounds bounds = {driver->config.max_pools, driver->config.max_items};
+    struct data_dir data_dir;
+    struct state state;
+    assert_int_equal(data_dir_open_readonly(sim_os(driver->world), "data", &data_dir, error),
+                     URN_OK);
+    const enum urn_code code = recovery_read(&data_dir, &bounds, helper, &state, recovery, error);
+    if (code == URN_OK)
+        state_free(&state);
+    data_dir_close(&data_dir);
+    return code;
+}
+
+/* Two threads decide as one does, in the same words. */
+static void assert_two_decide_as_one(struct driver *driver)
+{
+    struct recovery alone, helped;
+    struct urn_error of_alone, of_helped;
+    const enum urn_code code = read_with(driver, NULL, &alone, &of_alone);
+    struct helper *helper = helper_make();
+    assert_non_null(helper);
+    for (int again = 0; again < 3; again++) {
+        assert_int_equal(read_with(driver, helper, &helped, &of_helped), code);
+        assert_int_equal(helped.which, alone.which);
+        assert_int_equal(helped.replayed_groups, alone.replayed_groups);
+        assert_int_equal(helped.durable_lsn, alone.durable_lsn);
+        assert_int_equal(helped.discarded_groups, alone.discarded_groups);
+        assert_int_equal(helped.epoch_max, alone.epoch_max);
+        if (code != URN_OK)
+            assert_string_equal(of_helped.text, of_alone.text);
+    }
+    helper_free(helper);
+}
+
 static void assert_refused(struct driver *driver, const char *words)
 {
     uint64_t before = hash_of_data(driver->world);
@@ -100,6 +137,7 @@ static void assert_refused(struct driver *driver, const char *words)
     if (strstr(driver->error.text, words) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", driver->error.text, words);
     assert_non_null(strstr(driver->error.text, "urn-wal verify data"));
+    assert_two_decide_as_one(driver);
     assert_int_equal(hash_of_data(driver->world), before); /* a refusal changes nothing */
 }
 
@@ -284,6 +322,7 @@ static void test_d7_clean_end(void **unused)
     struct driver *driver = a_driver();
     assert_int_equal(driver_draw(driver, "main", 10, false), URN_OK);
     driver_crash(driver, SIM_CRASH_MACHINE);
+    assert_two_decide_as_one(driver);
     driver_must_open(driver);
     assert_int_equal(driver->report.recovery_case, RECOVERY_CLEAN_END);
     assert_int_equal(driver->report.replayed_draws, 10);
@@ -300,6 +339,7 @@ static void test_d8_torn_tail(void **unused)
     driver_crash(driver, SIM_CRASH_MACHINE);
     /* The last group is below no durable LSN that survives: its damage passes for a torn tail. */
     assert_true(sim_flip_bit(driver->world, "data/segment-0000", end_lsn - 1, 7));
+    assert_two_decide_as_one(driver);
     driver_must_open(driver);
     assert_int_equal(driver->report.recovery_case, RECOVERY_TORN_TAIL);
     assert_true(driver->report.torn_tail);
