@@ -574,10 +574,9 @@ static enum urn_code apply_large(struct state *state, uint32_t items, const uint
 static void test_runs_of_every_width_and_length(void **context)
 {
     (void)context;
-    static const uint32_t pools[] = {1, 5, 8, 9, 32, 33, 250, 300, 4096, 4100};
+    static const uint32_t pools[] = {1, 5, 8, 9, 32, 33, 254, 255, 256, 300, 4096, 4100};
     static const uint32_t runs[] = {1, 31, 511, 600, 4096, LARGE_RUN_MAX};
     static uint32_t outcomes[LARGE_RUN_MAX];
-    static const uint32_t impossible[] = {2, 0xfffe}; /* without weight; none of ours */
     for (size_t p = 0; p < sizeof pools / sizeof pools[0]; p++)
         for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++) {
             struct state state;
@@ -597,6 +596,8 @@ static void test_runs_of_every_width_and_length(void **context)
             state_check(&state);
             state_free(&state);
 
+            /* Without weight; the first that is none of ours; one far from them. */
+            const uint32_t impossible[] = {2, pools[p], 0xfffe};
             for (size_t bad = 0; bad < sizeof impossible / sizeof impossible[0]; bad++) {
                 const uint32_t at = runs[r] * 3 / 4;
                 char draw[32];
