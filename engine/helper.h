@@ -1,9 +1,9 @@
 /* helper.h: one more thread for the length of a start.
  *
  * It does one job at a time, given by the one thread that made it. A job is pure, or uses of the seam
- * only what any thread may use at any time (opening and reading files). Where there is no helper, jobs
- * are done by whoever gives them, at once: so the same code runs with one thread (the simulator, the
- * tools, a system without a thread to spare) and with two.
+ * only what any thread may use at any time (opening and reading files, and dropping them from the cache).
+ * Where there is no helper, jobs are done by whoever gives them, at once: so the same code runs with one
+ * thread (the simulator, the tools, a system without a thread to spare) and with two.
  */
 #ifndef URN_ENGINE_HELPER_H
 #define URN_ENGINE_HELPER_H

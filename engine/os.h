@@ -68,7 +68,8 @@ enum os_open_mode {
 };
 
 /* A file is opened for reading in small random pieces: no read-ahead, which would leave large
- * folios in the cache under the log (docs/wal-format.md, "Traps"). */
+ * folios in the cache under the log (docs/wal-format.md, "Traps"). Several threads may open files of one
+ * directory at once. */
 int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
                  struct os_file **file);
 
