@@ -9,24 +9,19 @@
  *     segments: 8
  *     crc32c: c7092e2b                               of all bytes before this line, 8 hex digits
  *
- * The first two lines and the last stay as they are in every format to come, so that any version
- * can tell a sound IDENTITY of another format from a damaged one.
+ * facts.h has what is common to such texts.
  */
 #ifndef URN_ENGINE_IDENTITY_H
 #define URN_ENGINE_IDENTITY_H
 
-#include "engine/wal_format.h"
+#include "engine/facts.h"
 
 #define IDENTITY_FORMAT_VERSION 1u
 #define IDENTITY_BYTES_MAX      512u /* a longer file is none of ours */
-#define UUID_TEXT_BYTES         37u  /* its zero byte included */
 
 /* What no ring can have, in a few words ("the segment size is out of range"); NULL for a
  * possible geometry. */
 const char *geometry_fault(const struct wal_geometry *geometry);
-
-/* "8f14e45f-ceea-467f-9575-3a1c40b0d2a1" */
-void uuid_text(const uint8_t uuid[WAL_UUID_BYTES], char text[UUID_TEXT_BYTES]);
 
 /* Writes the text (without a zero byte at its end) and returns its length. */
 size_t identity_format(const struct wal_geometry *geometry, char text[IDENTITY_BYTES_MAX]);
