@@ -54,6 +54,11 @@
 #define ARCHIVE_PIECE_BYTES (256u * 1024)
 #define ARCHIVE_PACE_NS     (8ull * 1000 * 1000)
 
+/* After a failure (a full disk, say) it is tried again after so long. */
+#define ARCHIVE_RETRY_NS (500ull * 1000 * 1000)
+
+#define ARCHIVE_NO_SNAPSHOT UINT64_MAX
+
 enum archive_step {
     ARCHIVE_STEP_OPEN,
     ARCHIVE_STEP_FIND,
@@ -83,9 +88,11 @@ struct archive_surroundings {
     const _Atomic uint64_t *room_limit_lsn;
     const _Atomic uint64_t *snapshot_lsn; /* of the newest that counts */
     const atomic_bool *log_failed;        /* nothing is begun after it */
-    const char *path;                     /* of the archive; copied */
+    const char *path;                     /* of the archive; copied. NULL or empty: there is none */
     enum urn_archive_policy policy;
     uint64_t snapshot_every_bytes;
+    void (*notify)(void *notify_context); /* when failure changes; may be NULL */
+    void *notify_context;
 };
 
 struct archive_counters {
@@ -100,6 +107,7 @@ struct archive_task {
     bool on; /* there is an archive; all else is meaningless without */
     struct archive_surroundings around;
     char path[DATA_DIR_PATH_BYTES_MAX];
+    uint64_t segment_bytes;
     uint64_t ring_bytes;
 
     /* Between threads. */
@@ -109,32 +117,40 @@ struct archive_task {
     pthread_mutex_t failure_lock;
     struct urn_error failure; /* what hinders it; URN_OK: nothing */
 
+    /* The log's being durable up to here gives a resting task something to do. */
+    _Atomic uint64_t awaited_lsn;
+
     /* The task's. */
     enum archive_step step;
-    struct os_dir *dir;
-    uint64_t *
-        archived_by_slot; /* begin LSN + 1 of the archived segment, by its slot in the ring; 0: none */
-    uint64_t begun_lsn;     /* end of the segment in which the log ended at the start */
-    uint64_t end_lsn;       /* of all that the archive holds or records; 0: nothing yet */
-    uint64_t snapshot_lsn;  /* of the newest archived snapshot; NO_ARCHIVED_SNAPSHOT: none */
-    struct archive_gap gap; /* to be recorded */
+    bool was_there;          /* the archive: it is not made anew where it is missing now */
+    struct os_dir *ring_dir; /* a handle of its own on the data directory */
+    struct os_dir *dir;      /* the archive; NULL: not open */
+    uint64_t
+        *archived_by_slot;  /* LSN + 1 where the archived segment begins, by its slot; 0: none */
+    uint64_t snapshot_lsn;  /* of the newest archived snapshot; ARCHIVE_NO_SNAPSHOT: none */
+    uint64_t refused_lsn;   /* of the snapshot that was found damaged: not tried again; likewise */
+    bool segments_first;    /* the last snapshot could not be copied */
+    struct archive_gap gap; /* to be recorded; to_lsn 0: none */
     bool copies_snapshot;   /* what is being copied: a snapshot, else a segment */
     uint64_t begin_lsn;     /* of it */
     uint32_t serial;
     uint64_t source_bytes; /* without an index */
     uint64_t file_bytes;
     uint64_t done_bytes;  /* of the present pass over it */
-    uint32_t copied_crc;  /* of all of it, as it was copied */
-    uint32_t crc;         /* as it is read back */
+    uint32_t copied_crc;  /* of all of it, as it was written */
+    uint32_t read_crc;    /* as it is read back */
     struct wal_tail tail; /* behind the segment archived last: what the next must continue */
     bool tail_known;
     struct os_file *source;
     struct os_file *file;
+    bool has_temporary; /* a temporary file of ours may be there */
     struct archive_check check;
     struct log_index index;
     struct snapshot_verifier verifier;
-    uint8_t end_block[SNAPSHOT_END_BYTES];
-    uint8_t *memory;  /* of check, and for the index */
+    uint8_t *end_block; /* of the snapshot */
+    uint8_t *memory;    /* of check; end_block behind it */
+    struct log_index_entry *entries;
+    uint32_t entries_max;
     uint64_t pace_ns; /* when the pause ends */
     uint64_t wake_ns;
     char source_name[DATA_DIR_NAME_MAX];
@@ -159,13 +175,16 @@ enum urn_code archive_task_begin(struct archive_task *task, uint64_t x, struct u
 /* Does the next step, if there is something to do. */
 enum archive_want archive_task_step(struct archive_task *task);
 
-/* True when a task that wanted an event has one. Any thread, about the task's thread resting. */
+/* True when a task that wanted an event has one. By the thread that steps. */
 bool archive_task_has_work(const struct archive_task *task);
 
-/* A log that is durable up to here gives it something to do; UINT64_MAX: nothing does. Any thread. */
-uint64_t archive_task_awaited_lsn(const struct archive_task *task);
+/* True when a log that is durable up to here is what it waits for. Any thread. */
+static inline bool archive_task_waits_for(const struct archive_task *task, uint64_t durable_lsn)
+{
+    return task->on && durable_lsn >= atomic_load(&task->awaited_lsn);
+}
 
-/* What hinders it. Any thread. */
+/* What hinders it; code URN_OK: nothing. Any thread. */
 void archive_task_failure(struct archive_task *task, struct urn_error *error);
 
 #endif

@@ -144,7 +144,7 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     const struct wal_geometry geometry = {.segment_size_bytes = config->segment_size_bytes,
                                           .segments = config->segments};
     return sizeof(struct urn_engine) + groups + commit + tables + start + snapshot +
-           lookups_memory_bytes(&geometry, config->max_pools) +
+           lookups_memory_bytes(&geometry, config->max_pools) + archive_task_memory_bytes(config) +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
            comparison_memory_bytes(config->max_pools, config->max_items) +
            catalog_check_memory_bytes(config->max_items);
@@ -247,6 +247,51 @@ static enum urn_code open_ring(struct urn_engine *engine, const struct recovery 
     return wal_ring_open(data_dir, &engine->ring, error);
 }
 
+/* The log that ends at x has no room for a start as long as its oldest segments are not archived: that is done
+ * here and now or, under policy gap, they are given up. Where it cannot be done, the archive's failure says
+ * why. */
+static void archive_for_room(struct urn_engine *engine, uint64_t x)
+{
+    struct archive_task *archive = &engine->archive;
+    struct snapshot_ledger *ledger = &engine->writer.snapshots.ledger;
+    const struct wal_geometry *geometry = &engine->ring.geometry;
+    const uint64_t wanted_lsn = x + WRITER_MARK_ROOM_BYTES;
+    if (!archive->on || recovery_limit_without_reuse(geometry, x) >= wanted_lsn)
+        return;
+    atomic_store(&archive->hurry, true);
+    atomic_store(&engine->commit.durable_lsn, x); /* the tail has just been made durable */
+    while (snapshot_limit_behind_lsn(geometry, ledger->archived_lsn) < wanted_lsn) {
+        const enum archive_want want = archive_task_step(archive);
+        ledger->archived_lsn = atomic_load(&archive->archived_lsn);
+        if (want == ARCHIVE_WANTS_STEP)
+            continue;
+        if (!ledger->gives_up)
+            return;
+        ledger->archived_lsn += geometry->segment_size_bytes;
+        if (snapshot_limit_behind_lsn(geometry, ledger->archived_lsn) >= wanted_lsn)
+            return;
+    }
+}
+
+/* A start has no room for its epoch group. */
+static enum urn_code refuse_full(struct urn_engine *engine, uint64_t x,
+                                 const struct urn_error *room_error, struct urn_error *error)
+{
+    const struct snapshot_ledger *ledger = &engine->writer.snapshots.ledger;
+    const bool waits_for_archive =
+        ledger->archives &&
+        snapshot_limit_behind_lsn(&engine->ring.geometry, ledger->archived_lsn) <
+            x + WRITER_MARK_ROOM_BYTES;
+    archive_task_failure(&engine->archive, error);
+    CHECK(room_error->code != URN_OK || error->code != URN_OK);
+    if (error->code != URN_OK && (waits_for_archive || room_error->code == URN_OK))
+        return error_prefix(error,
+                            "the log is full of segments that are not archived (free the archive, "
+                            "or set wal.archive_policy: gap to go on without): ");
+    *error = *room_error;
+    return error_prefix(error, "the log is full and no snapshot can be written to free it: ");
+}
+
 /* Steps 5 to 7 behind a successful reading; engine->writer.state is the recovered one. */
 static enum urn_code begin_epoch(struct urn_engine *engine, const struct recovery *recovery,
                                  struct helper *helper, struct urn_start_report *report,
@@ -262,13 +307,17 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     uint64_t wanted_bytes =
         writer->reserve_bytes + WRITER_MARK_ROOM_BYTES + 2 * (uint64_t)writer->group_capacity_bytes;
     uint64_t limit_lsn = 0;
-    enum urn_code code =
-        recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
-                           &writer->snapshots.ledger, &limit_lsn, &report->room_error);
-    if (code != URN_OK && limit_lsn < x + WRITER_MARK_ROOM_BYTES) {
-        *error = report->room_error;
-        return error_prefix(error, "the log is full and no snapshot can be written to free it: ");
-    }
+    if (archive_task_begin(&engine->archive, x, error) != URN_OK)
+        return error->code;
+    writer->snapshots.ledger =
+        (struct snapshot_ledger){.archives = engine->archive.on,
+                                 .gives_up = engine->archive.around.policy == URN_ARCHIVE_GAP,
+                                 .archived_lsn = atomic_load(&engine->archive.archived_lsn)};
+    archive_for_room(engine, x);
+    (void)recovery_make_room(&engine->data_dir, state, recovery, wanted_bytes,
+                             &writer->snapshots.ledger, &limit_lsn, &report->room_error);
+    if (limit_lsn < x + WRITER_MARK_ROOM_BYTES)
+        return refuse_full(engine, x, &report->room_error, error);
     atomic_store(&engine->room_limit_lsn, limit_lsn);
 
     writer->end_lsn = x;
@@ -350,6 +399,26 @@ static enum os_io_kind io_kind(enum urn_snapshot_io wanted)
     return OS_IO_PLAIN;
 }
 
+static enum urn_code make_archive_task(struct urn_engine *engine,
+                                       const struct urn_engine_config *config,
+                                       struct urn_error *error)
+{
+    const struct archive_surroundings around = {
+        .os = engine->os,
+        .data_dir = &engine->data_dir,
+        .durable_lsn = &engine->commit.durable_lsn,
+        .room_limit_lsn = &engine->room_limit_lsn,
+        .snapshot_lsn = &engine->counters.snapshot_lsn,
+        .log_failed = &engine->failed,
+        .path = config->archive,
+        .policy = config->archive_policy,
+        .snapshot_every_bytes = engine->writer.snapshots.every_bytes,
+        .notify = config->notify,
+        .notify_context = config->notify_context,
+    };
+    return archive_task_make(&engine->archive, &around, error);
+}
+
 /* Steps 3 to 7, behind the opening of the directory. The helper may be NULL. */
 static enum urn_code start_engine(struct urn_engine *engine, const struct urn_engine_config *config,
                                   struct helper *helper, struct urn_start_report *report,
@@ -369,6 +438,8 @@ static enum urn_code start_engine(struct urn_engine *engine, const struct urn_en
                               &engine->failed, error);
     if (code == URN_OK)
         code = lookups_make(engine, recovery.snapshot_lsn, error);
+    if (code == URN_OK)
+        code = make_archive_task(engine, config, error);
     return code == URN_OK ? begin_epoch(engine, &recovery, helper, report, error) : code;
 }
 
@@ -452,6 +523,7 @@ void engine_abandon(struct urn_engine *engine)
     commit_free(&engine->commit);
     snapshot_task_free(&engine->snapshot);
     lookups_free(&engine->lookups);
+    archive_task_free(&engine->archive);
     wal_ring_close(&engine->ring);
     state_free(&engine->writer.state);
     data_dir_close(&engine->data_dir);
@@ -775,6 +847,8 @@ void engine_log_sync_end(struct urn_engine *engine)
     threads_wake_writer(engine); /* ids, a mark or a stop may wait for it */
     if (snapshot_task_waits_for_log(&engine->snapshot))
         threads_wake_snapshot(engine);
+    if (archive_task_waits_for(&engine->archive, engine_durable_lsn(engine)))
+        threads_wake_archive(engine);
 }
 
 uint64_t engine_log_sync_deadline_ns(const struct urn_engine *engine)
@@ -833,6 +907,13 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
         .snapshot_io_uring = os_io_kind(engine->snapshot.io) == OS_IO_URING,
         .lookups = relaxed(&engine->lookups.answered),
         .lookups_not_found = relaxed(&engine->lookups.not_found),
+        .archives = engine->archive.on,
+        .archived_lsn = atomic_load(&engine->archive.archived_lsn),
+        .archived_segments = relaxed(&engine->archive.counters.segments),
+        .archived_snapshots = relaxed(&engine->archive.counters.snapshots),
+        .archive_gaps = relaxed(&engine->archive.counters.gaps),
+        .archive_gap_bytes = relaxed(&engine->archive.counters.gap_bytes),
+        .archive_failures = relaxed(&engine->archive.counters.failures),
         .queued_requests = atomic_load_explicit(&engine->queued_requests, memory_order_relaxed),
         .queued_draws = relaxed(&engine->queued_draws),
     };
@@ -851,4 +932,9 @@ void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *er
     CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
     *error = engine->snapshot_failure;
     CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
+}
+
+void urn_engine_archive_failure(struct urn_engine *engine, struct urn_error *error)
+{
+    archive_task_failure(&engine->archive, error);
 }

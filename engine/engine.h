@@ -12,6 +12,7 @@
  *     sync **    engine_log_sync_begin, _end  mapping -> disk
  *     snapshot   snapshot_task_step        encoded blocks -> a file that counts -> the writer
  *     lookup     lookups_step              lookups -> looks into the log's files -> finished
+ *     archive    archive_task_step         full segments, snapshots -> the archive
  *     one        urn_collect               finished -> the caller
  *     *  or the writer thread in its place, when nothing else waits for it
  *     ** in modes interval and os, where a group is finished once the mapping has it
@@ -25,6 +26,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "engine/archive_task.h"
 #include "engine/commit.h"
 #include "engine/log_sync.h"
 #include "engine/lookup.h"
@@ -139,6 +141,7 @@ struct urn_engine {
     struct log_sync log_sync;      /* the syncing side's; meaningless in mode commit */
     struct snapshot_task snapshot; /* the snapshot thread's, and partly the writer's */
     struct lookups lookups;        /* the lookup thread's, and partly the commit side's */
+    struct archive_task archive;   /* the archive thread's; it only looks at the others */
 
     pthread_mutex_t snapshot_failure_lock;
     struct urn_error snapshot_failure; /* what the last snapshot met; URN_OK: nothing */
@@ -263,6 +266,20 @@ bool snapshots_have_work(const struct urn_engine *engine);
 uint64_t snapshots_deadline_ns(const struct urn_engine *engine);
 
 void snapshots_note_pause(struct urn_engine *engine, uint64_t began_ns);
+
+/* ---- writer_archive.c: called by the writer's step ------------------------------------------- */
+
+/* Takes what has been archived, which may make room, and says whether there is time for pauses. */
+bool archive_take(struct urn_engine *engine);
+
+/* Policy gap: gives up the oldest segment that is not archived, where that makes room; false: it does not. */
+bool archive_give_up_segment(struct urn_engine *engine);
+
+/* True when the writer's step would find something new of it. */
+bool archive_has_news(const struct urn_engine *engine);
+
+/* The rule of reuse, while the engine runs: more may have come to be allowed. */
+void writer_raise_limit(struct urn_engine *engine);
 
 /* Closes the open group as an epoch group and begins the next; only at a start. */
 void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id);

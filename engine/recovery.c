@@ -437,9 +437,7 @@ uint64_t recovery_engine_time_us(const struct state *state, uint64_t now_us)
 
 /* ---- step 6: room -------------------------------------------------------------------------- */
 
-/* Up to where the log may grow without writing any slot a second time: through the first lap, or else
- * to the end of the segment that it has begun. */
-static uint64_t limit_without_reuse(const struct wal_geometry *geometry, uint64_t tail_lsn)
+uint64_t recovery_limit_without_reuse(const struct wal_geometry *geometry, uint64_t tail_lsn)
 {
     uint64_t begun = wal_segment_begin(geometry, tail_lsn + geometry->segment_size_bytes - 1);
     uint64_t first_lap = wal_ring_bytes(geometry);
@@ -463,9 +461,11 @@ static bool second_verifies(const struct data_dir *data_dir, const struct recove
  * not verify frees nothing, and is told of. */
 static struct snapshot_ledger verified(const struct data_dir *data_dir,
                                        const struct recovery *recovery, uint64_t limit_so_far,
+                                       const struct snapshot_ledger *before,
                                        struct urn_error *error)
 {
-    struct snapshot_ledger ledger = {0};
+    struct snapshot_ledger ledger = *before;
+    ledger.count = 0;
     uint64_t limit_lsn =
         snapshot_limit_behind_lsn(&data_dir->geometry, recovery->second_snapshot.lsn);
     if (recovery->has_second_snapshot && limit_lsn > limit_so_far &&
@@ -553,14 +553,17 @@ enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct s
     const struct wal_geometry *geometry = &data_dir->geometry;
     const uint64_t tail_lsn = state->tail.lsn;
     const uint64_t most_lsn = snapshot_limit_behind_lsn(geometry, tail_lsn);
-    uint64_t limit_lsn = limit_without_reuse(geometry, tail_lsn);
-    *ledger = verified(data_dir, recovery, limit_lsn, error);
+    const uint64_t begun_lsn = recovery_limit_without_reuse(geometry, tail_lsn);
+    *ledger = verified(data_dir, recovery, begun_lsn, ledger, error);
     for (;;) {
-        if (snapshot_ledger_limit_lsn(ledger, geometry) > limit_lsn)
-            limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);
-        CHECK(tail_lsn <= limit_lsn);
-        *room_limit_lsn = limit_lsn;
-        if (limit_lsn - tail_lsn >= wanted_bytes || most_lsn <= limit_lsn)
+        const uint64_t limit_lsn = snapshot_ledger_limit_lsn(ledger, geometry);
+        *room_limit_lsn = limit_lsn > begun_lsn ? limit_lsn : begun_lsn;
+        CHECK(tail_lsn <= *room_limit_lsn);
+        /* What the archive holds back no snapshot gives. */
+        uint64_t by_snapshots_lsn = snapshot_ledger_snapshots_limit_lsn(ledger, geometry);
+        if (by_snapshots_lsn < begun_lsn)
+            by_snapshots_lsn = begun_lsn;
+        if (by_snapshots_lsn - tail_lsn >= wanted_bytes || most_lsn <= by_snapshots_lsn)
             return URN_OK;
         if (write_one(data_dir, state, ledger, error) != URN_OK)
             return error->code;

@@ -107,8 +107,12 @@ enum urn_code recovery_rewrite_tail(const struct data_dir *data_dir, struct wal_
  * (ENGINE_TIME_JUMP_US at most). now_us: of the wall clock. Pure. */
 uint64_t recovery_engine_time_us(const struct state *state, uint64_t now_us);
 
+/* Up to where the log may grow without writing any slot a second time: through the first lap, or else
+ * to the end of the segment that it has begun. */
+uint64_t recovery_limit_without_reuse(const struct wal_geometry *geometry, uint64_t tail_lsn);
+
 /* Step 6: says up to where the log may grow (*room_limit_lsn), and which snapshots this start has verified
- * (*ledger: one at least). When less than wanted_bytes would be left, it first writes one snapshot at the
+ * (*ledger: one at least; whether and how far the log is archived stands there before). When less than wanted_bytes would be left, it first writes one snapshot at the
  * tail, or two, and removes older ones behind each. An error leaves both at what has been reached; *error
  * may also hold, besides URN_OK, what could not be removed, or why the second snapshot is none. Errors: URN_IO, URN_NOMEMORY, URN_DAMAGED. */
 enum urn_code recovery_make_room(const struct data_dir *data_dir, const struct state *state,

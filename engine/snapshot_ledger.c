@@ -37,8 +37,36 @@ uint64_t snapshot_limit_behind_lsn(const struct wal_geometry *geometry, uint64_t
            geometry->segment_size_bytes * geometry->segments;
 }
 
+uint64_t snapshot_ledger_snapshots_limit_lsn(const struct snapshot_ledger *ledger,
+                                             const struct wal_geometry *geometry)
+{
+    return ledger->count < 2 ? 0 : snapshot_limit_behind_lsn(geometry, ledger->older.lsn);
+}
+
+/* No further than what is kept for the archive allows. */
+static uint64_t within_archived(const struct snapshot_ledger *ledger,
+                                const struct wal_geometry *geometry, uint64_t limit_lsn)
+{
+    if (!ledger->archives)
+        return limit_lsn;
+    const uint64_t most_lsn = snapshot_limit_behind_lsn(geometry, ledger->archived_lsn);
+    return limit_lsn < most_lsn ? limit_lsn : most_lsn;
+}
+
 uint64_t snapshot_ledger_limit_lsn(const struct snapshot_ledger *ledger,
                                    const struct wal_geometry *geometry)
 {
-    return ledger->count < 2 ? 0 : snapshot_limit_behind_lsn(geometry, ledger->older.lsn);
+    return within_archived(ledger, geometry, snapshot_ledger_snapshots_limit_lsn(ledger, geometry));
+}
+
+bool snapshot_ledger_would_gain(const struct snapshot_ledger *ledger,
+                                const struct wal_geometry *geometry, uint64_t lsn,
+                                uint64_t limit_lsn)
+{
+    uint64_t then_lsn = snapshot_limit_behind_lsn(geometry, lsn);
+    if (then_lsn <= snapshot_ledger_snapshots_limit_lsn(ledger, geometry))
+        return false; /* there are two already; something else is in the way */
+    if (!ledger->gives_up)
+        then_lsn = within_archived(ledger, geometry, then_lsn);
+    return then_lsn > limit_lsn;
 }

@@ -7,6 +7,9 @@
  *
  *     |  segment  |  segment  |  segment  |  segment  |
  *      ^limit: here, a lap on   ^older    ^newest    ^tail
+ *
+ * Where the log is archived (archive_task.h), it must lie below archived_lsn besides: it has been copied to
+ * the archive, or is given up.
  */
 #ifndef URN_ENGINE_SNAPSHOT_LEDGER_H
 #define URN_ENGINE_SNAPSHOT_LEDGER_H
@@ -25,6 +28,10 @@ struct snapshot_ledger {
     uint32_t count; /* 0 to 2 */
     struct snapshot_name newest;
     struct snapshot_name older; /* while count is 2 */
+    bool archives;              /* archived_lsn counts */
+    bool gives_up; /* where nothing else is in the way, it may be raised (policy gap) */
+    uint64_t
+        archived_lsn; /* a segment's begin: everything below is archived, or has been given up */
 };
 
 /* One more counts: newer than those before, or of the same LSN with a higher serial. */
@@ -40,8 +47,16 @@ bool snapshot_ledger_keeps(const struct snapshot_ledger *ledger, struct snapshot
 uint64_t snapshot_ledger_limit_lsn(const struct snapshot_ledger *ledger,
                                    const struct wal_geometry *geometry);
 
-/* The same if everything from this LSN on must be kept, and nothing before it: what two snapshots here
- * would allow. */
+/* What the snapshots alone would allow. */
+uint64_t snapshot_ledger_snapshots_limit_lsn(const struct snapshot_ledger *ledger,
+                                             const struct wal_geometry *geometry);
+
+/* Whether two snapshots at this LSN would let the log grow beyond limit_lsn, up to which it may now. */
+bool snapshot_ledger_would_gain(const struct snapshot_ledger *ledger,
+                                const struct wal_geometry *geometry, uint64_t lsn,
+                                uint64_t limit_lsn);
+
+/* How far the log may grow if everything from this LSN on must be kept, and nothing before it. */
 uint64_t snapshot_limit_behind_lsn(const struct wal_geometry *geometry, uint64_t needed_lsn);
 
 #endif

@@ -28,17 +28,21 @@ struct threads {
     pthread_t commit;
     pthread_t sync;
     pthread_t snapshot;
+    pthread_t archive;
     pthread_t populate;
     pthread_t lookup;
     struct sleeper writer_sleeper;
     struct sleeper sync_sleeper;
     struct sleeper snapshot_sleeper;
     struct sleeper lookup_sleeper;
+    struct sleeper archive_sleeper;
     sem_t commit_posted; /* a closed group for the commit thread, or the end */
     atomic_bool commit_ends;
     bool syncs; /* there is a sync thread */
     atomic_bool sync_ends;
     atomic_bool snapshot_ends;
+    bool archives; /* there is an archive thread */
+    atomic_bool archive_ends;
     sem_t populate_posted;
     atomic_bool populate_ends;
 };
@@ -101,6 +105,12 @@ void threads_wake_lookup(struct urn_engine *engine)
         wake(&engine->threads->lookup_sleeper);
 }
 
+void threads_wake_archive(struct urn_engine *engine)
+{
+    if (engine->threads != NULL && engine->threads->archives)
+        wake(&engine->threads->archive_sleeper);
+}
+
 void threads_wake_populate(struct urn_engine *engine)
 {
     if (engine->threads != NULL)
@@ -119,6 +129,8 @@ static void run_commit_step(struct urn_engine *engine)
     atomic_thread_fence(memory_order_seq_cst);
     if (snapshot_task_waits_for_log(&engine->snapshot))
         threads_wake_snapshot(engine);
+    if (archive_task_waits_for(&engine->archive, engine_durable_lsn(engine)))
+        threads_wake_archive(engine);
 }
 
 /* True when a step would find something to do. While the commit thread has a group, requests that
@@ -127,7 +139,7 @@ static bool writer_has_work(const struct urn_engine *engine, bool commit_is_runn
 {
     if (engine->writer.todo == NULL && atomic_load(&engine->inbox) != NULL)
         return true;
-    if (snapshots_have_work(engine) || writer_sync_has_come(engine))
+    if (snapshots_have_work(engine) || writer_sync_has_come(engine) || archive_has_news(engine))
         return true;
     return commit_is_running ? atomic_load(&engine->commit_slot) == NULL
                              : atomic_load(&engine->stopping) && !engine->writer.stop_seen;
@@ -247,6 +259,34 @@ static void *lookup_main(void *argument)
     return NULL;
 }
 
+static void park_archive(struct urn_engine *engine, uint64_t until_ns)
+{
+    struct threads *threads = engine->threads;
+    struct sleeper *sleeper = &threads->archive_sleeper;
+    atomic_store(&sleeper->parked, true);
+    bool has_event = until_ns == UINT64_MAX && archive_task_has_work(&engine->archive);
+    if (!has_event && !atomic_load(&threads->archive_ends))
+        sleep_until(sleeper, until_ns);
+    else if (!atomic_exchange(&sleeper->parked, false))
+        wait_for_post(&sleeper->posted);
+}
+
+static void *archive_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    while (!atomic_load(&threads->archive_ends)) {
+        const uint64_t archived_lsn = atomic_load(&engine->archive.archived_lsn);
+        enum archive_want want = archive_task_step(&engine->archive);
+        if (atomic_load(&engine->archive.archived_lsn) != archived_lsn)
+            wake(&threads->writer_sleeper);
+        if (want == ARCHIVE_WANTS_STEP)
+            continue;
+        park_archive(engine, want == ARCHIVE_WANTS_TIME ? engine->archive.wake_ns : UINT64_MAX);
+    }
+    return NULL;
+}
+
 /* By what has been closed, and not by what the commit side has done of it: the log is about to enter the
  * segment when the writer says so. */
 uint64_t threads_populate_lsn(const struct urn_engine *engine)
@@ -329,6 +369,15 @@ static void end_lookup(struct urn_engine *engine)
     join(engine->threads->lookup);
 }
 
+static void end_archive(struct threads *threads)
+{
+    if (!threads->archives)
+        return;
+    atomic_store(&threads->archive_ends, true);
+    wake(&threads->archive_sleeper);
+    join(threads->archive);
+}
+
 static int start_all(struct urn_engine *engine)
 {
     struct threads *threads = engine->threads;
@@ -348,18 +397,26 @@ static int start_all(struct urn_engine *engine)
     why = pthread_create(&threads->lookup, NULL, lookup_main, engine);
     if (why != 0)
         goto end_snapshot;
-    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    if (threads->archives)
+        why = pthread_create(&threads->archive, NULL, archive_main, engine);
     if (why != 0)
         goto end_lookup;
+    why = pthread_create(&threads->writer, NULL, writer_main, engine);
+    if (why != 0)
+        goto end_archive;
     (void)pthread_setname_np(threads->commit, "urn-commit");
     if (threads->syncs)
         (void)pthread_setname_np(threads->sync, "urn-sync");
     (void)pthread_setname_np(threads->snapshot, "urn-snapshot");
+    if (threads->archives)
+        (void)pthread_setname_np(threads->archive, "urn-archive");
     (void)pthread_setname_np(threads->populate, "urn-populate");
     (void)pthread_setname_np(threads->lookup, "urn-lookup");
     (void)pthread_setname_np(threads->writer, "urn-writer");
     return 0;
 
+end_archive:
+    end_archive(threads);
 end_lookup:
     engine_ask_stop(engine);
     end_lookup(engine);
@@ -383,6 +440,7 @@ void threads_free(struct urn_engine *engine)
     sem_destroy(&engine->threads->commit_posted);
     sem_destroy(&engine->threads->snapshot_sleeper.posted);
     sem_destroy(&engine->threads->lookup_sleeper.posted);
+    sem_destroy(&engine->threads->archive_sleeper.posted);
     sem_destroy(&engine->threads->populate_posted);
     free(engine->threads);
     engine->threads = NULL;
@@ -394,11 +452,13 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
     if (engine->threads == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for the engine's threads");
     engine->threads->syncs = engine->mode != URN_WAL_COMMIT;
+    engine->threads->archives = engine->archive.on;
     CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->sync_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->snapshot_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->lookup_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->archive_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->populate_posted, 0, 0) == 0);
 
     /* Signals are the program's business: its own threads take them. Those that a thread raises by what
@@ -425,6 +485,7 @@ void threads_stop(struct urn_engine *engine)
     join(threads->writer);
     end_commit(threads);
     end_sync(threads);
+    end_archive(threads);
     end_snapshot(threads);
     end_lookup(engine);
     end_populate(threads);

@@ -6,6 +6,7 @@
  *   sync      only in modes interval and os: makes durable what has been copied, when that is due
  *   snapshot  runs the snapshot task's steps
  *   lookup    answers lookups
+ *   archive   only where there is an archive: runs the archive task's steps
  *   populate  brings the ring's pages into memory while requests are served: all of them after a start, from
  *             the log's end on; later those of the next segment whenever the log enters one
  *
@@ -27,6 +28,9 @@ void threads_free(struct urn_engine *engine);
 
 /* The snapshot task has something to do. Without threads: nothing. Any thread. */
 void threads_wake_snapshot(struct urn_engine *engine);
+
+/* The archive task may have something to do. Likewise. */
+void threads_wake_archive(struct urn_engine *engine);
 
 /* Something has been copied, or is wanted, that the sync thread has to do with. Likewise. */
 void threads_wake_sync(struct urn_engine *engine);

@@ -93,6 +93,12 @@ enum urn_wal_mode {
     URN_WAL_OS,       /* once the log's mapping has it; the system writes it when it likes */
 };
 
+/* What happens to a full segment of the log that is not archived when its place is needed. */
+enum urn_archive_policy {
+    URN_ARCHIVE_BLOCK, /* it stays; requests wait, and then get BUSY, until it is archived */
+    URN_ARCHIVE_GAP,   /* it is overwritten, and the archive records a gap */
+};
+
 struct urn_os; /* the system under the engine; engine/os.h */
 
 struct urn_engine_config {
@@ -106,6 +112,9 @@ struct urn_engine_config {
     uint32_t segments;             /* files of the ring, at least 3 */
     uint64_t snapshot_every_bytes; /* of log between two snapshots; 0: as many as the ring allows */
     enum urn_snapshot_io snapshot_io;
+    const char
+        *archive; /* a directory for full segments; NULL or empty: none is kept. Until opened */
+    enum urn_archive_policy archive_policy;
     uint32_t flush_after_n_draw; /* an open group closes at so many draws */
     uint32_t max_batch;          /* draws of one request */
     uint32_t max_pools;
@@ -114,7 +123,7 @@ struct urn_engine_config {
     uint64_t queue_draws;    /* draws of those requests */
 
     /* Called when finished requests begin to wait for urn_collect, at a fail stop, and when it changes how
-     * snapshots fare; by an engine thread or by the one that calls urn_submit. Must not block and must not call the engine.
+     * snapshots or the archive fare; by an engine thread or by the one that calls urn_submit. Must not block and must not call the engine.
      * NULL: the caller polls. */
     void (*notify)(void *notify_context);
     void *notify_context;
@@ -352,6 +361,13 @@ struct urn_engine_info {
     bool snapshot_io_uring;    /* how they are written */
     uint64_t lookups;          /* answered, whatever the answer */
     uint64_t lookups_not_found;
+    bool archives;              /* there is an archive; else the figures of it are 0 */
+    uint64_t archived_lsn;      /* everything below it is archived, or recorded as a gap */
+    uint64_t archived_segments; /* since the start; likewise below */
+    uint64_t archived_snapshots;
+    uint64_t archive_gaps;
+    uint64_t archive_gap_bytes; /* overwritten, or found absent, before it was archived */
+    uint64_t archive_failures;
     uint64_t queued_requests; /* now: submitted and not finished */
     uint64_t queued_draws;
 };
@@ -365,5 +381,8 @@ URN_API void urn_engine_failure(const struct urn_engine *engine, struct urn_erro
 /* How snapshots fare: why the last one failed, or what could not be removed behind one that counts; code
  * URN_OK: the last one met nothing. The engine's notify is called whenever that changes. Any thread. */
 URN_API void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error);
+
+/* Likewise of the archive: what hinders it now, or code URN_OK. */
+URN_API void urn_engine_archive_failure(struct urn_engine *engine, struct urn_error *error);
 
 #endif

@@ -189,6 +189,8 @@ static void close_group(struct urn_engine *engine, enum wal_group_kind kind)
     snapshots_at_group_end(engine);
     if (enters_segment)
         threads_wake_populate(engine);
+    if (enters_segment && engine->archive.on) /* a segment is archived once it is durable */
+        engine_want_durable(engine, wal_segment_begin(&engine->ring.geometry, writer->end_lsn));
 }
 
 void writer_close_epoch(struct urn_engine *engine, uint64_t next_request_id)
@@ -220,13 +222,22 @@ static bool group_has_room(const struct writer *writer, const struct urn_request
 }
 
 /* True when the log has room for the open group with so many bytes more, and for its mark. */
-static bool log_has_room(const struct urn_engine *engine, uint64_t bytes_max)
+static bool log_has_room_now(const struct urn_engine *engine, uint64_t bytes_max)
 {
     const struct writer *writer = &engine->writer;
     uint64_t used_bytes = writer->groups[writer->open].entries.used_bytes + bytes_max;
     uint64_t end_lsn = place_of(engine, used_bytes, WAL_DATA).end_lsn;
     return end_lsn + WRITER_MARK_ROOM_BYTES + writer->reserve_bytes <=
            atomic_load_explicit(&engine->room_limit_lsn, memory_order_acquire);
+}
+
+/* The same, where segments that are not archived may have to be given up for it. */
+static bool log_has_room(struct urn_engine *engine, uint64_t bytes_max)
+{
+    while (!log_has_room_now(engine, bytes_max))
+        if (!archive_give_up_segment(engine))
+            return false;
+    return true;
 }
 
 /* ---- ids ------------------------------------------------------------------------------------- */
@@ -720,6 +731,7 @@ bool writer_step(struct urn_engine *engine)
     if (atomic_load_explicit(&engine->failed, memory_order_acquire))
         return step_failed(engine);
     bool did = snapshots_take_result(engine);
+    did = archive_take(engine) || did;
     did = take_sync(engine) || did;
     take_inbox(engine);
     did = reserve_ids_in_time(engine) || did;

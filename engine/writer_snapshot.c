@@ -62,8 +62,8 @@ static bool room_is_short(const struct urn_engine *engine, uint64_t lsn)
 {
     const struct wal_geometry *geometry = &engine->ring.geometry;
     uint64_t limit_lsn = room_limit_lsn(engine);
-    if (snapshot_limit_behind_lsn(geometry, lsn) <= limit_lsn)
-        return false; /* nothing would be gained */
+    if (!snapshot_ledger_would_gain(&engine->writer.snapshots.ledger, geometry, lsn, limit_lsn))
+        return false;
     return engine->writer.shortage_ns != 0 || limit_lsn - lsn < geometry->segment_size_bytes / 2;
 }
 
@@ -208,8 +208,7 @@ bool snapshots_encode(struct urn_engine *engine)
     return true;
 }
 
-/* The rule of reuse, while the engine runs. */
-static void raise_limit(struct urn_engine *engine)
+void writer_raise_limit(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
     uint64_t limit_lsn =
@@ -230,12 +229,15 @@ bool snapshots_take_result(struct urn_engine *engine)
         thaw(engine);
     snapshots->stage = SNAPSHOTS_NONE;
     if (task->counts) {
-        snapshots->ledger = task->ledger;
+        snapshots->ledger.count = task->ledger.count;
+        snapshots->ledger.newest = task->ledger.newest;
+        snapshots->ledger.older = task->ledger.older;
         snapshots->retry_ns = 0;
         atomic_store_explicit(&engine->counters.snapshot_lsn, snapshots->ledger.newest.lsn,
                               memory_order_relaxed);
         atomic_fetch_add_explicit(&engine->counters.snapshots, 1, memory_order_relaxed);
-        raise_limit(engine);
+        writer_raise_limit(engine);
+        threads_wake_archive(engine);
         note_health(engine, &task->error);
         finish_requests(engine, &snapshots->serving, URN_OK, task->name.lsn);
     } else {

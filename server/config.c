@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/check.h"
 #include "engine/limits.h"
@@ -51,7 +52,9 @@ static const char *const section_names[SECTIONS] = {
 
 enum kind {
     KIND_PATH,
+    KIND_FOLDER,
     KIND_MODE,
+    KIND_POLICY,
     KIND_DURATION,
     KIND_SIZE,
     KIND_COUNT,
@@ -113,7 +116,9 @@ static const struct key keys[] = {
 
 /* The readers store through the offsets above: members must have their kind's type. */
 #define TYPE_PATH     char *
+#define TYPE_FOLDER   char *
 #define TYPE_MODE     enum urn_wal_mode
+#define TYPE_POLICY   enum urn_archive_policy
 #define TYPE_SIZE     uint64_t
 #define TYPE_DURATION uint64_t
 #define TYPE_COUNT    uint32_t
@@ -377,6 +382,47 @@ static enum urn_code read_path(struct loader *loader, const struct key *key,
     if (path == NULL)
         return no_memory(loader);
     *(char **)((char *)target + key->offset) = path;
+    return URN_OK;
+}
+
+/* What is remembered elsewhere must hold wherever it is read: an absolute path. */
+static enum urn_code read_folder(struct loader *loader, const struct key *key,
+                                 const struct yaml_value *value, void *target)
+{
+    char **path = (char **)((char *)target + key->offset);
+    char absolute[2 * PATH_BYTES_MAX + 2];
+    if (value->kind == YAML_TEXT && value->length == 0) {
+        *path = arena_copy(&loader->config->texts, "", 0);
+        return *path == NULL ? no_memory(loader) : URN_OK;
+    }
+    for (size_t i = 0; value->kind == YAML_TEXT && i < value->length; i++)
+        if ((unsigned char)value->text[i] < 0x20)
+            return refuse_value(loader, key, value, "a path without control characters");
+    if (read_path(loader, key, value, target) != URN_OK)
+        return loader->error->code;
+    if ((*path)[0] == '/')
+        return URN_OK;
+    if (getcwd(absolute, PATH_BYTES_MAX) == NULL ||
+        strlen(absolute) + 1 + strlen(*path) > PATH_BYTES_MAX)
+        return refuse_value(loader, key, value, "a path of at most 4000 bytes, made absolute");
+    const size_t folder = strlen(absolute);
+    absolute[folder] = '/';
+    memcpy(absolute + folder + 1, *path, strlen(*path) + 1);
+    *path = arena_copy(&loader->config->texts, absolute, strlen(absolute));
+    return *path == NULL ? no_memory(loader) : URN_OK;
+}
+
+static enum urn_code read_policy(struct loader *loader, const struct key *key,
+                                 const struct yaml_value *value, void *target)
+{
+    enum urn_archive_policy *policy = (void *)((char *)target + key->offset);
+    const bool is_text = value->kind == YAML_TEXT;
+    if (is_text && strcmp(value->text, "block") == 0)
+        *policy = URN_ARCHIVE_BLOCK;
+    else if (is_text && strcmp(value->text, "gap") == 0)
+        *policy = URN_ARCHIVE_GAP;
+    else
+        return refuse_value(loader, key, value, "`block` or `gap`");
     return URN_OK;
 }
 
@@ -769,6 +815,7 @@ static enum urn_code read_pools(struct loader *loader, const struct key *key,
 
 static const value_reader value_readers[KINDS] = {
     [KIND_PATH] = read_path,         [KIND_MODE] = read_mode,
+    [KIND_FOLDER] = read_folder,     [KIND_POLICY] = read_policy,
     [KIND_DURATION] = read_duration, [KIND_SIZE] = read_size,
     [KIND_COUNT] = read_count,       [KIND_WAL] = read_wal,
     [KIND_SNAPSHOT] = read_snapshot, [KIND_LIMITS] = read_limits,
@@ -942,6 +989,8 @@ void config_fill_engine(const struct config *config, struct urn_engine_config *e
         .segment_size_bytes = config->wal.segment_size_bytes,
         .segments = config->wal.segments,
         .snapshot_every_bytes = config->snapshot.every_bytes,
+        .archive = config->wal.archive,
+        .archive_policy = config->wal.archive_policy,
         .flush_after_n_draw = config->wal.flush_after_n_draw,
         .max_batch = config->limits.max_batch,
         .max_pools = config->limits.max_pools,
@@ -983,7 +1032,9 @@ static bool listens_alike(const struct config *one, const struct config *other)
 #undef CONFIG_KEY
 
 #define DIFFER_PATH(one, other)     (strcmp(one, other) != 0)
+#define DIFFER_FOLDER(one, other)   (strcmp(one, other) != 0)
 #define DIFFER_MODE(one, other)     ((one) != (other))
+#define DIFFER_POLICY(one, other)   ((one) != (other))
 #define DIFFER_SIZE(one, other)     ((one) != (other))
 #define DIFFER_DURATION(one, other) ((one) != (other))
 #define DIFFER_COUNT(one, other)    ((one) != (other))

@@ -38,6 +38,8 @@ struct config {
         uint32_t flush_after_n_draw;
         enum urn_wal_mode mode; /* when a reply leaves the server */
         uint64_t interval_ns;   /* looked at in mode interval only */
+        char *archive;          /* absolute; empty: none */
+        enum urn_archive_policy archive_policy;
     } wal;
     struct {
         uint64_t every_bytes; /* 0: as many as the ring allows */

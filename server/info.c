@@ -89,6 +89,23 @@ static void write_counters(struct rpc_writer *writer, const struct server *serve
     write_group(writer, "counters", counters, COUNT_OF(counters));
 }
 
+static void write_archive(struct rpc_writer *writer, const struct urn_engine_info *engine)
+{
+    const uint64_t waiting_bytes =
+        engine->durable_lsn > engine->archived_lsn ? engine->durable_lsn - engine->archived_lsn : 0;
+    const struct figure archive[] = {
+        {"on", engine->archives},
+        {"archived_lsn", engine->archived_lsn},
+        {"waiting_bytes", engine->archives ? waiting_bytes : 0},
+        {"segments", engine->archived_segments},
+        {"snapshots", engine->archived_snapshots},
+        {"gaps", engine->archive_gaps},
+        {"gap_bytes", engine->archive_gap_bytes},
+        {"failures", engine->archive_failures},
+    };
+    write_group(writer, "archive", archive, COUNT_OF(archive));
+}
+
 static void write_latencies(struct rpc_writer *writer, const struct server *server,
                             const struct urn_engine_info *engine)
 {
@@ -190,10 +207,13 @@ static void write_failures(struct rpc_writer *writer, const struct server *serve
     write_failure(writer, "failure", &failure);
     urn_engine_snapshot_failure(server->engine, &failure);
     write_failure(writer, "snapshot_failure", &failure);
+    urn_engine_archive_failure(server->engine, &failure);
+    write_failure(writer, "archive_failure", &failure);
 }
 
-#define WRITTEN_IN_PLACE 5u /* version, mode, snapshot_io, failure, snapshot_failure */
-#define WRITTEN_GROUPS   7u /* ring, queue, connections, counters, latencies, memory, recovery */
+#define WRITTEN_IN_PLACE 6u /* version, mode, snapshot_io, and the three that fail */
+#define WRITTEN_GROUPS                                                                             \
+    8u /* ring, queue, connections, counters, archive, latencies, memory, recovery */
 
 void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct server *server)
 {
@@ -223,6 +243,7 @@ void info_write_reply(struct rpc_writer *writer, uint32_t msgid, const struct se
     rpc_write_cstr(writer, engine.snapshot_io_uring ? "io_uring" : "plain");
     write_load(writer, server, &engine);
     write_counters(writer, server, &engine);
+    write_archive(writer, &engine);
     write_latencies(writer, server, &engine);
     write_memory(writer, server);
     write_recovery(writer, &server->report);

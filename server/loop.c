@@ -152,6 +152,7 @@ static void collect(struct server *server)
 {
     struct urn_request *list = urn_collect(server->engine);
     reply_look_at_snapshots(server);
+    reply_look_at_archive(server);
     reply_look_at_room(server);
     if (list != NULL)
         reply_finished(server, list);

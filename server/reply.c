@@ -52,15 +52,54 @@ void reply_look_at_snapshots(struct server *server)
             trouble.text);
 }
 
+void reply_look_at_archive(struct server *server)
+{
+    struct urn_error trouble;
+    struct urn_engine_info info;
+    urn_engine_info(server->engine, &info);
+    if (!info.archives)
+        return;
+    if (info.archive_gaps != server->archive_gaps)
+        log_line_limited(&server->archive_log, server->now_ns, LOG_PRIORITY_WARNING,
+                         "the archive has a gap: in all, %.1f MiB of the log were not archived "
+                         "(wal.archive_policy: gap, or archiving had been off)",
+                         (double)info.archive_gap_bytes / (1024.0 * 1024.0));
+    server->archive_gaps = info.archive_gaps;
+    urn_engine_archive_failure(server->engine, &trouble);
+    if (trouble.code == server->archive_trouble &&
+        trouble.system_errno == server->archive_trouble_errno)
+        return;
+    server->archive_trouble = trouble.code;
+    server->archive_trouble_errno = trouble.system_errno;
+    if (trouble.code == URN_OK)
+        log_line_limited(&server->archive_log, server->now_ns, LOG_PRIORITY_NOTICE,
+                         "the log is archived again as it should be");
+    else
+        log_line_limited(&server->archive_log, server->now_ns, LOG_PRIORITY_WARNING,
+                         "trouble with the archive: %s. It is tried again by itself; %s",
+                         trouble.text,
+                         server->config->wal.archive_policy == URN_ARCHIVE_GAP
+                             ? "draws go on, and what cannot be archived leaves a gap"
+                             : "draws go on while the log has room");
+}
+
+/* What keeps the log from having room, for people: the archive is told first, for it is what waits behind
+ * everything else. */
 static void log_full(struct server *server)
 {
     struct urn_error trouble;
-    urn_engine_snapshot_failure(server->engine, &trouble);
-    log_line_limited(
-        &server->snapshot_log, server->now_ns, LOG_PRIORITY_CRITICAL,
-        "the log is full, and requests get BUSY until snapshots have made room; %s. The server "
-        "then goes on by itself, and nothing is lost",
-        trouble.code != URN_OK ? trouble.text : "they are being written, but not fast enough");
+    const char *maker = "the archive has";
+    urn_engine_archive_failure(server->engine, &trouble);
+    if (trouble.code == URN_OK) {
+        maker = "snapshots have";
+        urn_engine_snapshot_failure(server->engine, &trouble);
+    }
+    log_line_limited(&server->snapshot_log, server->now_ns, LOG_PRIORITY_CRITICAL,
+                     "the log is full, and requests get BUSY until %s made room; %s. The server "
+                     "then goes on by itself, and nothing is lost",
+                     maker,
+                     trouble.code != URN_OK ? trouble.text
+                                            : "they are being written, but not fast enough");
     notify_manager("STATUS=the log is full: requests get BUSY; see the log");
 }
 

@@ -15,6 +15,9 @@ void reply_look_for_failure(struct server *server);
  * again. */
 void reply_look_at_snapshots(struct server *server);
 
+/* The same of the archive, and a line when it has got a gap. */
+void reply_look_at_archive(struct server *server);
+
 /* A line in the log when the first request gets BUSY because the log is full, with the reason, and when there is
  * room again. */
 void reply_look_at_room(struct server *server);

@@ -124,6 +124,10 @@ struct server {
     bool failure_logged;
     enum urn_code snapshot_trouble; /* what was logged last; URN_OK: they are well */
     int snapshot_trouble_errno;
+    struct log_limit archive_log;
+    enum urn_code archive_trouble; /* likewise of the archive */
+    int archive_trouble_errno;
+    uint64_t archive_gaps; /* told of so far */
     uint64_t
         busy_log; /* requests that had been refused for want of room in the log, at the last look */
     bool log_is_full; /* and it has been said */

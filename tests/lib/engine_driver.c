@@ -77,6 +77,20 @@ static bool step_snapshot(struct driver *driver)
     return want != SNAPSHOT_WANTS_EVENT || snapshots_have_work(driver->engine);
 }
 
+/* The same of the archive's, but that nobody waits for its next attempt. */
+static bool step_archive(struct driver *driver)
+{
+    struct archive_task *task = &driver->engine->archive;
+    const bool waits_for_retry = task->step == ARCHIVE_STEP_FAILED;
+    const enum archive_want want = archive_task_step(task);
+    const uint64_t now_ns = os_monotonic_ns(driver->config.os);
+    if (want == ARCHIVE_WANTS_TIME && waits_for_retry)
+        return false;
+    if (want == ARCHIVE_WANTS_TIME && task->wake_ns > now_ns && task->step != ARCHIVE_STEP_FAILED)
+        sim_advance(driver->world, task->wake_ns - now_ns);
+    return want != ARCHIVE_WANTS_EVENT || archive_has_news(driver->engine);
+}
+
 void driver_run(struct driver *driver)
 {
     struct urn_engine *engine = driver->engine;
@@ -85,6 +99,7 @@ void driver_run(struct driver *driver)
         did = writer_step(engine);
         did = step_snapshot(driver) || did;
         did = lookups_step(engine) || did;
+        did = (!driver->holds_archive && step_archive(driver)) || did;
         if (!driver->holds_syncs && engine_log_sync_begin(engine)) {
             engine_log_sync_end(engine);
             did = true;

@@ -16,6 +16,7 @@ struct driver {
     struct urn_engine_config config; /* change it before driver_open */
     struct urn_engine *engine;       /* NULL: not open */
     bool holds_syncs; /* modes interval and os: driver_run begins no sync that no reply waits for */
+    bool holds_archive; /* driver_run does no step of the archive's */
     struct urn_start_report report;
     struct urn_error error;
     struct urn_request request;

@@ -26,6 +26,7 @@ struct urn_engine {
     enum urn_code answer;
     struct urn_error failure;
     struct urn_error snapshot_failure;
+    struct urn_error archive_failure;
     uint64_t busy_log;
     uint64_t room_bytes;
     uint64_t next_request_id;
@@ -215,6 +216,11 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
 void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error)
 {
     *error = engine->failure;
+}
+
+void urn_engine_archive_failure(struct urn_engine *engine, struct urn_error *error)
+{
+    *error = engine->archive_failure;
 }
 
 void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error)

@@ -130,7 +130,7 @@ static void every_key_reaches_its_member(void **state)
               "data_dir: /srv/urn\n"
               "listen: [\"127.1.2.3:0\", \"[::1]:65535\", unix:urn.sock, 'unix:/run/urn.sock']\n"
               "wal: {segment_size: 4194304B, segments: 3, mode: interval, interval: 250ms,\n"
-              "      flush_after_n_draw: 7}\n"
+              "      flush_after_n_draw: 7, archive: /srv/archive, archive_policy: gap}\n"
               "limits:\n"
               "  max_connections: 11\n"
               "  max_request_bytes: 12KiB\n"
@@ -149,6 +149,8 @@ static void every_key_reaches_its_member(void **state)
     assert_int_equal(config.wal.mode, URN_WAL_INTERVAL);
     assert_int_equal(config.wal.interval_ns, 250000000);
     assert_int_equal(config.wal.flush_after_n_draw, 7);
+    assert_string_equal(config.wal.archive, "/srv/archive");
+    assert_int_equal(config.wal.archive_policy, URN_ARCHIVE_GAP);
     assert_int_equal(config.limits.max_connections, 11);
     assert_int_equal(config.limits.max_request_bytes, 12 << 10);
     assert_int_equal(config.limits.max_batch, 13);
@@ -331,10 +333,11 @@ static void unknown_and_repeated_keys(void **state)
          ":3:3: unknown key `max_itmes` in `limits`: did you mean `max_items`?"},
         {"segments: 4\n", ":1:1: unknown key `segments` in the configuration: it belongs in `wal`"},
         {"wal: {max_batch: 4}\n", ":1:7: unknown key `max_batch` in `wal`: it belongs in `limits`"},
-        {"wal: {compression: 1}\n", ":1:7: unknown key `compression` in `wal`: expected one of "
-                                    "segment_size, segments, mode, interval, flush_after_n_draw"},
-        {"archive: {every: 128MiB}\n",
-         ":1:1: unknown key `archive` in the configuration: "
+        {"wal: {compression: 1}\n",
+         ":1:7: unknown key `compression` in `wal`: expected one of "
+         "segment_size, segments, mode, interval, flush_after_n_draw, archive, archive_policy"},
+        {"attic: {every: 128MiB}\n",
+         ":1:1: unknown key `attic` in the configuration: "
          "expected one of data_dir, listen, pools, wal, snapshot, limits"},
         {"<<: {a: b}\n", ":1:1: unknown key `<<` in the configuration: expected one of data_dir, "
                          "listen, pools, wal, snapshot, limits"},
@@ -407,7 +410,7 @@ static void values_of_the_wrong_kind_or_size(void **state)
         {"wal: {interval: \"10ms\"}\n", ":1:17: wal.interval", duration, "the quoted text `10ms`"},
         {"wal: {interval: 999999999999d}\n", ":1:17: wal.interval", duration, "`999999999999d`"},
         {"wal: commit\n", ":1:6: expected a mapping with the keys segment_size, segments, mode, ",
-         "interval, flush_after_n_draw", ""},
+         "interval, flush_after_n_draw, archive, archive_policy", ""},
         {"data_dir:\n", ":1:10: data_dir", ": expected a path, found ", "nothing"},
         {"data_dir: \"\"\n", ":1:11: data_dir", ": expected a path of at most 4000 bytes, found ",
          "nothing"},

@@ -37,6 +37,21 @@ static const struct metric metrics[] = {
      "1 while snapshots fail, or old ones cannot be removed."},
     {"snapshot_lsn", "urn_snapshot_lsn_bytes", "", "gauge",
      "Position in the log that the newest snapshot covers."},
+    {"archive_failure", "urn_archive_failing", "", "gauge",
+     "1 while the log cannot be archived as it should be."},
+    {"archive.on", "urn_archive_on", "", "gauge", "1 where full segments of the log are archived."},
+    {"archive.archived_lsn", "urn_archived_lsn_bytes", "", "gauge",
+     "Position in the log below which everything is archived, or recorded as a gap."},
+    {"archive.waiting_bytes", "urn_archive_waiting_bytes", "", "gauge",
+     "Log that is synced and not archived; the segment that is open stays among it."},
+    {"archive.segments", "urn_archived_segments_total", "", "counter", "Segments archived."},
+    {"archive.snapshots", "urn_archived_snapshots_total", "", "counter",
+     "Snapshots copied to the archive."},
+    {"archive.gaps", "urn_archive_gaps_total", "", "counter",
+     "Gaps recorded: stretches of log that are not archived."},
+    {"archive.gap_bytes", "urn_archive_gap_bytes_total", "", "counter", "Log in those gaps."},
+    {"archive.failures", "urn_archive_failures_total", "", "counter",
+     "Attempts to archive something that failed."},
     {"ring.size_bytes", "urn_ring_size_bytes", "", "gauge", "Size of the log's ring."},
     {"ring.room_bytes", "urn_ring_room_bytes", "", "gauge", "What is free in the log's ring."},
     {"ring.segments", "urn_ring_segments", "", "gauge", "Segment files in the ring."},
@@ -208,7 +223,8 @@ static void print_head(FILE *out, const char *family, const char *type, const ch
 /* nil, or a text that says why: as a metric, whether there is one. */
 static bool is_failure(const char *figure)
 {
-    return strcmp(figure, "failure") == 0 || strcmp(figure, "snapshot_failure") == 0;
+    return strcmp(figure, "failure") == 0 || strcmp(figure, "snapshot_failure") == 0 ||
+           strcmp(figure, "archive_failure") == 0;
 }
 
 static void print_known(FILE *out, const struct urnclient_value *info)
