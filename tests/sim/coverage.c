@@ -192,5 +192,7 @@ bool coverage_print(const struct coverage *coverage, bool marks)
            coverage->snapshots, coverage->snapshots_failed, coverage->laps,
            coverage->lives[URN_WAL_COMMIT], coverage->lives[URN_WAL_INTERVAL],
            coverage->lives[URN_WAL_OS]);
+    printf("%" PRIu64 " segments archived, %" PRIu64 " in gaps, %" PRIu64 " attempts failed\n",
+           coverage->archived, coverage->archive_gaps, coverage->archive_failures);
     return whole;
 }

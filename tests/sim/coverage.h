@@ -50,6 +50,15 @@
     ROW(SNAPSHOT_REMOVED, "snapshot N9: older ones removed, the directory not synced")             \
     ROW(SNAPSHOT_ABORT, "snapshot: cleaning up behind a failure")                                  \
     ROW(SNAPSHOT_ENDED, "snapshot: over, the writer has not taken the result")                     \
+    ROW(ARCHIVE_OPEN, "archive A1: opening it")                                                    \
+    ROW(ARCHIVE_GAP, "archive A2: recording a gap")                                                \
+    ROW(ARCHIVE_CREATE, "archive A3: making the temporary file")                                   \
+    ROW(ARCHIVE_COPY, "archive A4: copying")                                                       \
+    ROW(ARCHIVE_INDEX, "archive A5: writing the index")                                            \
+    ROW(ARCHIVE_SYNC, "archive A6: syncing the file")                                              \
+    ROW(ARCHIVE_READ, "archive A7: reading it back")                                               \
+    ROW(ARCHIVE_RENAME, "archive A8: renaming")                                                    \
+    ROW(ARCHIVE_DIR_SYNC, "archive A9: syncing the directory")                                     \
     ROW(CATALOG, "a large catalog between two of its groups")                                      \
     ROW(STOPPING, "a clean stop asked for and not finished")                                       \
     ROW(IDLE, "nothing under way")
@@ -117,6 +126,9 @@ struct coverage {
     uint64_t snapshots;
     uint64_t snapshots_failed;
     uint64_t laps;
+    uint64_t archived; /* segments */
+    uint64_t archive_gaps;
+    uint64_t archive_failures;
     uint64_t faults;
     uint64_t damages;
     uint64_t refusals;

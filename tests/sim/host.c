@@ -80,6 +80,8 @@ static void note_end(struct host *host)
     }
     if (info.snapshot_lsn > host->counted_lsn)
         host->counted_lsn = info.snapshot_lsn;
+    host->coverage->archived += info.archived_segments;
+    host->coverage->archive_failures += info.archive_failures;
     host->coverage->snapshots += info.snapshots;
     host->coverage->snapshots_failed += info.snapshots_failed;
 }
@@ -291,6 +293,7 @@ bool host_writer_step(struct host *host)
             host->data_end_lsn = group->placement.end_lsn;
     }
     note_failure(host);
+    host_look_at_archive(host);
     count_step(host);
     return did;
 }
@@ -305,6 +308,23 @@ enum snapshot_want host_snapshot_step(struct host *host)
     host->step_is_snapshot = false;
     note_failure(host);
     if (want == SNAPSHOT_WANTS_STEP)
+        count_step(host);
+    return want;
+}
+
+enum archive_want host_archive_step(struct host *host)
+{
+    struct archive_task *task = &host->engine->archive;
+    if (!task->on)
+        return ARCHIVE_WANTS_EVENT;
+    host->step_is_archive = true;
+    host->archive_window = window_of_archive(task->step);
+    const enum archive_want want = archive_task_step(task);
+    window_note_crash(host);
+    host->step_is_archive = false;
+    note_failure(host);
+    host_look_at_archive(host);
+    if (want == ARCHIVE_WANTS_STEP)
         count_step(host);
     return want;
 }
@@ -469,9 +489,20 @@ static bool any_step(struct host *host)
     enum snapshot_want want = host_snapshot_step(host);
     if (host_crashed(host) || want == SNAPSHOT_WANTS_STEP)
         return true;
+    const enum archive_want archive_want = host_archive_step(host);
+    /* Nobody waits for the next attempt: it comes when time has passed. */
+    const bool archive_rests = host->engine->archive.step == ARCHIVE_STEP_FAILED;
+    if (host_crashed(host) || archive_want == ARCHIVE_WANTS_STEP)
+        return true;
     bool did = host_writer_step(host);
     if (!host_crashed(host))
         did = host_lookup_step(host) || did;
+    if (archive_want == ARCHIVE_WANTS_TIME && !archive_rests && !did) {
+        const uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
+        if (host->engine->archive.wake_ns > now_ns)
+            sim_advance(host->world, host->engine->archive.wake_ns - now_ns);
+        did = true;
+    }
     if (want != SNAPSHOT_WANTS_TIME)
         return did;
     uint64_t now_ns = os_monotonic_ns(sim_os(host->world));

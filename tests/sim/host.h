@@ -29,10 +29,11 @@ struct host {
     bool stopping;
     bool failed; /* the engine has come to its fail stop */
     uint64_t log_calls_at_failure;
-    uint64_t data_end_lsn; /* end of the last group with draws or changes, in this life */
-    uint64_t plenty_ns;    /* when any request last was sure to find room in the log */
-    uint64_t counted_lsn;  /* of the newest snapshot that an engine of this world has counted */
-    bool is_damaged;       /* one that counted was damaged since, and may be among the two newest */
+    uint64_t data_end_lsn;       /* end of the last group with draws or changes, in this life */
+    uint64_t plenty_ns;          /* when any request last was sure to find room in the log */
+    uint64_t archive_looked_lsn; /* the archived segments below were looked at, byte by byte */
+    uint64_t counted_lsn; /* of the newest snapshot that an engine of this world has counted */
+    bool is_damaged;      /* one that counted was damaged since, and may be among the two newest */
     struct snapshot_name damaged;
     uint32_t closed_subjects;   /* of the group that is with the commit side */
     uint32_t finished_subjects; /* of the last one that was there */
@@ -40,6 +41,8 @@ struct host {
     bool step_new_segment;
     bool step_is_start;
     bool step_is_snapshot;
+    bool step_is_archive;
+    enum window archive_window; /* of the archive's step */
     bool step_is_log_sync;
     struct sim_event last_call; /* while starting: the call before */
     uint64_t steps_left;        /* until a crash comes between two steps; 0: none does */
@@ -85,6 +88,7 @@ void host_submit(struct host *host, struct client_request *request);
 bool host_writer_step(struct host *host); /* whether anything was done */
 enum snapshot_want host_snapshot_step(struct host *host);
 bool host_lookup_step(struct host *host); /* whether anything was done */
+enum archive_want host_archive_step(struct host *host);
 bool host_can_begin(const struct host *host);
 void host_commit_begin(struct host *host);
 void host_commit_end(struct host *host);
@@ -108,6 +112,10 @@ enum urn_code host_draw(struct host *host, uint32_t pool, uint32_t count, bool d
 
 /* Runs all that can go on without letting time pass. */
 void host_settle(struct host *host);
+
+/* Behind every step: what the engine says to be archived is; under policy block nothing else may be overwritten,
+ * and under policy gap what is not archived has a record. */
+void host_look_at_archive(struct host *host);
 
 /* Whether a snapshot that was damaged still matters: until two newer ones count. */
 bool host_has_damaged_snapshot(struct host *host);

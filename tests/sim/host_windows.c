@@ -69,6 +69,24 @@ enum window window_of_snapshot(enum snapshot_step step)
     return windows[step];
 }
 
+enum window window_of_archive(enum archive_step step)
+{
+    static const enum window windows[] = {
+        [ARCHIVE_STEP_OPEN] = WINDOW_ARCHIVE_OPEN,
+        [ARCHIVE_STEP_FIND] = WINDOW_IDLE,
+        [ARCHIVE_STEP_GAP] = WINDOW_ARCHIVE_GAP,
+        [ARCHIVE_STEP_CREATE] = WINDOW_ARCHIVE_CREATE,
+        [ARCHIVE_STEP_COPY] = WINDOW_ARCHIVE_COPY,
+        [ARCHIVE_STEP_INDEX] = WINDOW_ARCHIVE_INDEX,
+        [ARCHIVE_STEP_SYNC] = WINDOW_ARCHIVE_SYNC,
+        [ARCHIVE_STEP_READ] = WINDOW_ARCHIVE_READ,
+        [ARCHIVE_STEP_RENAME] = WINDOW_ARCHIVE_RENAME,
+        [ARCHIVE_STEP_DIR_SYNC] = WINDOW_ARCHIVE_DIR_SYNC,
+        [ARCHIVE_STEP_FAILED] = WINDOW_IDLE,
+    };
+    return windows[step];
+}
+
 static bool is_relaxed(const struct host *host)
 {
     return host->engine->mode != URN_WAL_COMMIT;
@@ -76,6 +94,8 @@ static bool is_relaxed(const struct host *host)
 
 static enum window run_window(const struct host *host, const struct sim_event *call)
 {
+    if (host->step_is_archive)
+        return host->archive_window;
     if (host->step_is_snapshot)
         return host->step;
     if (!window_is_log_call(call->call))

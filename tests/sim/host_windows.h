@@ -8,6 +8,7 @@
 bool window_is_log_call(enum sim_call call);
 
 enum window window_of_snapshot(enum snapshot_step step);
+enum window window_of_archive(enum archive_step step);
 
 /* A start is about to make this call. */
 void window_note_start_call(struct host *host, const struct sim_event *call);

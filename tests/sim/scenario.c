@@ -199,6 +199,15 @@ void scenario_make(struct scenario *scenario, enum scenario_kind kind, struct si
     CHECK(urn_engine_config_check(&scenario->config, &error) == URN_OK);
 }
 
+void scenario_archive(struct scenario *scenario, uint64_t seed)
+{
+    const uint64_t tens = seed / 10;
+    if ((seed + tens) % 5 > 1)
+        return;
+    scenario->config.archive = "archive";
+    scenario->config.archive_policy = tens / 5 % 2 == 0 ? URN_ARCHIVE_BLOCK : URN_ARCHIVE_GAP;
+}
+
 void scenario_free(struct scenario *scenario)
 {
     free(scenario->items);

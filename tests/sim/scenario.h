@@ -40,6 +40,10 @@ enum scenario_kind {
 
 /* The caller frees it. */
 void scenario_make(struct scenario *scenario, enum scenario_kind kind, struct sim_random *luck);
+
+/* Of two scenarios in five the log is archived, under either policy; every second of laps. Hangs on nothing
+ * but the seed, so that the others are what they would be without. */
+void scenario_archive(struct scenario *scenario, uint64_t seed);
 void scenario_free(struct scenario *scenario);
 
 #endif

@@ -22,8 +22,8 @@
 /* How eagerly each kind of step is chosen in one life: some lives submit faster than they commit,
  * some leave syncs open for long, some are idle. */
 struct appetite {
-    uint64_t submit, write, begin, end, log_sync, snapshot, lookup, collect, pass_time, go_idle,
-        jump_clock, stop, crash;
+    uint64_t submit, write, begin, end, log_sync, snapshot, lookup, archive, collect, pass_time,
+        go_idle, jump_clock, stop, crash;
 };
 
 static struct appetite some_appetite(struct sim_random *luck)
@@ -137,7 +137,7 @@ static bool live_on(struct host *host, const struct appetite *appetite)
                                 appetite->end,      appetite->collect,    appetite->pass_time,
                                 appetite->go_idle,  appetite->jump_clock, appetite->stop,
                                 appetite->snapshot, appetite->log_sync,   appetite->lookup,
-                                appetite->crash};
+                                appetite->crash,    appetite->archive};
     uint64_t sum = 0;
     for (unsigned i = 0; i < sizeof weights / sizeof weights[0]; i++)
         sum += weights[i];
@@ -188,6 +188,9 @@ static bool live_on(struct host *host, const struct appetite *appetite)
         return true;
     case 11:
         (void)host_lookup_step(host);
+        return true;
+    case 13:
+        (void)host_archive_step(host);
         return true;
     default:
         return !sim_random_one_in(&host->luck, 3);
@@ -244,9 +247,18 @@ static void go_on(struct host *host)
     PROMISE(code != URN_BUSY, "a shortage has no end");
 }
 
-static void live(struct host *host)
+/* Archiving is as eager as snapshots are. */
+static struct appetite appetite_of(struct host *host)
 {
     struct appetite appetite = some_appetite(&host->luck);
+    if (host->engine->archive.on)
+        appetite.archive = 2 * appetite.snapshot;
+    return appetite;
+}
+
+static void live(struct host *host)
+{
+    struct appetite appetite = appetite_of(host);
     uint64_t steps = 10 + sim_random_below(&host->luck, 200);
     if (sim_random_one_in(&host->luck, 16))
         try_second_process(host);
@@ -282,7 +294,7 @@ static bool run_laps(struct host *host)
     const uint64_t end_lsn = LAPS * ring_bytes(host);
     const uint32_t count = host->scenario->config.max_batch;
     struct clients *clients = &host->clients;
-    struct appetite appetite = some_appetite(&host->luck);
+    struct appetite appetite = appetite_of(host);
     appetite.stop = 0;
     appetite.crash = 0;
     appetite.go_idle = 0;
@@ -350,6 +362,7 @@ void scheduler_run_history(uint64_t seed, struct coverage *coverage)
     struct host host;
     const enum scenario_kind kind = kind_of(seed);
     scenario_make(&scenario, kind, &luck);
+    scenario_archive(&scenario, seed);
     host_make(&host, &scenario, coverage, seed);
     host.look_one_in = LOOK_ONE_IN;
     if (sim_random_one_in(&luck, 3))
