@@ -16,10 +16,33 @@ static const struct history_segment *slot_file(const struct history *history, ui
     return NULL;
 }
 
+/* The ring has gone on to a later lap: it is the archive that should have the stretch. */
+static bool was_archived(const struct history *history, uint64_t lsn)
+{
+    const struct history_segment *segment = slot_file(history, lsn);
+    return history->has_archive && segment != NULL && segment->state == HISTORY_LOG &&
+           history_begin_lsn(history, segment) > lsn;
+}
+
 bool break_is_missing_file(const struct history *history, const struct walk_break *gap)
 {
     const struct history_segment *segment = slot_file(history, gap->from_lsn);
-    return gap->kind == WALK_MISSING && (segment == NULL || segment->state == HISTORY_MISSING);
+    return gap->kind == WALK_MISSING && (segment == NULL || segment->state == HISTORY_MISSING ||
+                                         gap->known_gap || was_archived(history, gap->from_lsn));
+}
+
+static void gap_text(const struct history *history, uint64_t lsn, char *text, size_t bytes)
+{
+    const struct history_gap *known = history_gap_at(history, lsn);
+    if (known == NULL) { /* the files were looked at anew meanwhile */
+        (void)snprintf(text, bytes, "a gap in the archive");
+        return;
+    }
+    (void)snprintf(text, bytes, "a gap in the archive: %s%s",
+                   known->reason == ARCHIVE_GAP_REUSED
+                       ? "overwritten before it was archived (wal.archive_policy: gap)"
+                       : "nothing was archived meanwhile",
+                   known->recorded ? "" : ", not recorded yet");
 }
 
 /* Why no file holds the stretch that begins a segment at lsn. */
@@ -27,7 +50,11 @@ static void missing_text(const struct history *history, uint64_t lsn, char *text
 {
     const uint64_t sequence = lsn / history->geometry.segment_size_bytes;
     const struct history_segment *segment = slot_file(history, lsn);
-    if (segment == NULL)
+    char archived[DATA_DIR_NAME_MAX];
+    archive_segment_name(archived, lsn - lsn % history->geometry.segment_size_bytes);
+    if (history->is_archive || was_archived(history, lsn))
+        (void)snprintf(text, bytes, "the archive should hold it, and %s is missing", archived);
+    else if (segment == NULL)
         (void)snprintf(text, bytes, "none of the files holds it");
     else if (segment->state == HISTORY_MISSING)
         (void)snprintf(text, bytes, "%s is missing", segment->name);
@@ -67,7 +94,10 @@ static void what_text(const struct history *history, const struct walk_break *ga
                        gap->unreadable_lsn, gap->to_lsn);
         return;
     case WALK_MISSING:
-        missing_text(history, gap->from_lsn, text, bytes);
+        if (gap->known_gap)
+            gap_text(history, gap->from_lsn, text, bytes);
+        else
+            missing_text(history, gap->from_lsn, text, bytes);
         (void)snprintf(text + strlen(text), bytes - strlen(text),
                        "; the log goes on at LSN %" PRIu64, gap->to_lsn);
         return;

@@ -13,6 +13,12 @@
 void break_text(const struct history *history, const struct walk_break *gap, uint64_t next_id,
                 uint64_t first_id, char text[BREAK_TEXT_BYTES]);
 
+/* It is known not to be archived: nothing that was meant to be kept is missing. */
+static inline bool break_is_known_gap(const struct walk_break *gap)
+{
+    return gap->kind == WALK_MISSING && gap->known_gap;
+}
+
 /* The file that should hold it is not there (or was not given); otherwise it is damaged, or holds something
  * else. */
 bool break_is_missing_file(const struct history *history, const struct walk_break *gap);

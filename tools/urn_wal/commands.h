@@ -13,5 +13,6 @@ extern const struct command command_export;
 extern const struct command command_replay;
 extern const struct command command_diff;
 extern const struct command command_repair;
+extern const struct command command_prune;
 
 #endif

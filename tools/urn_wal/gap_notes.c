@@ -24,6 +24,8 @@ void gap_notes_break(struct gap_notes *notes, const struct walk_break *gap)
     tell_gap(notes, 0);
     notes->gap = *gap;
     notes->gap_to_tell = true;
+    if (break_is_known_gap(gap))
+        return;
     if (gap->kind == WALK_OVERWRITTEN || break_is_missing_file(notes->history, gap))
         notes->missing = true;
     else

@@ -8,6 +8,7 @@
 
 #include "engine/check.h"
 #include "engine/identity.h"
+#include "tools/urn_wal/history_archive.h"
 
 #define SEARCH_BYTES (2u * 1024 * 1024)
 
@@ -337,6 +338,8 @@ static int compare_segments(const void *left, const void *right)
         return a_is_log ? -1 : 1;
     if (a_is_log && a->sequence != b->sequence)
         return a->sequence < b->sequence ? -1 : 1;
+    if (a->archived != b->archived)
+        return a->archived ? 1 : -1;
     return strcmp(a->name, b->name);
 }
 
@@ -345,6 +348,7 @@ static void order_segments(struct history *history)
     if (history->segment_count > 1)
         qsort(history->segments, history->segment_count, sizeof *history->segments,
               compare_segments);
+    history_archive_keep_spares(history);
     history->log_count = 0;
     while (history->log_count < history->segment_count &&
            history->segments[history->log_count].state == HISTORY_LOG)
@@ -396,7 +400,7 @@ static enum urn_code look_at_directory(struct history *history, struct urn_error
     for (uint32_t slot = 0; slot < slots && code == URN_OK; slot++)
         code = place_slot(history, data_dir.dir, slot, &history->segments[slot], error);
     history->segment_count = slots;
-    return code;
+    return code == URN_OK ? history_archive_add(history, error) : code;
 }
 
 /* ---- files by themselves --------------------------------------------------------------------- */
@@ -553,8 +557,14 @@ static void forget_files(struct history *history)
 {
     free(history->segments);
     free(history->snapshots);
+    free(history->gaps);
     history->segments = NULL;
     history->snapshots = NULL;
+    history->gaps = NULL;
+    history->gap_count = 0;
+    history->damaged_gaps = 0;
+    history->other_sizes = 0;
+    history->archived_end_lsn = 0;
     history->segment_count = 0;
     history->log_count = 0;
     history->snapshot_count = 0;
@@ -568,8 +578,9 @@ static void forget_files(struct history *history)
 enum urn_code history_refresh(struct history *history, struct urn_error *error)
 {
     forget_files(history);
-    const enum urn_code code =
-        history->is_directory ? look_at_directory(history, error) : look_at_files(history, error);
+    const enum urn_code code = history->is_archive     ? history_archive_look(history, error)
+                               : history->is_directory ? look_at_directory(history, error)
+                                                       : look_at_files(history, error);
     if (code == URN_OK)
         order_segments(history);
     else
@@ -586,15 +597,20 @@ enum urn_code history_open(struct history *history, const struct tool *tool,
         .tool = tool, .path = operands[0], .operands = operands, .operand_count = operand_count};
     struct os_dir *dir = NULL;
     const int failure = os_dir_open(tool->os, operands[0], &dir);
-    if (failure == 0)
+    if (failure == 0) {
+        history->is_archive = history_archive_is_one(dir);
         os_dir_close(dir);
+    }
     if (operand_count > 1 && failure != 0 && failure != ENOTDIR)
         return error_set(error, failure == ENOENT ? URN_NODATA : URN_IO, failure,
                          "cannot open %.200s", operands[0]);
-    history->is_directory = failure != ENOTDIR; /* why one cannot be opened, the opening tells */
-    if (history->is_directory && operand_count > 1)
+    const bool is_directory = failure != ENOTDIR; /* why one cannot be opened, the opening tells */
+    history->is_directory = is_directory && !history->is_archive;
+    if (is_directory && operand_count > 1)
         return error_set(error, URN_BADARG, 0,
                          "one data directory, or files of one: there is also %.200s", operands[1]);
+    if (history->is_directory && history_archive_choose(history, error) != URN_OK)
+        return error->code;
     (void)history_live(
         history); /* first: a server that is killed during the look has written in it */
     return history_refresh(history, error);
@@ -646,6 +662,32 @@ const char *history_place(const struct history *history, uint64_t lsn, char text
     return text;
 }
 
+bool history_use_spare(struct history *history, uint32_t index, uint64_t lsn)
+{
+    CHECK(index < history->log_count);
+    struct history_segment *segment = &history->segments[index];
+    if (!segment->has_spare)
+        return false;
+    (void)snprintf(segment->ring_name, sizeof segment->ring_name, "%.63s", segment->name);
+    (void)snprintf(segment->name, sizeof segment->name, "%s", segment->spare_name);
+    segment->dir = segment->spare_dir;
+    segment->slot = HISTORY_NO_SLOT;
+    segment->file_bytes = history->geometry.segment_size_bytes;
+    segment->damage_lsn = lsn;
+    segment->archived = true;
+    segment->has_spare = false;
+    segment->uses_spare = true;
+    return true;
+}
+
+const struct history_gap *history_gap_at(const struct history *history, uint64_t lsn)
+{
+    for (uint32_t i = 0; i < history->gap_count; i++)
+        if (history->gaps[i].from_lsn <= lsn && lsn < history->gaps[i].to_lsn)
+            return &history->gaps[i];
+    return NULL;
+}
+
 bool history_reused(struct history *history, const struct history_segment *segment)
 {
     if (!history_live(history) || segment->slot == HISTORY_NO_SLOT)
@@ -688,6 +730,8 @@ enum urn_code history_durable_lsn(struct history *history, uint64_t *durable_lsn
         if (durable.lsn > history_begin_lsn(history, segment))
             break; /* what is newer has been discarded by a start, or is not durable yet */
     }
+    if (durable.lsn < history->archived_end_lsn)
+        durable.lsn = history->archived_end_lsn;
     history->durable_known = true;
     history->durable_lsn = *durable_lsn = durable.lsn;
     return URN_OK;
@@ -700,15 +744,15 @@ enum urn_code history_load(const struct history *history, uint32_t snapshot, str
     const struct history_snapshot *which = &history->snapshots[snapshot];
     struct wal_geometry geometry;
     const enum urn_code code =
-        history->is_directory
+        history->is_directory || history->is_archive
             ? snapshot_file_load(which->dir, which->id, &bounds, state, &geometry, error)
             : snapshot_file_load_named(which->dir, which->name, &bounds, state, &geometry, error);
     if (code != URN_OK)
         return code;
     const struct wal_geometry *ours = &history->geometry;
     if (memcmp(geometry.ring_uuid, ours->ring_uuid, WAL_UUID_BYTES) == 0 &&
-        geometry.segment_size_bytes == ours->segment_size_bytes &&
-        geometry.segments == ours->segments)
+        (which->archived || (geometry.segment_size_bytes == ours->segment_size_bytes &&
+                             geometry.segments == ours->segments)))
         return URN_OK;
     state_free(state);
     *state = (struct state){0};

@@ -6,6 +6,10 @@
  *
  *     operands -> history (files, order) -> scan (bytes, read and checked ahead) -> walk (groups, breaks)
  *
+ * Ring and archive are one history: a stretch that both have is read from the ring, and from the archive
+ * where the ring's is damaged (history_use_spare). Where the archive is, the data directory says
+ * (ARCHIVED-TO, engine/archive_format.h), or --archive; an archive can also be looked at by itself.
+ *
  * Looking only: files are opened for reading through the seam, which keeps read-ahead off, so that no
  * large folios come into the page cache under a running server's log (docs/wal-format.md, "Traps").
  * Nothing is ever made or changed, no lock is held.
@@ -21,6 +25,7 @@
 #ifndef URN_TOOLS_URN_WAL_HISTORY_H
 #define URN_TOOLS_URN_WAL_HISTORY_H
 
+#include "engine/archive_format.h"
 #include "engine/snapshot_file.h"
 #include "engine/wal_format.h"
 #include "tools/urn_wal/tool.h"
@@ -45,12 +50,29 @@ struct history_segment {
     enum wal_read_result header_why; /* WAL_READ_OK: header says what the header page does */
     bool header_unreadable;
     struct wal_segment_header header;
+    bool archived;  /* the file is the archive's */
+    bool has_spare; /* of a file of the ring: the archive has this stretch, too, as spare_name */
+    bool
+        uses_spare; /* of one that is archived: it stands in for ring_name, damaged at damage_lsn */
+    struct os_dir *spare_dir;
+    char spare_name[DATA_DIR_NAME_MAX];
+    char ring_name[DATA_DIR_NAME_MAX];
+    uint64_t damage_lsn;
 };
 
 struct history_snapshot {
     struct os_dir *dir;
     char name[HISTORY_NAME_BYTES];
     struct snapshot_name id; /* as the name says; of another name, as the content says */
+    bool archived;           /* only the archive has it */
+};
+
+/* A stretch of log that is not archived, and is known not to be. */
+struct history_gap {
+    uint64_t from_lsn;
+    uint64_t to_lsn;
+    bool recorded; /* else it follows from what the data directory says of its archive */
+    enum archive_gap_reason reason;
 };
 
 struct history {
@@ -63,6 +85,15 @@ struct history {
     uint32_t segment_count;
     struct history_snapshot *snapshots; /* newest first */
     uint32_t snapshot_count;
+    bool is_archive; /* an archive by itself */
+    bool has_archive;
+    char archive_path[DATA_DIR_PATH_BYTES_MAX];
+    struct history_gap *gaps; /* in the order of the log */
+    uint32_t gap_count;
+    uint32_t damaged_gaps; /* records of gaps that are not sound: the gaps count as missing */
+    uint32_t
+        other_sizes; /* archived segments of another size than the ring's, which are left out */
+    uint64_t archived_end_lsn; /* of the last archived segment: all below it was durable; 0: none */
     bool live; /* a server has been seen with the directory open; history_live asks */
     /* private */
     const char *const *operands;
@@ -73,7 +104,7 @@ struct history {
     uint64_t durable_lsn;
 };
 
-/* Opens the operands: one data directory, or files of one ring. On URN_OK the caller has to
+/* Opens the operands: one data directory, one archive, or files of one ring. On URN_OK the caller has to
  * history_close(). operands and tool must outlive it. Errors: URN_NODATA (no such file or directory, or
  * none of urn's), URN_DAMAGED, URN_FORMAT (IDENTITY), URN_BADARG (files of different rings), URN_IO,
  * URN_NOMEMORY. */
@@ -85,6 +116,13 @@ void history_close(struct history *history);
 /* Looks again at what files there are and where they belong: beside a server. Pointers into the tables
  * are void then. Errors: as above. */
 enum urn_code history_refresh(struct history *history, struct urn_error *error);
+
+/* The segment at this index turned out to be damaged at lsn: from here on the archive's copy stands in its
+ * place. False: there is none. */
+bool history_use_spare(struct history *history, uint32_t index, uint64_t lsn);
+
+/* The known gap that holds lsn; NULL: there is none. */
+const struct history_gap *history_gap_at(const struct history *history, uint64_t lsn);
 
 /* Whether a server has the directory open now, or has been seen to since history_open. */
 bool history_live(struct history *history);

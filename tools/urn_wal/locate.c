@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/archive_dir.h"
 #include "engine/check.h"
 
 /* Below so much, groups are stepped through. */
@@ -116,6 +117,63 @@ enum urn_code locate_start(struct history *history, uint64_t first_id, uint64_t 
     return find_stretch(history, &history->segments[index], first_id, durable_lsn, lsn, error);
 }
 
+/* ---- by the archive's indexes -------------------------------------------------------------------- */
+
+/* Reads the index that stands behind an archived segment, or behind the archive's copy of one. False: it has
+ * none that is of use; groups tell what it would. */
+static bool read_index(const struct history *history, const struct history_segment *segment,
+                       struct log_index *index)
+{
+    const uint64_t size = history->geometry.segment_size_bytes;
+    const char *name = segment->archived ? segment->name : segment->spare_name;
+    struct os_dir *dir = segment->archived ? segment->dir : segment->spare_dir;
+    struct os_file *file = NULL;
+    struct urn_error ignored;
+    if (os_file_open(dir, name, OS_READ, &file) != 0)
+        return false;
+    const enum urn_code code = archive_index_read(file, name, size, index, &ignored);
+    os_file_close(file);
+    if (code != URN_OK)
+        return false;
+    const bool is_right =
+        index->count > 0 && index->sequence == segment->sequence &&
+        index->segment_size_bytes == size &&
+        memcmp(index->ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0;
+    if (!is_right)
+        free(index->entries);
+    return is_right;
+}
+
+/* The stretch of an archived segment in which a draw stands, found by looking at few indexes: the archived
+ * segments are searched by their first ids. False: it is not there, or the indexes cannot tell. */
+static bool find_in_archive(const struct history *history, uint64_t request_id,
+                            struct log_index_stretch *stretch)
+{
+    uint32_t low = 0;
+    uint32_t high = 0;
+    while (high < history->log_count &&
+           (history->segments[high].archived || history->segments[high].has_spare))
+        high++;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        struct log_index index;
+        if (!read_index(history, &history->segments[middle], &index))
+            return false;
+        const bool is_below = request_id < index.entries[0].first_request_id;
+        const bool is_above = request_id >= index.end_request_id;
+        const bool is_here =
+            !is_below && !is_above && log_index_find_request(&index, request_id, stretch);
+        free(index.entries);
+        if (is_here || (!is_below && !is_above))
+            return is_here;
+        if (is_below)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
 /* ---- the draw ------------------------------------------------------------------------------------ */
 
 static enum urn_code keep_group(struct located *located, const struct scan_item *item,
@@ -189,10 +247,23 @@ enum urn_code locate_request(struct history *history, uint64_t request_id, struc
 {
     uint64_t lsn = 0;
     *located = (struct located){.kind = LOCATED_NOT_YET};
-    enum urn_code code = locate_start(history, request_id, &lsn, error);
+    struct walk walk;
+    struct log_index_stretch stretch;
+    enum urn_code code = URN_OK;
+    if (find_in_archive(history, request_id, &stretch)) {
+        code =
+            walk_begin(history, stretch.from_lsn, stretch.to_lsn, 0, SCAN_CHECKSUMS, &walk, error);
+        if (code == URN_OK)
+            code = walk_to_request(&walk, request_id, located, error);
+        walk_end(&walk);
+        if (code != URN_OK || located->kind == LOCATED_GROUP)
+            return code;
+        *located =
+            (struct located){.kind = LOCATED_NOT_YET}; /* an index that lies costs time only */
+    }
+    code = locate_start(history, request_id, &lsn, error);
     if (code != URN_OK || lsn == NO_LSN)
         return code;
-    struct walk walk;
     code = walk_begin(history, lsn, UINT64_MAX, 0, SCAN_CHECKSUMS, &walk, error);
     if (code == URN_OK)
         code = walk_to_request(&walk, request_id, located, error);

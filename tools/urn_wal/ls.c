@@ -73,6 +73,8 @@ static enum urn_code add_gap(struct ls *ls, const struct walk_break *what, uint6
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the log");
     ls->gaps = larger;
     ls->gaps[ls->gap_count++] = (struct gap){.what = *what, .next_id = next_id};
+    if (break_is_known_gap(what))
+        return URN_OK;
     if (break_is_missing_file(&ls->history, what))
         ls->missing = true;
     else
@@ -171,6 +173,15 @@ static enum urn_code look(struct ls *ls, bool *overtaken, struct urn_error *erro
     if (code != URN_OK || *overtaken)
         return code;
     code = walk_begin(&ls->history, 0, UINT64_MAX, 0, SCAN_CHECKSUMS, &ls->walk, error);
+    for (uint32_t i = 0; code == URN_OK && i < ls->history.gap_count; i++) {
+        const struct history_gap *gap = &ls->history.gaps[i];
+        const struct walk_break before = {.kind = WALK_MISSING,
+                                          .from_lsn = gap->from_lsn,
+                                          .to_lsn = gap->to_lsn,
+                                          .known_gap = true};
+        if (gap->to_lsn <= ls->walk.tail.lsn) /* the walk does not come to it */
+            code = add_gap(ls, &before, 0, error);
+    }
     if (code == URN_OK)
         code = walk_all(ls, overtaken, error);
     walk_end(&ls->walk);
@@ -189,7 +200,13 @@ static const char *state_of(const struct ls *ls, const struct history_segment *s
     const uint64_t begin = history_begin_lsn(&ls->history, segment);
     if (begin >= ls->walk.tail.lsn && holding->groups == 0 && begin > 0)
         return "stale"; /* an earlier start has discarded it */
+    if (segment->uses_spare)
+        return "archived; the ring's is damaged";
+    if (segment->archived)
+        return "archived";
     const uint64_t end = begin + ls->history.geometry.segment_size_bytes;
+    if (segment->has_spare)
+        return "full, archived";
     return ls->walk.tail.lsn >= end ? "full" : "open";
 }
 
@@ -198,7 +215,9 @@ static uint32_t gaps_in(const struct ls *ls, const struct history_segment *segme
     const uint64_t size = ls->history.geometry.segment_size_bytes;
     uint32_t count = 0;
     for (uint32_t i = 0; segment->state == HISTORY_LOG && i < ls->gap_count; i++)
-        count += ls->gaps[i].what.from_lsn / size == segment->sequence;
+        count += ls->gaps[i].what.from_lsn / size == segment->sequence &&
+                 !break_is_known_gap(&ls->gaps[i].what);
+    count += segment->uses_spare;
     return count;
 }
 
@@ -294,7 +313,9 @@ static void print_gaps(const struct ls *ls, FILE *out)
         const struct gap *gap = &ls->gaps[i];
         break_text(&ls->history, &gap->what, gap->next_id, gap->first_id, what);
         (void)fprintf(out, "%s LSN %" PRIu64 " (%s): %s\n",
-                      break_is_missing_file(&ls->history, &gap->what) ? "missing:" : "damage:",
+                      break_is_known_gap(&gap->what)                    ? "gap:"
+                      : break_is_missing_file(&ls->history, &gap->what) ? "missing:"
+                                                                        : "damage:",
                       gap->what.from_lsn, history_place(&ls->history, gap->what.from_lsn, place),
                       what);
     }
@@ -309,6 +330,10 @@ static void print_text(struct ls *ls, FILE *out)
                       ls->history.path, ring, ls->history.geometry.segments,
                       ls->history.geometry.segment_size_bytes / 1024,
                       history_live(&ls->history) ? ", in use by a server" : "");
+    if (ls->history.is_archive)
+        (void)fprintf(out, "%s: archive of ring %s\n\n", ls->history.path, ring);
+    if (ls->history.has_archive)
+        (void)fprintf(out, "archive: %s\n\n", ls->history.archive_path);
     if (ls->history.segment_count > 0)
         print_segments(ls, out);
     if (ls->history.snapshot_count > 0) {
@@ -342,6 +367,8 @@ static void json_segments(const struct ls *ls, struct output *output)
         const struct holding *holding = &ls->holdings[index];
         put_string(output, index == 0 ? "{\"file\":" : ",{\"file\":", segment->name);
         put_string(output, ",\"state\":", state_of(ls, segment, holding));
+        if (segment->archived || segment->has_spare)
+            output_text(output, ",\"archived\":true");
         if (segment->state == HISTORY_LOG)
             put_field(output, ",\"from_lsn\":", history_begin_lsn(&ls->history, segment));
         if (holding->groups > 0) {
@@ -390,7 +417,7 @@ static void json_gaps(const struct ls *ls, struct output *output)
         put_field(output, i == 0 ? "{\"from_lsn\":" : ",{\"from_lsn\":", gap->what.from_lsn);
         put_field(output, ",\"to_lsn\":", gap->what.to_lsn);
         put_string(output, ",\"what\":", what);
-        output_text(output, "}");
+        output_text(output, break_is_known_gap(&gap->what) ? ",\"known\":true}" : "}");
     }
     output_text(output, "]");
 }
@@ -407,6 +434,8 @@ static bool print_json(struct ls *ls, FILE *out)
     put_string(output, ",\"ring\":", ring);
     put_field(output, ",\"segment_size\":", ls->history.geometry.segment_size_bytes);
     output_text(output, history_live(&ls->history) ? ",\"in_use\":true" : ",\"in_use\":false");
+    if (ls->history.has_archive)
+        put_string(output, ",\"archive\":", ls->history.archive_path);
     put_field(output, ",\"end_lsn\":", ls->walk.tail.lsn);
     json_segments(ls, output);
     json_snapshots(ls, output);
@@ -445,6 +474,8 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     }
     for (uint32_t index = 0; index < ls.history.segment_count; index++)
         ls.missing = ls.missing || ls.history.segments[index].state == HISTORY_MISSING;
+    for (uint32_t index = 0; index < ls.history.log_count; index++)
+        ls.damaged = ls.damaged || ls.history.segments[index].uses_spare;
     free(ls.holdings);
     free(ls.contents);
     free(ls.gaps);

@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &command_ls,     &command_cat,    &command_find, &command_verify, &command_stats,
-    &command_export, &command_replay, &command_diff, &command_repair,
+    &command_export, &command_replay, &command_diff, &command_repair, &command_prune,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -29,8 +29,9 @@ static void print_overview(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         (void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     (void)fputs(
-        "\nDIR is a data directory; FILEs are segment or snapshot files of one, wherever they "
-        "are.\n"
+        "\nDIR is a data directory, whose archive is read along with it, or an archive; FILEs are "
+        "segment\nor snapshot files of one, wherever they are. Every command takes --archive DIR: "
+        "where the\narchive is, if the data directory does not say so.\n"
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
         "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 69\n"
@@ -93,6 +94,7 @@ static int run(const struct command *command, int argc, const char *const *argv)
     const struct tool tool = {
         .os = os_default(),
         .in_use = data_dir_in_use,
+        .archive = invocation.archive,
         .threads = processors > 1 ? (uint32_t)processors - 1 : 0,
         .open_input = open_input,
         .out = stdout,

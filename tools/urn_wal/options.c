@@ -106,11 +106,17 @@ const char *closest_word(const char *word, const char *const *candidates, size_t
     return best;
 }
 
+/* What every command takes. */
+static const struct option_row common_rows[] = {
+    {"--archive", "the directory of an archive", offsetof(struct invocation, archive), parse_text},
+    {.name = NULL},
+};
+
 static bool complain_of_option(const struct command *command, const char *word, FILE *notes)
 {
     enum { NAMES_MAX = 32 };
-    const char *names[NAMES_MAX] = {"--help"};
-    size_t count = 1;
+    const char *names[NAMES_MAX] = {"--help", common_rows[0].name};
+    size_t count = 2;
     for (const struct option_row *row = command->options; row->name != NULL; row++) {
         CHECK(count < NAMES_MAX);
         names[count++] = row->name;
@@ -142,18 +148,30 @@ static const char *option_value(struct words *words, size_t name_length)
     return words->position + 1 < words->argc ? words->argv[++words->position] : NULL;
 }
 
+/* The row of that name, or the table's end. */
+static const struct option_row *find_row(const struct option_row *row, const char *word,
+                                         size_t length)
+{
+    while (row->name != NULL &&
+           (strlen(row->name) != length || strncmp(row->name, word, length) != 0))
+        row++;
+    return row;
+}
+
 static bool read_option(const struct command *command, struct words *words,
                         struct invocation *invocation, FILE *notes)
 {
     const char *word = words->argv[words->position];
     const size_t length = strcspn(word, "=");
-    const struct option_row *row = command->options;
-    while (row->name != NULL &&
-           (strlen(row->name) != length || strncmp(row->name, word, length) != 0))
-        row++;
+    const struct option_row *row = find_row(common_rows, word, length);
+    void *of = invocation;
+    if (row->name == NULL) {
+        row = find_row(command->options, word, length);
+        of = invocation->options;
+    }
     if (row->name == NULL)
         return complain_of_option(command, word, notes);
-    void *field = invocation->options + row->offset;
+    void *field = (char *)of + row->offset;
     if (row->parse == NULL) {
         *(bool *)field = true;
         if (word[length] == 0)

@@ -9,6 +9,7 @@
 /* What a command is to be run with. */
 struct invocation {
     bool help;
+    const char *archive; /* --archive, which every command takes; NULL: not given */
     uint32_t operand_count;
     const char *operands[OPERANDS_MAX];
     _Alignas(max_align_t) char options[OPTIONS_BYTES_MAX];

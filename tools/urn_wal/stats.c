@@ -230,6 +230,8 @@ static void tell_break(struct collection *collection)
     break_text(collection->history, gap, 0, 0, what);
     (void)fprintf(collection->notes, "urn-wal: LSN %" PRIu64 " (%s): %s\n", gap->from_lsn,
                   history_place(collection->history, gap->from_lsn, place), what);
+    if (break_is_known_gap(gap))
+        return;
     if (gap->kind == WALK_OVERWRITTEN || break_is_missing_file(collection->history, gap))
         collection->stats->missing = true;
     else

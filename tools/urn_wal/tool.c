@@ -26,13 +26,20 @@ enum exit_status tool_fail(const struct tool *tool, const struct urn_error *erro
     }
 }
 
-/* True when a directory without IDENTITY holds segments or snapshots: then it is a data directory
- * of which a file is missing. */
+/* A directory without IDENTITY that holds segments or snapshots is a data directory of which a file is
+ * missing. */
+struct remains {
+    bool identity;
+    bool files;
+};
+
 static int visit_name(void *context, const char *name)
 {
+    struct remains *remains = context;
     const enum data_dir_name_kind kind = data_dir_name_kind(name);
-    if (kind == DATA_DIR_NAME_SEGMENT || kind == DATA_DIR_NAME_SNAPSHOT)
-        *(bool *)context = true;
+    remains->identity = remains->identity || kind == DATA_DIR_NAME_IDENTITY;
+    remains->files =
+        remains->files || kind == DATA_DIR_NAME_SEGMENT || kind == DATA_DIR_NAME_SNAPSHOT;
     return 0;
 }
 
@@ -40,11 +47,11 @@ enum exit_status tool_fail_to_open(const struct tool *tool, const char *path,
                                    const struct urn_error *error)
 {
     struct os_dir *dir = NULL;
-    bool remains = false;
+    struct remains remains = {.files = false};
     if (error->code == URN_NODATA && os_dir_open(tool->os, path, &dir) == 0) {
         (void)os_dir_list(dir, visit_name, &remains);
         os_dir_close(dir);
     }
     const enum exit_status status = tool_fail(tool, error);
-    return remains ? EXIT_MISSING : status;
+    return remains.files && !remains.identity ? EXIT_MISSING : status;
 }

@@ -20,7 +20,8 @@ struct tool {
     struct urn_os *os;
     in_use_probe in_use; /* NULL: nobody has */
     void *in_use_context;
-    uint32_t threads; /* that check ahead, beside the one that prints; 0: it does so itself */
+    const char *archive; /* --archive; NULL: what the data directory says */
+    uint32_t threads;    /* that check ahead, beside the one that prints; 0: it does so itself */
     /* Opens for reading what is not of a log ("-": standard input); NULL and errno when it cannot. */
     FILE *(*open_input)(void *context, const char *path);
     void *input_context;

@@ -106,7 +106,9 @@ static enum urn_code check_snapshots(struct inspection *inspection, struct urn_e
 {
     struct history *history = inspection->history;
     struct verify_report *report = inspection->report;
-    const bool listed_some = history->snapshot_count > 0;
+    bool listed_some = false;
+    for (uint32_t which = 0; which < history->snapshot_count; which++)
+        listed_some = listed_some || !history->snapshots[which].archived;
     if (!listed_some && history->is_directory)
         verify_find(report, FINDING_MISSING, "there is no snapshot");
     for (uint32_t which = 0; which < history->snapshot_count;) {
@@ -123,10 +125,14 @@ static enum urn_code check_snapshots(struct inspection *inspection, struct urn_e
                 (history->snapshot_count - which) * sizeof history->snapshots[0]);
     }
     report->snapshot_count = history->snapshot_count;
-    inspection->overtaken = listed_some && history->snapshot_count == 0;
-    inspection->start_snapshot = 0;
+    bool kept_some = !history->is_directory;
+    for (uint32_t which = 0; which < history->snapshot_count; which++)
+        kept_some = kept_some || !history->snapshots[which].archived;
+    inspection->overtaken = listed_some && !kept_some;
+    inspection->start_snapshot = 0; /* a start does not look into the archive */
     while (inspection->start_snapshot < report->snapshot_count &&
-           !report->snapshots[inspection->start_snapshot].sound)
+           (!report->snapshots[inspection->start_snapshot].sound ||
+            (history->is_directory && history->snapshots[inspection->start_snapshot].archived)))
         inspection->start_snapshot++;
     return URN_OK;
 }
@@ -334,8 +340,9 @@ static void tell_break(struct inspection *inspection, uint64_t first_id)
     break_text(inspection->history, &inspection->gap,
                inspection->met_group ? inspection->next_id : 0, first_id, text);
     verify_find_at(report,
-                   break_is_missing_file(inspection->history, &inspection->gap) ? FINDING_MISSING
-                                                                                : FINDING_DAMAGE,
+                   break_is_known_gap(&inspection->gap)                           ? FINDING_NOTE
+                   : break_is_missing_file(inspection->history, &inspection->gap) ? FINDING_MISSING
+                                                                                  : FINDING_DAMAGE,
                    inspection->gap.from_lsn, "%s", text);
 }
 
@@ -435,8 +442,8 @@ static uint64_t first_lsn(struct inspection *inspection)
     const uint64_t size = report->geometry.segment_size_bytes;
     uint64_t lsn = 0;
     uint32_t sound = 0;
-    if (!history_live(inspection->history))
-        return 0;
+    if (!history_live(inspection->history) || inspection->history->has_archive)
+        return 0; /* what a server overwrites, the archive has */
     for (uint32_t which = 0; which < report->snapshot_count && sound < 2; which++)
         if (report->snapshots[which].sound) {
             lsn = report->snapshots[which].id.lsn;
@@ -464,8 +471,17 @@ static enum urn_code search_evidence(struct inspection *inspection, struct wal_e
     if (!history->is_directory || history_live(history))
         return URN_OK;
     struct helper *helper = history->tool->threads > 0 ? helper_make() : NULL;
-    const enum urn_code code = wal_search_evidence_but(
-        &data_dir, inspection->trusted_lsn, inspection->walk.tail.lsn, helper, evidence, error);
+    const uint64_t end_lsn = inspection->walk.tail.lsn;
+    const uint64_t ring_bytes = history->geometry.segments * history->geometry.segment_size_bytes;
+    uint64_t known_lsn =
+        inspection->trusted_lsn; /* of what the archive holds, the ring has nothing */
+    if (end_lsn - known_lsn > ring_bytes)
+        known_lsn = end_lsn - ring_bytes;
+    for (uint32_t i = 0; i < history->log_count; i++) /* and of what it stands in for */
+        if (history->segments[i].uses_spare && history->segments[i].damage_lsn >= known_lsn)
+            known_lsn = end_lsn;
+    const enum urn_code code =
+        wal_search_evidence_but(&data_dir, known_lsn, end_lsn, helper, evidence, error);
     helper_free(helper);
     if (code == URN_DAMAGED) /* a file is missing or too short, and has been found so */
         return URN_OK;
@@ -494,6 +510,46 @@ static void judge_start(struct inspection *inspection, const struct wal_evidence
     report->start_lsn = x;
 }
 
+/* Gaps that the walk does not come to, because nothing of the log before them is kept. */
+static void tell_gaps_before(struct inspection *inspection)
+{
+    const struct history *history = inspection->history;
+    for (uint32_t i = 0; i < history->gap_count; i++) {
+        const struct history_gap *gap = &history->gaps[i];
+        const struct walk_break as_break = {.kind = WALK_MISSING,
+                                            .from_lsn = gap->from_lsn,
+                                            .to_lsn = gap->to_lsn,
+                                            .known_gap = true};
+        char text[BREAK_TEXT_BYTES];
+        if (gap->to_lsn > inspection->report->begin_lsn)
+            continue;
+        break_text(history, &as_break, 0, 0, text);
+        verify_find_at(inspection->report, FINDING_NOTE, gap->from_lsn, "%s", text);
+    }
+}
+
+/* What is damaged in the ring, and was read from the archive instead. */
+static void tell_spares(struct inspection *inspection)
+{
+    const struct history *history = inspection->history;
+    for (uint32_t i = 0; i < history->log_count; i++) {
+        const struct history_segment *segment = &history->segments[i];
+        if (!segment->uses_spare)
+            continue;
+        struct segment_report *row = verify_segment_at(inspection->report, segment->damage_lsn);
+        if (row != NULL)
+            row->sound = false;
+        verify_find_at(
+            inspection->report, FINDING_DAMAGE, segment->damage_lsn,
+            "%s is damaged here; the archive has the segment whole, and was read instead",
+            segment->ring_name);
+        if (!inspection->start_stops || segment->damage_lsn < inspection->start_stop_lsn) {
+            inspection->start_stops = false;
+            note_start_stop(inspection, segment->damage_lsn, RECOVERY_STOP_TORN);
+        }
+    }
+}
+
 /* The log from its begin to where nothing more of it stands. */
 static enum urn_code walk_everything(struct inspection *inspection, struct urn_error *error)
 {
@@ -506,6 +562,7 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
         return code;
     report->walked = true;
     report->begin_lsn = inspection->walk.tail.lsn;
+    tell_gaps_before(inspection);
     inspection->progress_lsn = report->begin_lsn;
     inspection->trusted_lsn = report->begin_lsn;
     code = walk_to_end(inspection, error);
@@ -520,6 +577,8 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
             code = walk_to_end(inspection, error);
             continue;
         }
+        if (code == URN_OK)
+            tell_spares(inspection);
         if (code == URN_OK)
             code =
                 tail_judge(history, &inspection->walk, searched ? &evidence : NULL, report, error);
@@ -582,6 +641,16 @@ static enum urn_code check_files(const struct history *history, struct verify_re
                     "a repair has begun and has not ended: `urn-wal repair %.200s` shows how to "
                     "finish it",
                     report->path);
+    if (history->damaged_gaps > 0)
+        verify_find(report, FINDING_DAMAGE,
+                    "%" PRIu32 " records of gaps in the archive are damaged",
+                    history->damaged_gaps);
+    if (history->other_sizes > 0)
+        verify_find(
+            report, FINDING_NOTE,
+            "%" PRIu32
+            " archived segments are of another size than the ring's, and were not looked at",
+            history->other_sizes);
     for (uint32_t i = 0; i < history->segment_count; i++) {
         const struct history_segment *segment = &history->segments[i];
         if (segment->state == HISTORY_MISSING) {

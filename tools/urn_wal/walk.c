@@ -24,8 +24,11 @@ static enum urn_code scan_from(struct walk *walk, uint64_t lsn, struct urn_error
 static enum urn_code learn_durable(struct walk *walk, uint64_t known_durable_lsn,
                                    struct urn_error *error)
 {
-    uint64_t durable_lsn = 0;
-    const enum urn_code code = history_durable_lsn(walk->history, &durable_lsn, error);
+    uint64_t durable_lsn = walk->history->archived_end_lsn;
+    /* Within the archive, which is durable as it stands, the ring is nobody's business. */
+    const bool asks = walk->limit_lsn > durable_lsn;
+    const enum urn_code code =
+        asks ? history_durable_lsn(walk->history, &durable_lsn, error) : URN_OK;
     if (code != URN_OK)
         return code;
     if (known_durable_lsn > durable_lsn)
@@ -138,6 +141,24 @@ static uint64_t next_segment_lsn(const struct history *history, uint64_t lsn)
                                       : NO_LSN;
 }
 
+/* What stands at lsn is not what should; but the archive may have it as well. */
+static bool use_spare(struct walk *walk, uint64_t lsn)
+{
+    const struct history_segment *segment = walk->item.segment;
+    const uint32_t index = (uint32_t)(segment - walk->history->segments);
+    if (lsn >= walk->durable_lsn || !segment->has_spare)
+        return false;
+    scan_end(walk->scan); /* it has the segment open */
+    walk->scan = NULL;
+    return history_use_spare(walk->history, index, lsn);
+}
+
+static enum walk_step read_on(struct walk *walk, uint64_t lsn, struct urn_error *error)
+{
+    walk->tail.lsn = lsn;
+    return scan_from(walk, lsn, error) == URN_OK ? walk_next(walk, error) : WALK_ERROR;
+}
+
 /* A server has written over what was being read. What is there now? */
 static enum walk_step go_on_overwritten(struct walk *walk, uint64_t lsn, struct urn_error *error)
 {
@@ -145,6 +166,11 @@ static enum walk_step go_on_overwritten(struct walk *walk, uint64_t lsn, struct 
     walk->scan = NULL;
     if (history_refresh(walk->history, error) != URN_OK || learn_durable(walk, 0, error) != URN_OK)
         return WALK_ERROR;
+    const uint64_t size = walk->history->geometry.segment_size_bytes;
+    const uint32_t index = history_find(walk->history, lsn);
+    if (index < walk->history->log_count && walk->history->segments[index].sequence == lsn / size &&
+        walk->history->segments[index].archived)
+        return read_on(walk, lsn, error); /* it had been archived before */
     const uint64_t next = next_segment_lsn(walk->history, lsn);
     if (next == NO_LSN)
         return ends_at(walk, lsn, WAL_READ_PLACE);
@@ -178,6 +204,8 @@ static enum walk_step no_group(struct walk *walk, uint64_t lsn, enum wal_read_re
     const struct history_segment *segment = walk->item.segment;
     if (history_reused(walk->history, segment))
         return go_on_overwritten(walk, lsn, error);
+    if (use_spare(walk, lsn))
+        return read_on(walk, lsn, error);
     if (lsn >= walk->durable_lsn)
         return ends_at(walk, lsn, why);
     walk->gap = (struct walk_break){.kind = WALK_DAMAGED, .from_lsn = lsn, .why = why};
@@ -192,6 +220,8 @@ static enum walk_step unreadable(struct walk *walk, uint64_t lsn, struct urn_err
         history_begin_lsn(walk->history, segment) + walk->item.unreadable_offset;
     if (history_reused(walk->history, segment))
         return go_on_overwritten(walk, lsn, error);
+    if (use_spare(walk, lsn))
+        return read_on(walk, lsn, error);
     if (lsn >= walk->durable_lsn) {
         walk->end_unreadable = true;
         walk->end_unreadable_lsn = bad_lsn;
@@ -237,8 +267,12 @@ static enum walk_step no_segment(struct walk *walk, uint64_t lsn, struct urn_err
     const uint64_t next = next_segment_lsn(walk->history, lsn);
     if (lsn >= walk->durable_lsn)
         return ends_at(walk, lsn, WAL_READ_OK);
-    walk->gap = (struct walk_break){.kind = WALK_MISSING, .from_lsn = lsn};
-    return breaks_to(walk, smaller(next, walk->durable_lsn), error);
+    const struct history_gap *known = history_gap_at(walk->history, lsn);
+    walk->gap =
+        (struct walk_break){.kind = WALK_MISSING, .from_lsn = lsn, .known_gap = known != NULL};
+    /* Beyond what the archive says to be a gap it is another matter. */
+    const uint64_t end = smaller(next, walk->durable_lsn);
+    return breaks_to(walk, known != NULL ? smaller(end, known->to_lsn) : end, error);
 }
 
 /* ---- the walk --------------------------------------------------------------------------------- */
@@ -249,8 +283,11 @@ static enum walk_step take_segment(struct walk *walk, struct urn_error *error)
     const struct wal_tail begin = {.lsn = item->lsn, .epoch = walk->tail.epoch};
     struct wal_segment_header header;
     enum wal_read_result why = wal_segment_header_read(item->header_page, &header);
+    struct wal_geometry geometry = walk->history->geometry;
+    if (item->segment->archived) /* the ring may have been of fewer or more segments then */
+        geometry.segments = header.segments;
     if (why == WAL_READ_OK)
-        why = wal_segment_header_follows(&header, &walk->history->geometry, &begin);
+        why = wal_segment_header_follows(&header, &geometry, &begin);
     if (why != WAL_READ_OK)
         return no_group(walk, item->lsn, why, error);
     walk->tail.lsn = item->lsn + WAL_SEGMENT_HEADER_BYTES;

@@ -43,7 +43,10 @@ struct walk_break {
     uint64_t to_lsn;          /* where the log goes on */
     enum wal_read_result why; /* WALK_DAMAGED: what stands at from_lsn */
     bool header_page;         /* only the header page of the segment at from_lsn is concerned */
-    uint64_t unreadable_lsn;  /* WALK_UNREADABLE: the sector */
+    bool
+        known_gap; /* WALK_MISSING: it is known not to be archived (history_gap_at): nothing is lost that
+                       was meant to be kept */
+    uint64_t unreadable_lsn; /* WALK_UNREADABLE: the sector */
 };
 
 struct walk {

@@ -1,0 +1,389 @@
+/* test_urn_wal_archive.c: urn-wal over ring and archive as one history, and what prune leaves. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/archive_format.h"
+#include "tests/lib/engine_driver.h"
+#include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/history.h"
+#include "tools/urn_wal/options.h"
+
+#define SEGMENT_BYTES SEGMENT_SIZE_BYTES_MIN
+#define SEGMENTS      4u
+#define LAPS          3u
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* ---- the scene ------------------------------------------------------------------------------- */
+
+/* An engine that has gone around its ring a few times, and has stopped. */
+static struct driver *a_history(enum urn_archive_policy policy)
+{
+    struct driver *driver = malloc(sizeof *driver);
+    assert_non_null(driver);
+    driver_init(driver, 7);
+    driver->config.segments = SEGMENTS;
+    driver->config.archive = "archive";
+    driver->config.archive_policy = policy;
+    driver_must_open(driver);
+    return driver;
+}
+
+static void draw_to(struct driver *driver, uint64_t lsn)
+{
+    while (driver->engine->writer.end_lsn < lsn)
+        assert_int_equal(driver_draw(driver, "main", 1000, false), URN_OK);
+    driver_run(driver);
+}
+
+static struct driver *a_stopped_history(void)
+{
+    struct driver *driver = a_history(URN_ARCHIVE_BLOCK);
+    draw_to(driver, LAPS * SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    return driver;
+}
+
+static void done(struct driver *driver)
+{
+    assert_int_equal(driver->engine != NULL ? 0 : sim_open_handles(driver->world), 0);
+    driver_free(driver);
+    free(driver);
+}
+
+static const struct command *find_command(const char *name)
+{
+    static const struct command *const commands[] = {
+        &command_ls, &command_cat, &command_find, &command_verify, &command_stats, &command_prune};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    fail_msg("no such command");
+    return NULL;
+}
+
+/* What the command prints to both streams; the caller's to free(). */
+static char *run(struct driver *driver, enum exit_status expected, const char *const *words)
+{
+    static struct invocation invocation;
+    char *text = NULL;
+    size_t length = 0;
+    int count = 0;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    while (words[count] != NULL)
+        count++;
+    const struct command *command = find_command(words[0]);
+    struct tool tool = {.os = sim_os(driver->world), .out = out, .notes = out};
+    enum exit_status status = EXIT_USAGE;
+    if (options_parse(command, count - 1, words + 1, &invocation, out)) {
+        tool.archive = invocation.archive;
+        status =
+            command->run(&tool, invocation.operands, invocation.operand_count, invocation.options);
+    }
+    assert_int_equal(fclose(out), 0);
+    if (status != expected)
+        fail_msg("status %d instead of %d:\n%.1500s", (int)status, (int)expected,
+                 text + (length > 1500 ? length - 1500 : 0));
+    return text;
+}
+
+static void assert_contains(const char *text, const char *wanted)
+{
+    if (strstr(text, wanted) == NULL)
+        fail_msg("\"%s\" is not in:\n%.1500s", wanted, text);
+}
+
+static void assert_lacks(const char *text, const char *unwanted)
+{
+    if (strstr(text, unwanted) != NULL)
+        fail_msg("\"%s\" is in:\n%.1500s", unwanted, text);
+}
+
+/* How many lines begin so. */
+static uint32_t lines_of(const char *text, const char *begin)
+{
+    uint32_t count = 0;
+    for (const char *line = text; line != NULL && *line != 0;) {
+        count += strncmp(line, begin, strlen(begin)) == 0;
+        line = strchr(line, '\n');
+        line = line == NULL ? NULL : line + 1;
+    }
+    return count;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static void test_one_history(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+    assert_contains(text, "verdict: sound");
+    assert_contains(text, "segment-0000000000000000  full");
+    assert_lacks(text, "could not be held against a state");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("ls", "data"));
+    assert_contains(text, "archive: archive");
+    assert_int_equal(lines_of(text, "segment-"), LAPS * SEGMENTS + 1);
+    assert_contains(text, "full, archived");
+    assert_int_equal(lines_of(text, "gap:"), 0);
+    free(text);
+    /* Every draw from the first on, each once. */
+    text = run(driver, EXIT_SOUND, WORDS("cat", "data", "--type", "draw"));
+    assert_int_equal(strncmp(text, "DRAW 1 main ", strlen("DRAW 1 main ")), 0);
+    const uint64_t draws = driver->request.first_request_id + driver->request.count - 1;
+    assert_int_equal(lines_of(text, "DRAW "), draws);
+    free(text);
+    done(driver);
+}
+
+static void test_an_archive_by_itself(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *text = run(driver, EXIT_SOUND, WORDS("verify", "archive"));
+    assert_contains(text, "verdict: sound");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("ls", "archive"));
+    assert_contains(text, "archive of ring");
+    assert_int_equal(lines_of(text, "segment-"), LAPS * SEGMENTS);
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("cat", "archive", "-n", "1"));
+    assert_int_equal(strncmp(text, "DRAW 1 main ", strlen("DRAW 1 main ")), 0);
+    free(text);
+    done(driver);
+}
+
+/* Whoever asks for one draw reads its stretch of one file, wherever that is. */
+struct reading {
+    uint64_t bytes;
+};
+
+static void count_bytes(void *context, const struct sim_event *call)
+{
+    struct reading *reading = context;
+    if (call->call == SIM_FILE_READ && strncmp(call->name, "segment-0000000", 15) == 0 &&
+        strlen(call->name) > 12)
+        reading->bytes += call->length_bytes;
+}
+
+static void test_find_reads_little(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    struct reading reading = {.bytes = 0};
+    sim_set_observer(driver->world, count_bytes, &reading);
+    char *text = run(driver, EXIT_SOUND, WORDS("find", "data", "12345"));
+    sim_set_observer(driver->world, NULL, NULL);
+    assert_contains(text, "request id    12345\npool          main\n");
+    /* header pages, indexes of a few, and one segment of the smallest size */
+    assert_true(reading.bytes < (LAPS * SEGMENTS) * 4096 + 2 * SEGMENT_BYTES);
+    free(text);
+    char *archived = run(driver, EXIT_SOUND, WORDS("find", "archive", "12345"));
+    free(archived);
+    done(driver);
+}
+
+/* ---- damage and loss ------------------------------------------------------------------------- */
+
+/* The ring's copy is damaged: the archive's is read, and it is told. */
+static void test_archive_stands_in_for_the_ring(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *whole = run(driver, EXIT_SOUND, WORDS("cat", "data", "--type", "draw"));
+    assert_true(sim_flip_bit(driver->world, "data/segment-0003", SEGMENT_BYTES / 2, 2));
+    char *text = run(driver, EXIT_SOUND, WORDS("cat", "data", "--type", "draw"));
+    assert_string_equal(text, whole);
+    free(text);
+    free(whole);
+    text = run(driver, EXIT_DAMAGE, WORDS("verify", "data"));
+    assert_contains(text, "segment-0003 is damaged here; the archive has the segment whole");
+    assert_contains(text, "verdict: damaged");
+    free(text);
+    text = run(driver, EXIT_DAMAGE, WORDS("ls", "data"));
+    assert_contains(text, "archived; the ring's is damaged");
+    free(text);
+    done(driver);
+}
+
+static void test_damaged_archive(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    assert_true(sim_flip_bit(driver->world, "archive/segment-0000000000010000", 9000, 2));
+    char *text = run(driver, EXIT_DAMAGE, WORDS("verify", "data"));
+    assert_contains(text, "segment-0000000000010000");
+    free(text);
+    done(driver);
+}
+
+static void test_missing_file_is_no_gap(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    assert_true(sim_lose_file(driver->world, "archive/segment-0000000000020000"));
+    char *text = run(driver, EXIT_MISSING, WORDS("verify", "data"));
+    assert_contains(text, "the archive should hold it, and segment-0000000000020000 is missing");
+    assert_contains(text, "verdict: parts are missing");
+    free(text);
+    text = run(driver, EXIT_MISSING, WORDS("verify", "archive"));
+    assert_contains(text, "segment-0000000000020000 is missing");
+    free(text);
+    done(driver);
+}
+
+static void test_recorded_gap_is_not_missing(void **state)
+{
+    (void)state;
+    struct driver *driver = a_history(URN_ARCHIVE_GAP);
+    draw_to(driver, 2 * SEGMENT_BYTES + 1000);
+    driver->holds_archive = true;
+    draw_to(driver, 2 * SEGMENTS * SEGMENT_BYTES);
+    driver->holds_archive = false;
+    /* Before the record: the data directory tells. */
+    char *text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+    assert_contains(text, "not recorded yet");
+    assert_contains(text, "verdict: sound");
+    free(text);
+    draw_to(driver, 3 * SEGMENTS * SEGMENT_BYTES);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+    assert_contains(text, "overwritten before it was archived (wal.archive_policy: gap)");
+    assert_contains(text, "verdict: sound");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("ls", "data"));
+    assert_int_equal(lines_of(text, "gap: LSN 131072"), 1);
+    free(text);
+    done(driver);
+}
+
+static void test_archive_elsewhere(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    assert_true(sim_lose_file(driver->world, "data/ARCHIVED-TO"));
+    char *text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+    assert_lacks(text, "segment-0000000000000000");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("verify", "data", "--archive", "archive"));
+    assert_contains(text, "segment-0000000000000000");
+    free(text);
+    text = run(driver, EXIT_CANNOT_OPEN, WORDS("verify", "data", "--archive", "nowhere"));
+    assert_contains(text, "cannot open the archive nowhere");
+    free(text);
+    text = run(driver, EXIT_USAGE, WORDS("verify", "data", "--archiv", "archive"));
+    assert_contains(text, "did you mean --archive?");
+    free(text);
+    done(driver);
+}
+
+/* ---- prune ----------------------------------------------------------------------------------- */
+
+#define DAY_NS (24ull * 3600 * 1000000000)
+
+/* Three days, a lap each. */
+static struct driver *three_days(void)
+{
+    struct driver *driver = a_history(URN_ARCHIVE_BLOCK);
+    for (uint64_t day = 1; day <= 3; day++) {
+        draw_to(driver, day * SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+        sim_advance(driver->world, DAY_NS);
+    }
+    return driver;
+}
+
+static uint32_t files_in_archive(struct driver *driver)
+{
+    return sim_list(driver->world, "archive", NULL, NULL);
+}
+
+static void test_prune(void **state)
+{
+    (void)state;
+    struct driver *driver = three_days();
+    const uint32_t files = files_in_archive(driver);
+    char *text = run(driver, EXIT_USAGE, WORDS("prune", "archive"));
+    assert_contains(text, "--keep-days N");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "30"));
+    assert_contains(text, "nothing to delete");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "2"));
+    assert_contains(text, "would delete segment-0000000000000000\n");
+    assert_contains(text, "nothing was deleted; --write does it\n");
+    free(text);
+    assert_int_equal(files_in_archive(driver), files);
+    text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "2", "--write"));
+    assert_contains(text, "deleted segment-0000000000000000\n");
+    free(text);
+    assert_true(files_in_archive(driver) < files);
+    /* Everything from the kept snapshot on is there, sound, and held against a state. */
+    text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+    assert_contains(text, "verdict: sound");
+    free(text);
+    /* A server goes on, and makes nothing anew that was pruned. */
+    const uint32_t left = files_in_archive(driver);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    driver_must_open(driver);
+    driver_run(driver);
+    assert_int_equal(files_in_archive(driver), left);
+    done(driver);
+}
+
+/* A crash at every call: no snapshot is left without the log behind it. */
+static void test_prune_interrupted(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct driver *driver = three_days();
+        driver_crash(driver, SIM_CRASH_PROCESS);
+        sim_crash_at(driver->world, nth, SIM_CRASH_MACHINE, SIM_CRASH_BEFORE);
+        static struct invocation invocation;
+        const char *const words[] = {"archive", "--keep-days", "1", "--write"};
+        char *text = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&text, &length);
+        assert_non_null(out);
+        assert_true(options_parse(&command_prune, 4, words, &invocation, out));
+        const struct tool tool = {.os = sim_os(driver->world), .out = out, .notes = out};
+        (void)command_prune.run(&tool, invocation.operands, invocation.operand_count,
+                                invocation.options);
+        assert_int_equal(fclose(out), 0);
+        free(text);
+        const bool crashed = sim_crashed(driver->world) != SIM_NO_CRASH;
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+        assert_contains(text, "verdict: sound");
+        free(text);
+        done(driver);
+        if (!crashed)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_history),
+        cmocka_unit_test(test_an_archive_by_itself),
+        cmocka_unit_test(test_find_reads_little),
+        cmocka_unit_test(test_archive_stands_in_for_the_ring),
+        cmocka_unit_test(test_damaged_archive),
+        cmocka_unit_test(test_missing_file_is_no_gap),
+        cmocka_unit_test(test_recorded_gap_is_not_missing),
+        cmocka_unit_test(test_archive_elsewhere),
+        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_prune_interrupted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,326 @@
+/* history_archive.c: see history_archive.h. */
+#include "tools/urn_wal/history_archive.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/archive_dir.h"
+#include "engine/check.h"
+
+bool history_archive_is_one(struct os_dir *dir)
+{
+    struct os_file *file = NULL;
+    if (os_file_open(dir, DATA_DIR_IDENTITY, OS_READ, &file) == 0) {
+        os_file_close(file);
+        return false;
+    }
+    if (os_file_open(dir, ARCHIVE_IDENTITY, OS_READ, &file) != 0)
+        return false;
+    os_file_close(file);
+    return true;
+}
+
+/* ---- which archive --------------------------------------------------------------------------- */
+
+/* Opens it; its ring must be the history's. */
+static enum urn_code open_archive(const struct history *history, const char *path,
+                                  struct os_dir **dir, struct urn_error *error)
+{
+    uint8_t ring[WAL_UUID_BYTES];
+    if (archive_dir_open(history->tool->os, path, dir, ring, error) != URN_OK)
+        return error->code;
+    if (memcmp(ring, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0)
+        return URN_OK;
+    os_dir_close(*dir);
+    *dir = NULL;
+    return error_set(error, URN_BADARG, 0, "the archive %.200s is of another ring than %.200s",
+                     path, history->path);
+}
+
+/* What the data directory says. *found: it has an archive of its ring. */
+static bool read_note(struct history *history, struct archive_note *note)
+{
+    struct data_dir data_dir;
+    struct urn_error ignored; /* a directory that cannot be opened says so itself, later */
+    bool found = false;
+    if (data_dir_open_readonly(history->tool->os, history->path, &data_dir, &ignored) != URN_OK)
+        return false;
+    history->geometry = data_dir.geometry;
+    if (archive_note_read(data_dir.dir, &found, note, &ignored) != URN_OK)
+        (void)fprintf(history->tool->notes, "urn-wal: %s/%s\n", history->path, ignored.text);
+    data_dir_close(&data_dir);
+    return found && memcmp(note->ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0;
+}
+
+enum urn_code history_archive_choose(struct history *history, struct urn_error *error)
+{
+    struct archive_note note;
+    const bool noted = read_note(history, &note);
+    const char *path = history->tool->archive != NULL ? history->tool->archive : note.path;
+    if (history->tool->archive == NULL && !noted)
+        return URN_OK;
+    if (history->geometry.segment_size_bytes == 0)
+        return URN_OK;
+    if (strlen(path) >= sizeof history->archive_path)
+        return error_set(error, URN_BADARG, 0, "%.200s: the path is too long", path);
+    struct os_dir *dir = NULL;
+    if (open_archive(history, path, &dir, error) == URN_OK) {
+        os_dir_close(dir);
+        memcpy(history->archive_path, path, strlen(path) + 1);
+        history->has_archive = true;
+        return URN_OK;
+    }
+    if (history->tool->archive != NULL)
+        return error->code;
+    (void)fprintf(history->tool->notes,
+                  "urn-wal: %s; only the ring is looked at (--archive DIR says where it is now)\n",
+                  error->text);
+    return URN_OK;
+}
+
+/* ---- what it holds --------------------------------------------------------------------------- */
+
+/* What the header page of an archived segment says. *other_size: it is of this ring, and none of the
+ * history's. */
+static enum urn_code look_at_segment(struct history *history, struct os_dir *dir, uint64_t lsn,
+                                     struct history_segment *segment, bool *other_size,
+                                     struct urn_error *error)
+{
+    struct wal_geometry *geometry = &history->geometry;
+    uint8_t page[WAL_SEGMENT_HEADER_BYTES];
+    uint64_t got = 0;
+    uint64_t bad = NO_OFFSET;
+    struct os_file *file = NULL;
+    *segment = (struct history_segment){.dir = dir, .slot = HISTORY_NO_SLOT, .archived = true};
+    archive_segment_name(segment->name, lsn);
+    int failure = os_file_open(dir, segment->name, OS_READ, &file);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure, "cannot open %s", segment->name);
+    failure = os_file_size(file, &segment->file_bytes);
+    enum urn_code code =
+        failure != 0
+            ? error_set(error, URN_IO, failure, "cannot find the size of %s", segment->name)
+            : history_read(file, segment->name, 0, page, sizeof page, &got, &bad, error);
+    os_file_close(file);
+    if (code != URN_OK)
+        return code;
+    segment->header_unreadable = bad != NO_OFFSET;
+    segment->header_why =
+        got < sizeof page ? WAL_READ_LENGTH : wal_segment_header_read(page, &segment->header);
+    const struct wal_segment_header *header = &segment->header;
+    const bool is_sound = segment->header_why == WAL_READ_OK;
+    if (is_sound && memcmp(header->ring_uuid, geometry->ring_uuid, WAL_UUID_BYTES) != 0) {
+        segment->header_why = WAL_READ_FOREIGN;
+        segment->state = HISTORY_FREE;
+        return URN_OK;
+    }
+    if (is_sound && geometry->segment_size_bytes == 0) { /* the archive by itself */
+        geometry->segment_size_bytes = header->segment_size_bytes;
+        geometry->segments = header->segments;
+    }
+    const uint64_t size = geometry->segment_size_bytes;
+    *other_size = size == 0 || lsn % size != 0 || (is_sound && header->segment_size_bytes != size);
+    if (*other_size)
+        return URN_OK;
+    segment->state = HISTORY_LOG;
+    segment->sequence = lsn / size;
+    if (segment->file_bytes > size) /* the index */
+        segment->file_bytes = size;
+    return URN_OK;
+}
+
+static enum urn_code add_segments(struct history *history, struct os_dir *dir,
+                                  const struct archive_list *list, struct urn_error *error)
+{
+    const uint32_t room = history->segment_count + list->segment_count;
+    struct history_segment *larger = realloc(history->segments, (room + 1) * sizeof *larger);
+    if (larger == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the archive");
+    history->segments = larger;
+    /* From the last one on: an archive by itself takes the size of its newest segments. */
+    for (uint32_t i = list->segment_count; i > 0; i--) {
+        struct history_segment *segment = &history->segments[history->segment_count];
+        bool other_size = false;
+        const enum urn_code code =
+            look_at_segment(history, dir, list->segments[i - 1], segment, &other_size, error);
+        if (code == URN_IO && error->system_errno == ENOENT)
+            continue; /* pruned meanwhile */
+        if (code != URN_OK)
+            return code;
+        if (other_size) {
+            history->other_sizes++;
+            continue;
+        }
+        history->segment_count++;
+        const uint64_t size = history->geometry.segment_size_bytes;
+        if (segment->state == HISTORY_LOG &&
+            (segment->sequence + 1) * size > history->archived_end_lsn)
+            history->archived_end_lsn = (segment->sequence + 1) * size;
+    }
+    return URN_OK;
+}
+
+static bool has_snapshot(const struct history *history, uint32_t count,
+                         const struct archive_name *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (history->snapshots[i].id.lsn == name->from_lsn &&
+            history->snapshots[i].id.serial == name->serial)
+            return true;
+    return false;
+}
+
+static int newer_first(const void *left, const void *right)
+{
+    const struct history_snapshot *a = left;
+    const struct history_snapshot *b = right;
+    if (a->id.lsn != b->id.lsn)
+        return a->id.lsn > b->id.lsn ? -1 : 1;
+    return a->id.serial > b->id.serial ? -1 : a->id.serial < b->id.serial;
+}
+
+static enum urn_code add_snapshots(struct history *history, struct os_dir *dir,
+                                   const struct archive_list *list, struct urn_error *error)
+{
+    const uint32_t listed = history->snapshot_count;
+    struct history_snapshot *larger =
+        realloc(history->snapshots, (listed + list->snapshot_count + 1) * sizeof *larger);
+    if (larger == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the archive");
+    history->snapshots = larger;
+    for (uint32_t i = 0; i < list->snapshot_count; i++) {
+        const struct archive_name *name = &list->snapshots[i];
+        if (has_snapshot(history, listed, name))
+            continue;
+        struct history_snapshot *snapshot = &history->snapshots[history->snapshot_count++];
+        *snapshot = (struct history_snapshot){
+            .dir = dir, .id = {name->from_lsn, name->serial}, .archived = true};
+        data_dir_snapshot_name(snapshot->name, name->from_lsn, name->serial);
+    }
+    if (history->snapshot_count > 1)
+        qsort(history->snapshots, history->snapshot_count, sizeof *history->snapshots, newer_first);
+    return URN_OK;
+}
+
+/* ---- gaps ------------------------------------------------------------------------------------ */
+
+static enum urn_code add_gaps(struct history *history, struct os_dir *dir,
+                              const struct archive_list *list, struct urn_error *error)
+{
+    history->gaps = calloc(list->gap_count + 1, sizeof *history->gaps);
+    if (history->gaps == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the archive");
+    for (uint32_t i = 0; i < list->gap_count; i++) {
+        struct archive_gap gap;
+        struct urn_error why;
+        const enum urn_code code = archive_gap_read(dir, &list->gaps[i], &gap, &why);
+        if (code != URN_OK ||
+            memcmp(gap.ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) != 0) {
+            if (code == URN_IO && why.system_errno == ENOENT)
+                continue; /* pruned meanwhile */
+            history->damaged_gaps++;
+            continue;
+        }
+        history->gaps[history->gap_count++] = (struct history_gap){
+            .from_lsn = gap.from_lsn, .to_lsn = gap.to_lsn, .recorded = true, .reason = gap.reason};
+    }
+    return URN_OK;
+}
+
+/* The oldest stretch that the ring's files hold; UINT64_MAX: none. */
+static uint64_t ring_begin_lsn(const struct history *history)
+{
+    uint64_t begin = UINT64_MAX;
+    for (uint32_t i = 0; i < history->segment_count; i++) {
+        const struct history_segment *segment = &history->segments[i];
+        if (segment->state == HISTORY_LOG && !segment->archived &&
+            history_begin_lsn(history, segment) < begin)
+            begin = history_begin_lsn(history, segment);
+    }
+    return begin;
+}
+
+/* Under policy gap the log may be ahead of the archive, which records the gap as soon as it can; and where
+ * archiving has been turned off, nobody ever will until it is on again. */
+static void add_gap_to_come(struct history *history)
+{
+    struct archive_note note;
+    uint64_t end = history->archived_end_lsn;
+    const uint64_t begin = ring_begin_lsn(history);
+    for (uint32_t i = 0; i < history->gap_count; i++)
+        if (history->gaps[i].to_lsn > end)
+            end = history->gaps[i].to_lsn;
+    if (begin == UINT64_MAX || end >= begin || !read_note(history, &note) ||
+        note.policy == ARCHIVE_NOTE_BLOCK)
+        return;
+    history->gaps[history->gap_count++] = (struct history_gap){
+        .from_lsn = end,
+        .to_lsn = begin,
+        .reason = note.policy == ARCHIVE_NOTE_OFF ? ARCHIVE_GAP_ABSENT : ARCHIVE_GAP_REUSED};
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static enum urn_code add_all(struct history *history, struct os_dir *dir, struct urn_error *error)
+{
+    struct archive_list list;
+    if (archive_dir_list(dir, &list, error) != URN_OK)
+        return error->code;
+    enum urn_code code = add_segments(history, dir, &list, error);
+    if (code == URN_OK)
+        code = add_snapshots(history, dir, &list, error);
+    if (code == URN_OK)
+        code = add_gaps(history, dir, &list, error);
+    archive_list_free(&list);
+    return code;
+}
+
+enum urn_code history_archive_add(struct history *history, struct urn_error *error)
+{
+    struct os_dir *dir = NULL;
+    if (!history->has_archive)
+        return URN_OK;
+    if (open_archive(history, history->archive_path, &dir, error) != URN_OK)
+        return error->code;
+    CHECK(history->dir_count < OPERANDS_MAX);
+    history->dirs[history->dir_count++] = dir;
+    if (add_all(history, dir, error) != URN_OK)
+        return error->code;
+    add_gap_to_come(history);
+    return URN_OK;
+}
+
+enum urn_code history_archive_look(struct history *history, struct urn_error *error)
+{
+    struct os_dir *dir = NULL;
+    history->geometry = (struct wal_geometry){.segment_size_bytes = 0};
+    if (archive_dir_open(history->tool->os, history->path, &dir, history->geometry.ring_uuid,
+                         error) != URN_OK)
+        return error->code;
+    CHECK(history->dir_count < OPERANDS_MAX);
+    history->dirs[history->dir_count++] = dir;
+    return add_all(history, dir, error);
+}
+
+void history_archive_keep_spares(struct history *history)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < history->segment_count; i++) {
+        const struct history_segment *segment = &history->segments[i];
+        struct history_segment *before = kept > 0 ? &history->segments[kept - 1] : NULL;
+        if (before != NULL && segment->archived && segment->state == HISTORY_LOG &&
+            before->state == HISTORY_LOG && !before->archived &&
+            before->sequence == segment->sequence) {
+            before->has_spare = true;
+            before->spare_dir = segment->dir;
+            (void)snprintf(before->spare_name, sizeof before->spare_name, "%.63s", segment->name);
+            continue;
+        }
+        if (kept != i)
+            history->segments[kept] = *segment;
+        kept++;
+    }
+    history->segment_count = kept;
+}
