@@ -493,8 +493,12 @@ static enum urn_code open_source(struct archive_task *task, bool *gone, struct u
     if (task->source_bytes % SNAPSHOT_BLOCK_BYTES != SNAPSHOT_END_BYTES)
         return error_set(error, URN_DAMAGED, 0,
                          "%s cannot be archived, for it has no snapshot's size", task->source_name);
-    return file_read_exact(task->source, task->source_name, task->end_block, SNAPSHOT_END_BYTES,
-                           task->source_bytes - SNAPSHOT_END_BYTES, error);
+    const enum urn_code code =
+        file_read_exact(task->source, task->source_name, task->end_block, SNAPSHOT_END_BYTES,
+                        task->source_bytes - SNAPSHOT_END_BYTES, error);
+    if (code == URN_IO && error->system_errno == EIO)
+        task->refused_lsn = task->begin_lsn;
+    return code;
 }
 
 static void begin_pass(struct archive_task *task, bool reads_back)
@@ -674,6 +678,8 @@ static enum archive_want step_copy(struct archive_task *task)
     if (file_read_exact(task->source, task->source_name, piece, length, task->done_bytes, &error) !=
         URN_OK) {
         error_prefix(&error, "cannot archive it: ");
+        if (task->copies_snapshot && error.system_errno == EIO)
+            task->refused_lsn = task->begin_lsn;
         return fail(task, &error);
     }
     if (is_overtaken(task)) /* behind the reading: what was read may be of the next lap */

@@ -80,6 +80,7 @@ struct os_file {
     struct sim_node *node;
     char name[SIM_EVENT_NAME];
     bool writable;
+    bool direct; /* past the cache */
 };
 
 struct os_map {
@@ -673,6 +674,7 @@ int os_file_open(struct os_dir *dir, const char *name, enum os_open_mode mode,
     if (node == NULL)
         node = sim_dir_create(process->world->disk, dir->node, name, false);
     *file = file_opened(process, node, name, mode != OS_READ);
+    (*file)->direct = mode == OS_CREATE_DIRECT;
     return call_ends(process, 0);
 }
 
@@ -712,6 +714,23 @@ static uint64_t less_than(struct sim_world *world, uint64_t length_bytes)
                              : 1 + sim_random_below(&world->fault_luck, length_bytes - 1);
 }
 
+/* What may go past the cache. */
+static bool is_whole_pages(const void *memory, size_t length_bytes, uint64_t offset)
+{
+    return (uintptr_t)memory % OS_PAGE_BYTES == 0 && length_bytes % OS_PAGE_BYTES == 0 &&
+           offset % OS_PAGE_BYTES == 0;
+}
+
+/* Less than asked; past the cache by whole pages, so that a single one is never cut. */
+static uint64_t short_of(const struct os_file *file, uint64_t length_bytes)
+{
+    const uint64_t length = less_than(file->process->world, length_bytes);
+    if (!file->direct)
+        return length;
+    const uint64_t pages = length - length % OS_PAGE_BYTES;
+    return pages > 0 ? pages : length_bytes < OS_PAGE_BYTES ? length_bytes : OS_PAGE_BYTES;
+}
+
 int os_file_read(struct os_file *file, void *to, size_t length_bytes, uint64_t offset,
                  size_t *done_bytes)
 {
@@ -723,8 +742,9 @@ int os_file_read(struct os_file *file, void *to, size_t length_bytes, uint64_t o
     uint64_t wanted = offset >= size ? 0 : size - offset;
     if (wanted > length_bytes)
         wanted = length_bytes;
+    CHECK(!file->direct || is_whole_pages(to, length_bytes, offset));
     if (verdict.fate == FATE_SHORT)
-        wanted = less_than(process->world, wanted);
+        wanted = short_of(file, wanted);
     uint64_t done = wanted == 0 ? 0 : sim_file_read(file->node, to, wanted, offset);
     if (done == 0 && wanted > 0)
         return call_ends(process, EIO);
@@ -763,7 +783,8 @@ int os_file_write(struct os_file *file, const void *from, size_t length_bytes, u
         *done_bytes = 0;
         return call_ends(process, 0);
     }
-    uint64_t length = verdict.fate == FATE_SHORT ? less_than(world, length_bytes) : length_bytes;
+    CHECK(!file->direct || is_whole_pages(from, length_bytes, offset));
+    uint64_t length = verdict.fate == FATE_SHORT ? short_of(file, length_bytes) : length_bytes;
     if (!has_space(world, growth_bytes(file->node, offset + length)))
         return call_ends(process, ENOSPC);
     if (sim_file_page_is_unreadable(file->node, offset, length, false))

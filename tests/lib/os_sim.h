@@ -37,7 +37,8 @@
  * 11. The monotonic clock begins anew when the machine does.
  *
  * Calls
- * 12. Any call may fail, with an error that it can have. Reads and writes may do less than asked.
+ * 12. Any call may fail, with an error that it can have. Reads and writes may do less than asked; past the
+ *     cache (OS_CREATE_DIRECT) by whole pages, and they are of whole pages.
  * 13. A sync may be late: any call may come between its begin and its end. Clocks jump.
  * 14. A copy into a mapping may fault (EIO stands for SIGBUS) with any part copied. It does so
  *     where the file was cut short or the page cannot be read.

@@ -489,7 +489,8 @@ static bool any_step(struct host *host)
     enum snapshot_want want = host_snapshot_step(host);
     if (host_crashed(host) || want == SNAPSHOT_WANTS_STEP)
         return true;
-    const enum archive_want archive_want = host_archive_step(host);
+    const enum archive_want archive_want =
+        host->holds_archive ? ARCHIVE_WANTS_EVENT : host_archive_step(host);
     /* Nobody waits for the next attempt: it comes when time has passed. */
     const bool archive_rests = host->engine->archive.step == ARCHIVE_STEP_FAILED;
     if (host_crashed(host) || archive_want == ARCHIVE_WANTS_STEP)
@@ -518,6 +519,9 @@ static void pass_time(struct host *host)
     uint64_t sync_ns = engine_log_sync_deadline_ns(host->engine);
     if (sync_ns < deadline_ns)
         deadline_ns = sync_ns;
+    const struct archive_task *archive = &host->engine->archive;
+    if (archive->on && archive->step == ARCHIVE_STEP_FAILED && archive->wake_ns < deadline_ns)
+        deadline_ns = archive->wake_ns;
     uint64_t now_ns = os_monotonic_ns(sim_os(host->world));
     if (deadline_ns != UINT64_MAX && deadline_ns > now_ns)
         sim_advance(host->world, deadline_ns - now_ns);

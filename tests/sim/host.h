@@ -42,6 +42,7 @@ struct host {
     bool step_is_start;
     bool step_is_snapshot;
     bool step_is_archive;
+    bool holds_archive;         /* nothing but host_archive_step lets the archive go on */
     enum window archive_window; /* of the archive's step */
     bool step_is_log_sync;
     struct sim_event last_call; /* while starting: the call before */

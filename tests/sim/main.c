@@ -6,7 +6,7 @@
  *   --fresh    seeds that nobody has tried yet
  *   --seed S   begin with this seed; the parts but the histories take it too
  *   --runs N   so many random histories
- *   --only     systematic, full-ring, wide or history; then coverage is not asked for
+ *   --only     systematic, full-ring, archive, wide or history; then coverage is not asked for
  *
  * The same seed of the same build does the same, call by call. A broken promise ends the run with
  * the command that repeats it.
@@ -19,6 +19,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "tests/sim/archive.h"
 #include "tests/sim/coverage.h"
 #include "tests/sim/full_ring.h"
 #include "tests/sim/scheduler.h"
@@ -123,6 +124,8 @@ static bool run_parts(const struct options *options, struct coverage *coverage)
     }
     if (wanted(options, "full-ring"))
         full_ring_run(options->seed, coverage);
+    if (wanted(options, "archive"))
+        archive_run(options->seed, coverage);
     if (wanted(options, "wide"))
         systematic_wide(options->seed, coverage);
     if (!wanted(options, "history"))
@@ -140,7 +143,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &options)) {
         fprintf(stderr,
                 "usage: %s [--fixed | --fresh] [--seeds FILE] [--seed S] [--runs N]"
-                " [--only systematic|full-ring|wide|history] [--verbose]\n",
+                " [--only systematic|full-ring|archive|wide|history] [--verbose]\n",
                 argv[0]);
         return EXIT_USAGE;
     }

@@ -239,12 +239,19 @@ static void try_second_process(struct host *host)
 /* Whatever came before: with the disk free again, room is made by itself. */
 static void go_on(struct host *host)
 {
-    sim_advance(host->world, SNAPSHOT_RETRY_NS);
-    host_drain(host);
+    /* The archive may meet the newest snapshot damaged first, and goes on with segments at its next attempt. */
+    const uint32_t attempts = host->engine->archive.on ? 3 : 1;
+    for (uint32_t i = 0; i < attempts && !host_crashed(host); i++) {
+        sim_advance(host->world, SNAPSHOT_RETRY_NS);
+        host_drain(host);
+    }
     if (host_crashed(host) || host->failed)
         return;
     const enum urn_code code = host_draw(host, 0, host->scenario->config.max_batch, false);
-    PROMISE(code != URN_BUSY, "a shortage has no end");
+    struct urn_error why;
+    urn_engine_archive_failure(host->engine, &why);
+    PROMISE(code != URN_BUSY, "a shortage has no end; the archive: %s",
+            why.code == URN_OK ? "nothing hinders it" : why.text);
 }
 
 /* Archiving is as eager as snapshots are. */

@@ -39,29 +39,35 @@ static enum urn_code open_archive(const struct history *history, const char *pat
                      path, history->path);
 }
 
-/* What the data directory says. *found: it has an archive of its ring. */
-static bool read_note(struct history *history, struct archive_note *note)
+/* What the data directory says. *found: it has an archive of its ring. One that is damaged is told of, and
+ * tells nothing. Errors: those of data_dir_open_readonly; URN_IO. */
+static enum urn_code read_note(struct history *history, bool *found, struct archive_note *note,
+                               struct urn_error *error)
 {
     struct data_dir data_dir;
-    struct urn_error ignored; /* a directory that cannot be opened says so itself, later */
-    bool found = false;
-    if (data_dir_open_readonly(history->tool->os, history->path, &data_dir, &ignored) != URN_OK)
-        return false;
+    *found = false;
+    if (data_dir_open_readonly(history->tool->os, history->path, &data_dir, error) != URN_OK)
+        return error->code;
     history->geometry = data_dir.geometry;
-    if (archive_note_read(data_dir.dir, &found, note, &ignored) != URN_OK)
-        (void)fprintf(history->tool->notes, "urn-wal: %s/%s\n", history->path, ignored.text);
+    enum urn_code code = archive_note_read(data_dir.dir, found, note, error);
     data_dir_close(&data_dir);
-    return found && memcmp(note->ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0;
+    if (code == URN_DAMAGED || code == URN_FORMAT) {
+        (void)fprintf(history->tool->notes, "urn-wal: %s/%s\n", history->path, error->text);
+        *found = false;
+        code = URN_OK;
+    }
+    *found = *found && memcmp(note->ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0;
+    return code == URN_OK ? code : error_prefix(error, "%.200s: ", history->path);
 }
 
 enum urn_code history_archive_choose(struct history *history, struct urn_error *error)
 {
     struct archive_note note;
-    const bool noted = read_note(history, &note);
+    bool noted = false;
+    if (read_note(history, &noted, &note, error) != URN_OK)
+        return error->code;
     const char *path = history->tool->archive != NULL ? history->tool->archive : note.path;
     if (history->tool->archive == NULL && !noted)
-        return URN_OK;
-    if (history->geometry.segment_size_bytes == 0)
         return URN_OK;
     if (strlen(path) >= sizeof history->archive_path)
         return error_set(error, URN_BADARG, 0, "%.200s: the path is too long", path);
@@ -244,21 +250,26 @@ static uint64_t ring_begin_lsn(const struct history *history)
 
 /* Under policy gap the log may be ahead of the archive, which records the gap as soon as it can; and where
  * archiving has been turned off, nobody ever will until it is on again. */
-static void add_gap_to_come(struct history *history)
+static enum urn_code add_gap_to_come(struct history *history, struct urn_error *error)
 {
     struct archive_note note;
+    bool noted = false;
     uint64_t end = history->archived_end_lsn;
     const uint64_t begin = ring_begin_lsn(history);
     for (uint32_t i = 0; i < history->gap_count; i++)
         if (history->gaps[i].to_lsn > end)
             end = history->gaps[i].to_lsn;
-    if (begin == UINT64_MAX || end >= begin || !read_note(history, &note) ||
-        note.policy == ARCHIVE_NOTE_BLOCK)
-        return;
+    if (begin == UINT64_MAX || end >= begin)
+        return URN_OK;
+    if (read_note(history, &noted, &note, error) != URN_OK)
+        return error->code;
+    if (!noted || note.policy == ARCHIVE_NOTE_BLOCK)
+        return URN_OK;
     history->gaps[history->gap_count++] = (struct history_gap){
         .from_lsn = end,
         .to_lsn = begin,
         .reason = note.policy == ARCHIVE_NOTE_OFF ? ARCHIVE_GAP_ABSENT : ARCHIVE_GAP_REUSED};
+    return URN_OK;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -288,8 +299,7 @@ enum urn_code history_archive_add(struct history *history, struct urn_error *err
     history->dirs[history->dir_count++] = dir;
     if (add_all(history, dir, error) != URN_OK)
         return error->code;
-    add_gap_to_come(history);
-    return URN_OK;
+    return add_gap_to_come(history, error);
 }
 
 enum urn_code history_archive_look(struct history *history, struct urn_error *error)
