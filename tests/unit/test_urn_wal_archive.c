@@ -62,7 +62,8 @@ static void done(struct driver *driver)
 static const struct command *find_command(const char *name)
 {
     static const struct command *const commands[] = {
-        &command_ls, &command_cat, &command_find, &command_verify, &command_stats, &command_prune};
+        &command_ls,    &command_cat,   &command_find,  &command_verify,
+        &command_stats, &command_prune, &command_replay};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
@@ -142,6 +143,20 @@ static void test_one_history(void **state)
     assert_int_equal(strncmp(text, "DRAW 1 main ", strlen("DRAW 1 main ")), 0);
     const uint64_t draws = driver->request.first_request_id + driver->request.count - 1;
     assert_int_equal(lines_of(text, "DRAW "), draws);
+    free(text);
+    done(driver);
+}
+
+/* Any moment can be rebuilt, long after the ring has forgotten it. */
+static void test_replay_of_long_ago(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *text = run(driver, EXIT_SOUND, WORDS("replay", "data", "--until", "id:12345", "--json"));
+    assert_contains(text, "\"next_request_id\":12346");
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("replay", "archive", "--until", "id:12345", "--json"));
+    assert_contains(text, "\"next_request_id\":12346");
     free(text);
     done(driver);
 }
@@ -375,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_history),
+        cmocka_unit_test(test_replay_of_long_ago),
         cmocka_unit_test(test_an_archive_by_itself),
         cmocka_unit_test(test_find_reads_little),
         cmocka_unit_test(test_archive_stands_in_for_the_ring),
