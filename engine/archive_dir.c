@@ -92,6 +92,7 @@ static void listing_free(struct listing *listing)
     free(listing->segments.names);
     free(listing->gaps.names);
     free(listing->snapshots.names);
+    *listing = (struct listing){.has_identity = false};
 }
 
 static int compare_names(const void *left, const void *right)

@@ -53,7 +53,8 @@ class Exposition(TestCase):
             self.assertNotEqual(helps[name], "", name)
         # All of info's figures, and no more: what it says with its own names, units shifted.
         told = sorted(path for path, _ in figures(info) if path not in LEFT_OUT)
-        own = ["urn_up", "urn_build_info", "urn_failed", "urn_snapshots_failing"]
+        own = ["urn_up", "urn_build_info", "urn_failed", "urn_snapshots_failing",
+               "urn_archive_failing"]
         self.assertEqual(len(samples) - len(own), len(told), told)
 
     def test_figures_that_stand_still_have_their_values(self):

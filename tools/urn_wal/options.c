@@ -107,15 +107,18 @@ const char *closest_word(const char *word, const char *const *candidates, size_t
 }
 
 /* What every command takes. */
+#define ARCHIVE_OPTION "--archive"
+
 static const struct option_row common_rows[] = {
-    {"--archive", "the directory of an archive", offsetof(struct invocation, archive), parse_text},
+    {ARCHIVE_OPTION, "the directory of an archive", offsetof(struct invocation, archive),
+     parse_text},
     {.name = NULL},
 };
 
 static bool complain_of_option(const struct command *command, const char *word, FILE *notes)
 {
     enum { NAMES_MAX = 32 };
-    const char *names[NAMES_MAX] = {"--help", common_rows[0].name};
+    const char *names[NAMES_MAX] = {"--help", ARCHIVE_OPTION};
     size_t count = 2;
     for (const struct option_row *row = command->options; row->name != NULL; row++) {
         CHECK(count < NAMES_MAX);
