@@ -30,8 +30,8 @@ static void print_overview(FILE *out)
         (void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     (void)fputs(
         "\nDIR is a data directory, whose archive is read along with it, or an archive; FILEs are "
-        "segment\nor snapshot files of one, wherever they are. Every command takes --archive DIR: "
-        "where the\narchive is, if the data directory does not say so.\n"
+        "segment\nor snapshot files of one, wherever they are. Every command takes\n"
+        "    --archive DIR  where the archive is, if the data directory does not say so\n"
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
         "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 69\n"
