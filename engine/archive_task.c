@@ -205,7 +205,7 @@ static enum urn_code write_note(struct archive_task *task, const struct archive_
 }
 
 /* The size of the archived segment that begins there: the ring may have had another. */
-static uint64_t segment_bytes_of(struct archive_task *task, uint64_t begin_lsn)
+static uint64_t segment_bytes_of(const struct archive_task *task, uint64_t begin_lsn)
 {
     uint8_t page[WAL_SEGMENT_HEADER_BYTES];
     struct wal_segment_header header;
@@ -229,6 +229,26 @@ static uint64_t smaller(uint64_t one, uint64_t other)
 static uint64_t larger(uint64_t one, uint64_t other)
 {
     return one > other ? one : other;
+}
+
+/* Only what is durable is ever archived: an archive that reaches further is of a log that was cut since, or of
+ * which this is an older copy. What it holds is another history, and must not be taken for this one's. */
+static enum urn_code check_end(const struct archive_task *task, const struct archive_list *list,
+                               struct urn_error *error)
+{
+    const uint64_t log_lsn = larger(task->start_lsn, atomic_load(task->around.durable_lsn));
+    if (list->segment_count == 0)
+        return URN_OK;
+    const uint64_t begin_lsn = list->segments[list->segment_count - 1];
+    const uint64_t end_lsn = begin_lsn + segment_bytes_of(task, begin_lsn);
+    if (end_lsn <= log_lsn)
+        return URN_OK;
+    return error_set(
+        error, URN_CONFIG, 0,
+        "the archive %.200s reaches to LSN %" PRIu64 ", beyond the end of the log at LSN %" PRIu64
+        ": the log has been cut since, or is an older copy. Keep that archive as it is, "
+        "and name another directory in wal.archive",
+        task->path, end_lsn, log_lsn);
 }
 
 /* What the archive's list says of the ring from archived_lsn on. */
@@ -290,9 +310,11 @@ static enum urn_code open_archive(struct archive_task *task, struct urn_error *e
     struct archive_list list;
     if (archive_dir_list(task->dir, &list, error) != URN_OK)
         return error->code;
-    take_list(task, &list);
+    const enum urn_code code = check_end(task, &list, error);
+    if (code == URN_OK)
+        take_list(task, &list);
     archive_list_free(&list);
-    return URN_OK;
+    return code;
 }
 
 /* Archiving has been turned off: whoever finds history missing is to know why. */
@@ -317,6 +339,7 @@ enum urn_code archive_task_begin(struct archive_task *task, uint64_t x, struct u
     }
     const uint64_t begun_lsn =
         wal_segment_begin(&task->around.data_dir->geometry, x + task->segment_bytes - 1);
+    task->start_lsn = x;
     atomic_store(&task->archived_lsn,
                  begun_lsn > task->ring_bytes ? begun_lsn - task->ring_bytes : 0);
     struct urn_error why = {.code = URN_OK};
@@ -641,7 +664,7 @@ static const char *check_piece(struct archive_task *task, uint32_t length_bytes)
 }
 
 /* The whole of it has been looked at: NULL, or what is missing. */
-static const char *check_end(const struct archive_task *task)
+static const char *check_whole(const struct archive_task *task)
 {
     if (task->copies_snapshot)
         return task->verifier.ended ? NULL : "it has no end";
@@ -696,7 +719,7 @@ static enum archive_want step_copy(struct archive_task *task)
     task->done_bytes += length;
     if (task->done_bytes < task->source_bytes)
         return ARCHIVE_WANTS_STEP;
-    fault = check_end(task);
+    fault = check_whole(task);
     if (fault != NULL)
         return fail_source(task, fault);
     task->file_bytes = task->source_bytes;
@@ -769,7 +792,7 @@ static enum archive_want step_read(struct archive_task *task)
     if (!is_index) {
         const char *fault = check_piece(task, length);
         if (fault == NULL && task->done_bytes == task->source_bytes)
-            fault = check_end(task);
+            fault = check_whole(task);
         if (fault != NULL && is_last)
             return fail_source(task, fault);
         if (fault != NULL)

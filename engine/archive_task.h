@@ -109,6 +109,7 @@ struct archive_task {
     char path[DATA_DIR_PATH_BYTES_MAX];
     uint64_t segment_bytes;
     uint64_t ring_bytes;
+    uint64_t start_lsn; /* where the log ended at the start */
 
     /* Between threads. */
     _Atomic uint64_t archived_lsn;
@@ -169,7 +170,8 @@ uint64_t archive_task_memory_bytes(const struct urn_engine_config *config);
 
 /* At a start, once the log's end is known (x): opens the archive, finds what of the ring it holds, and sets
  * archived_lsn. Notes in the data directory where the archive is; without one, that there is none any more.
- * Errors: URN_CONFIG (the directory is of another ring or of something else). Everything else that hinders is
+ * Errors: URN_CONFIG (the directory is of another ring or of something else, or reaches beyond the log's end: it
+ * is of another history, from before a repair, say). Everything else that hinders is
  * kept in failure, and tried again by the steps. */
 enum urn_code archive_task_begin(struct archive_task *task, uint64_t x, struct urn_error *error);
 

@@ -512,6 +512,32 @@ static void test_archive_of_another_ring(void **state)
     done(driver);
 }
 
+/* A log that was cut, or put back from an older copy, does not go on in the archive of what came behind. */
+static void test_archive_of_another_history(void **state)
+{
+    (void)state;
+    static uint8_t bytes[SEGMENT_BYTES];
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENT_BYTES + 1000);
+    driver_run(driver);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    struct os_dir *dir;
+    struct os_file *file;
+    size_t written = 0;
+    assert_true(
+        sim_file_bytes(driver->world, "archive/segment-0000000000000000", 0, bytes, sizeof bytes));
+    assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
+    assert_int_equal(os_file_open(dir, "segment-0000000000020000", OS_CREATE, &file), 0);
+    assert_int_equal(os_file_write(file, bytes, sizeof bytes, 0, &written), 0);
+    os_file_close(file);
+    os_dir_close(dir);
+    assert_int_equal(driver_open(driver), URN_CONFIG);
+    assert_non_null(strstr(driver->error.text, "beyond the end of the log"));
+    assert_true(sim_lose_file(driver->world, "archive/segment-0000000000020000"));
+    driver_must_open(driver);
+    done(driver);
+}
+
 /* The volume is not mounted: nothing is begun anew; the server starts, says so, and finds it later. */
 static void test_archive_that_has_gone(void **state)
 {
@@ -662,6 +688,7 @@ int main(void)
         cmocka_unit_test(test_lying_disk),
         cmocka_unit_test(test_damaged_segment_does_not_count),
         cmocka_unit_test(test_archive_of_another_ring),
+        cmocka_unit_test(test_archive_of_another_history),
         cmocka_unit_test(test_archive_that_has_gone),
         cmocka_unit_test(test_off_and_on_again),
         cmocka_unit_test(test_starts_with_a_full_ring),
