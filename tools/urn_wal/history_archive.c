@@ -64,6 +64,8 @@ enum urn_code history_archive_choose(struct history *history, struct urn_error *
 {
     struct archive_note note;
     bool noted = false;
+    if (history->tool->ring_only)
+        return URN_OK;
     if (read_note(history, &noted, &note, error) != URN_OK)
         return error->code;
     const char *path = history->tool->archive != NULL ? history->tool->archive : note.path;

@@ -240,6 +240,7 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     CHECK(operand_count == 1);
     static struct repair repair; /* a report is large */
     struct tool locked = *tool;
+    locked.ring_only = true; /* a start does not look into the archive */
     struct urn_error error;
     repair = (struct repair){.tool = &locked, .path = operands[0]};
     repair.options = *(const struct repair_options *)options;

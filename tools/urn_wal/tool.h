@@ -21,6 +21,7 @@ struct tool {
     in_use_probe in_use; /* NULL: nobody has */
     void *in_use_context;
     const char *archive; /* --archive; NULL: what the data directory says */
+    bool ring_only;      /* what a start would see is asked for: no archive is looked at */
     uint32_t threads;    /* that check ahead, beside the one that prints; 0: it does so itself */
     /* Opens for reading what is not of a log ("-": standard input); NULL and errno when it cannot. */
     FILE *(*open_input)(void *context, const char *path);
