@@ -344,7 +344,7 @@ static void report_recovery(const struct urn_engine *engine, const struct recove
     report->replayed_draws = recovery->replayed_draws;
     report->end_lsn = engine->writer.state.tail.lsn;
     report->discarded_groups = recovery->discarded_groups;
-    report->torn_tail = recovery->which == RECOVERY_TORN_TAIL;
+    report->torn_tail = recovery->torn_at_end;
 }
 
 static void report_epoch(const struct urn_engine *engine, struct urn_start_report *report)

@@ -327,6 +327,7 @@ static enum urn_code decide(const struct reading *reading, enum recovery_stop st
     /* Those of an earlier epoch were discarded, and told of, by an earlier start. */
     if (evidence.groups_beyond_epoch_max >= state->tail.epoch)
         recovery->discarded_groups = evidence.groups_beyond;
+    recovery->torn_at_end = evidence.torn_at_x;
     recovery->epoch_max =
         evidence.epoch_max > state->tail.epoch ? evidence.epoch_max : state->tail.epoch;
     CHECK(recovery->durable_lsn <= x);

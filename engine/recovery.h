@@ -85,6 +85,7 @@ struct recovery {
     uint64_t replayed_draws;
     uint64_t durable_lsn; /* highest carried by a group walked, or the snapshot's */
     uint64_t discarded_groups;
+    bool torn_at_end;   /* at the end stand the beginnings of what belongs there, not whole */
     uint32_t epoch_max; /* highest epoch seen anywhere, the tail's included */
 };
 

@@ -154,7 +154,7 @@ struct urn_start_report {
     uint64_t end_lsn;          /* where the valid log ended */
     uint64_t rewritten_bytes;  /* of the tail, made durable again */
     uint64_t discarded_groups; /* whole groups found behind the end: never durable */
-    bool torn_tail;            /* something that is not a whole group stood at the end */
+    bool torn_tail;            /* the beginnings of a group or header; no remains of earlier laps */
     uint64_t epoch;            /* of this start */
     uint64_t next_request_id;
     uint32_t recovery_case; /* 1 for case D1 and so on: docs/wal-format.md, "Start-up decisions" */

@@ -760,23 +760,30 @@ static bool begins_at(const struct searcher *searcher, const struct view *view)
     return wal_group_begins(view->bytes, view->available_bytes, searcher->search->x);
 }
 
-/* What stands between x and its segment's end, of whatever age. Sectors that cannot be read have
- * been noted by then. */
-static enum urn_code search_behind_x(struct searcher *searcher, struct urn_error *error)
+/* Whether what stands at x was begun there. Sectors that cannot be read have been noted by then. */
+static enum urn_code search_at_x(struct searcher *searcher, struct urn_error *error)
 {
     const struct wal_geometry *geometry = &searcher->search->data_dir->geometry;
     const uint64_t size = geometry->segment_size_bytes;
     const uint64_t slot = searcher->search->x / size % geometry->segments;
-    uint64_t offset = searcher->search->x % size;
     struct view view;
     enum urn_code code = window_choose_slot(&searcher->window, (uint32_t)slot, error);
     if (code == URN_OK)
-        code = window_show(&searcher->window, offset, WAL_GROUP_HEADER_BYTES, &view, error);
-    if (code != URN_OK)
-        return code;
-    searcher->evidence.torn_at_x = begins_at(searcher, &view);
+        code = window_show(&searcher->window, searcher->search->x % size, WAL_GROUP_HEADER_BYTES,
+                           &view, error);
+    if (code == URN_OK)
+        searcher->evidence.torn_at_x = begins_at(searcher, &view);
+    return code;
+}
+
+/* What stands between x and its segment's end, of whatever age; behind search_at_x. */
+static enum urn_code search_behind_x(struct searcher *searcher, struct urn_error *error)
+{
+    const uint64_t size = searcher->search->data_dir->geometry.segment_size_bytes;
+    uint64_t offset = searcher->search->x % size;
+    struct view view;
     while (offset < size && !searcher->evidence.nonzero_beyond) {
-        code = window_show(&searcher->window, offset, 1, &view, error);
+        enum urn_code code = window_show(&searcher->window, offset, 1, &view, error);
         if (code != URN_OK)
             return code;
         searcher->evidence.nonzero_beyond = !bytes_are_zero(view.bytes, view.available_bytes);
@@ -919,7 +926,7 @@ static enum urn_code search_with_x(struct wal_search *search, struct urn_error *
     search->x_is_known = true;
     enum urn_code code = search_together(search, error);
     join_evidence(&search->mine, &search->others);
-    return code;
+    return code == URN_OK ? search_at_x(&search->mine, error) : code;
 }
 
 enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_evidence *evidence,

@@ -94,7 +94,7 @@ enum urn_code wal_search_begin(const struct data_dir *data_dir, uint64_t from_ls
                                struct urn_error *error);
 
 /* The rest of it, by both threads; the helper has no other job meanwhile. Once. What stands behind x, by which
- * nothing is decided, is not looked at: torn_at_x and nonzero_beyond stay false. */
+ * nothing is decided, is not looked at: nonzero_beyond stays false. */
 enum urn_code wal_search_end(struct wal_search *search, uint64_t x, struct wal_evidence *evidence,
                              struct urn_error *error);
 

@@ -346,6 +346,27 @@ static void test_d8_torn_tail(void **unused)
     done(driver);
 }
 
+/* What stands behind the end of a log that has gone round is of the lap before, and no loss. */
+static void test_remains_of_an_earlier_lap_are_no_torn_tail(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    const uint64_t ring_bytes =
+        driver->config.segments * (uint64_t)driver->config.segment_size_bytes;
+    while (driver->engine->writer.end_lsn < 2 * ring_bytes)
+        assert_int_equal(driver_draw(driver, "main", DRIVER_BATCH_MAX, false), URN_OK);
+    bool was_met = false; /* an end where no whole group of the lap before begins */
+    for (int start = 0; start < 10; start++) {
+        driver_crash(driver, start % 2 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS);
+        driver_must_open(driver);
+        assert_false(driver->report.torn_tail);
+        was_met |= driver->report.recovery_case == RECOVERY_TORN_TAIL;
+        assert_int_equal(driver_draw(driver, "main", 3, false), URN_OK);
+    }
+    assert_true(was_met);
+    done(driver);
+}
+
 static void test_every_start_raises_the_epoch(void **unused)
 {
     (void)unused;
@@ -786,6 +807,7 @@ int main(void)
         cmocka_unit_test(test_d6_a_snapshot_is_named_beyond),
         cmocka_unit_test(test_d7_clean_end),
         cmocka_unit_test(test_d8_torn_tail),
+        cmocka_unit_test(test_remains_of_an_earlier_lap_are_no_torn_tail),
         cmocka_unit_test(test_every_start_raises_the_epoch),
         cmocka_unit_test(test_the_tail_is_made_durable_again),
         cmocka_unit_test(test_a_segment_of_another_version_is_not_a_torn_tail),
