@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/catalog_check.h"
@@ -58,21 +59,43 @@ static uint64_t snapshot_every_bytes(const struct urn_engine_config *config)
                                              : snapshot_every_bytes_max(config);
 }
 
+/* What else than another snapshot.every would do, into words; empty when nothing would. */
+static void say_what_ring_would_fit(const struct urn_engine_config *config, uint64_t every_bytes,
+                                    char *words, size_t size)
+{
+    uint64_t segments =
+        2 + (3 * every_bytes + config->segment_size_bytes - 1) / config->segment_size_bytes;
+    uint64_t shares = config->segments - 2;
+    uint64_t segment_bytes = round_up_u64((3 * every_bytes + shares - 1) / shares, OS_PAGE_BYTES);
+    words[0] = '\0';
+    if (segments <= SEGMENTS_MAX)
+        snprintf(words, size, ", or raise wal.segments to at least %" PRIu64, segments);
+    else if (segment_bytes <= SEGMENT_SIZE_BYTES_MAX)
+        snprintf(words, size, ", or raise wal.segment_size to at least %" PRIu64 " bytes",
+                 segment_bytes);
+}
+
 static enum urn_code check_snapshot_every(const struct urn_engine_config *config,
                                           struct urn_error *error)
 {
     uint64_t every_bytes = snapshot_every_bytes(config);
     uint64_t most_bytes = snapshot_every_bytes_max(config);
-    if (every_bytes >= SNAPSHOT_EVERY_BYTES_MIN && every_bytes <= most_bytes)
+    if (every_bytes < SNAPSHOT_EVERY_BYTES_MIN)
+        return error_set(error, URN_CONFIG, 0,
+                         "snapshot.every is %" PRIu64 " bytes, expected %u to %" PRIu64
+                         ", or 0 for the most",
+                         every_bytes, SNAPSHOT_EVERY_BYTES_MIN, most_bytes);
+    if (every_bytes <= most_bytes)
         return URN_OK;
+    char ring[96];
+    say_what_ring_would_fit(config, every_bytes, ring, sizeof ring);
     return error_set(
         error, URN_CONFIG, 0,
         "snapshot.every is %" PRIu64 " bytes, expected %u to %" PRIu64
         ": the log from the second newest snapshot on stays in the ring while the next "
         "one is written, so that it is at most a third of (wal.segments - 2) x "
-        "wal.segment_size; lower it, or raise wal.segments to at least %" PRIu64,
-        every_bytes, SNAPSHOT_EVERY_BYTES_MIN, most_bytes,
-        2 + (3 * every_bytes + config->segment_size_bytes - 1) / config->segment_size_bytes);
+        "wal.segment_size; lower it%s",
+        every_bytes, SNAPSHOT_EVERY_BYTES_MIN, most_bytes, ring);
 }
 
 static enum urn_code check_range(const char *key, uint64_t value, uint64_t least, uint64_t most,
@@ -84,20 +107,35 @@ static enum urn_code check_range(const char *key, uint64_t value, uint64_t least
                      key, value, least, most);
 }
 
+static uint64_t segment_bytes_needed(uint32_t max_batch)
+{
+    const struct urn_engine_config config = {.max_batch = max_batch};
+    return WAL_SEGMENT_HEADER_BYTES + largest_request_bytes(&config);
+}
+
 static enum urn_code check_segment_holds_request(const struct urn_engine_config *config,
                                                  struct urn_error *error)
 {
-    uint64_t needed = WAL_SEGMENT_HEADER_BYTES + largest_request_bytes(config);
+    uint64_t needed = segment_bytes_needed(config->max_batch);
     if (config->segment_size_bytes >= needed)
         return URN_OK;
+    uint32_t fits = 1; /* the smallest segment holds many more */
+    uint32_t too_many = config->max_batch;
+    while (too_many - fits > 1) {
+        uint32_t between = fits + (too_many - fits) / 2;
+        if (segment_bytes_needed(between) <= config->segment_size_bytes)
+            fits = between;
+        else
+            too_many = between;
+    }
     return error_set(error, URN_CONFIG, 0,
                      "wal.segment_size is %" PRIu64
                      " bytes, but the log of one request of limits.max_batch (%" PRIu32
                      ") draws takes up to %" PRIu64
                      " bytes of one segment: raise wal.segment_size to at least %" PRIu64
-                     " bytes or lower limits.max_batch",
+                     " bytes or lower limits.max_batch to at most %" PRIu32,
                      config->segment_size_bytes, config->max_batch, needed,
-                     round_up_u64(needed, OS_PAGE_BYTES));
+                     round_up_u64(needed, OS_PAGE_BYTES), fits);
 }
 
 enum urn_code urn_engine_config_check(const struct urn_engine_config *config,

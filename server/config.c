@@ -868,6 +868,18 @@ static enum urn_code refuse_combination(struct loader *loader, const char *words
     return REFUSE(loader, place_of_key_in(loader, words), "%s", words);
 }
 
+/* Refuses more pools or items than their limit. */
+static enum urn_code refuse_beyond_limit(struct loader *loader, const char *limit, const char *what,
+                                         uint64_t most, uint64_t given)
+{
+    char words[160];
+    snprintf(words, sizeof words,
+             "limits.%s is %" PRIu64 ", and %" PRIu64
+             " %s are given here: raise limits.%s to at least %" PRIu64,
+             limit, most, given, what, limit, given);
+    return refuse_combination(loader, words);
+}
+
 /* `pools` has no pages: its answer must fit whole, for as many pools as there may be. */
 static enum urn_code check_pools_reply(struct loader *loader)
 {
@@ -901,9 +913,11 @@ static enum urn_code check_combinations(struct loader *loader)
     if (config->limits.queue_draws < config->limits.max_batch)
         return refuse_combination(loader, "limits.queue_draws must be at least limits.max_batch");
     if (config->pool_count > config->limits.max_pools)
-        return refuse_combination(loader, "limits.max_pools is less than the pools given here");
+        return refuse_beyond_limit(loader, "max_pools", "pools", config->limits.max_pools,
+                                   config->pool_count);
     if (loader->item_count > config->limits.max_items)
-        return refuse_combination(loader, "limits.max_items is less than the items given here");
+        return refuse_beyond_limit(loader, "max_items", "items", config->limits.max_items,
+                                   loader->item_count);
     if (check_pools_reply(loader) != URN_OK)
         return URN_CONFIG;
 

@@ -573,10 +573,12 @@ static void sizes_that_do_not_fit_each_other(void **state)
          ":2:2: limits.queue_draws must be at least limits.max_batch"},
         {"limits: {max_items: 1}\n"
          "pools: [{name: a, catalog: [" ITEM "]}, {name: b, catalog: [" ITEM "]}]\n",
-         ":1:10: limits.max_items is less than the items given here"},
+         ":1:10: limits.max_items is 1, and 2 items are given here: raise limits.max_items to at "
+         "least 2"},
         {"limits: {max_pools: 1}\n"
          "pools: [{name: a, catalog: [" ITEM "]}, {name: b, catalog: [" ITEM "]}]\n",
-         ":1:10: limits.max_pools is less than the pools given here"},
+         ":1:10: limits.max_pools is 1, and 2 pools are given here: raise limits.max_pools to at "
+         "least 2"},
         {"limits: {max_reply_bytes: 64KiB}\n",
          ":1:10: limits.max_reply_bytes (65536 bytes) is less than the answer to `pools` may take "
          "for "

@@ -419,6 +419,39 @@ static void test_snapshot_every_has_to_fit_the_ring(void **unused)
     assert_non_null(strstr(error.text, "snapshot.every"));
     assert_non_null(strstr(error.text, "131072"));
     assert_non_null(strstr(error.text, "wal.segments to at least 9"));
+    config.snapshot_every_bytes = 4095; /* more segments would not help */
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
+    assert_non_null(strstr(error.text, "snapshot.every is 4095 bytes, expected 4096 to 131072"));
+    assert_null(strstr(error.text, "wal.segments to"));
+    config.snapshot_every_bytes = 4094ull * 65536 / 3; /* the most segments there may be */
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
+    assert_non_null(strstr(error.text, "wal.segments to at least 4096"));
+    config.snapshot_every_bytes++;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
+    assert_null(strstr(error.text, "wal.segments to"));
+    assert_non_null(strstr(error.text, "raise wal.segment_size"));
+    done(driver);
+}
+
+/* What the refusal says would fit does fit, and one more draw does not. */
+static void test_a_segment_has_to_hold_the_largest_request(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    struct urn_engine_config config = driver->config;
+    struct urn_error error = {0};
+    config.segment_size_bytes = 65536;
+    config.max_batch = 100000;
+    config.queue_draws = 100000;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
+    unsigned max_batch;
+    const char *advice = strstr(error.text, "lower limits.max_batch to at most ");
+    assert_non_null(advice);
+    assert_int_equal(sscanf(advice, "lower limits.max_batch to at most %u", &max_batch), 1);
+    config.max_batch = max_batch;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_OK);
+    config.max_batch++;
+    assert_int_equal(urn_engine_config_check(&config, &error), URN_CONFIG);
     done(driver);
 }
 
@@ -749,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_that_the_disk_does_not_have_does_not_count),
         cmocka_unit_test(test_requests_wait_for_room_then_get_busy_then_go_on),
         cmocka_unit_test(test_snapshot_every_has_to_fit_the_ring),
+        cmocka_unit_test(test_a_segment_has_to_hold_the_largest_request),
         cmocka_unit_test(test_the_next_segment_is_brought_into_memory_in_time),
         cmocka_unit_test(test_a_failed_sync_is_final),
         cmocka_unit_test(test_a_failed_store_is_final),
