@@ -781,10 +781,12 @@ static void test_evidence_at_the_seams_of_large_segments(void **state)
     struct log_maker maker;
     log_maker_begin(&maker, size, SEGMENTS);
     const uint8_t zeros[LENGTH] = {0};
+    /* How far before a seam it begins; the end of a segment has but one such place. */
+    static const uint64_t befores[] = {LENGTH, LENGTH - 8, 208, 104, 8, 0};
     for (size_t i = 0; i < sizeof seams / sizeof seams[0]; i++)
-        for (uint64_t before = 0; before <= LENGTH; before += i < 6 ? 104 : LENGTH) {
+        for (size_t j = 0; j < (seams[i] == size ? 1 : sizeof befores / sizeof befores[0]); j++) {
             uint8_t bytes[LENGTH] = {0};
-            const uint64_t offset = seams[i] - (seams[i] == size ? LENGTH : before);
+            const uint64_t offset = seams[i] - befores[j];
             const uint64_t lsn = (SEGMENTS + i % SEGMENTS) * size + offset;
             struct wal_group_header header = log_maker_header(&maker, WAL_MARK, LENGTH);
             header.lsn = header.durable_lsn = lsn;
@@ -970,8 +972,8 @@ static uint32_t random_below(uint32_t *luck, uint32_t end)
     return (uint32_t)(((uint64_t)*luck * end) >> 32);
 }
 
-/* One of the groups, whole or spoiled in one of several ways, that may lie about in a ring. */
-static void plant(struct log_maker *maker, uint32_t *luck)
+/* One of the groups, whole or spoiled in one of several ways, that may lie about in a ring; where it lies. */
+static uint64_t plant(struct log_maker *maker, uint32_t *luck)
 {
     enum { LENGTH_MAX = 4096 };
     uint8_t bytes[LENGTH_MAX] = {0};
@@ -980,7 +982,7 @@ static void plant(struct log_maker *maker, uint32_t *luck)
     if (random_below(luck, 4) == 0) /* at a segment's very end */
         lsn = lsn / SEGMENT * SEGMENT + SEGMENT - length;
     if (lsn % SEGMENT + length > SEGMENT)
-        return;
+        lsn -= length;
     struct wal_group_header header = log_maker_header(maker, WAL_DATA, length);
     const uint32_t spoiled = random_below(luck, 12);
     header.lsn = spoiled == 0 ? lsn + 8 : lsn;
@@ -993,6 +995,7 @@ static void plant(struct log_maker *maker, uint32_t *luck)
     wal_group_seal(&header, bytes);
     bytes[random_below(luck, length)] ^= spoiled == 3;
     log_maker_write(maker, lsn, bytes, length);
+    return lsn;
 }
 
 /* Whether a group of this ring stands at this offset of the slot's bytes, all of it readable. */
@@ -1064,11 +1067,14 @@ static void test_evidence_in_rings_of_anything(void **state)
         uint32_t luck = round * 2654435761u + 1;
         struct log_maker maker;
         log_maker_begin(&maker, SEGMENT, SEGMENTS);
-        for (uint32_t count = 1 + random_below(&luck, 60); count > 0; count--)
-            plant(&maker, &luck);
+        uint64_t x = random_below(&luck, 2 * SEGMENTS * (uint32_t)SEGMENT / 8) * 8ull;
+        for (uint32_t count = 1 + random_below(&luck, 60); count > 0; count--) {
+            const uint64_t lsn = plant(&maker, &luck);
+            if (round % 2 == 0) /* one of them stands at x itself */
+                x = lsn;
+        }
         for (uint32_t bad = random_below(&luck, 3); bad > 0; bad--)
             log_maker_unreadable(&maker, random_below(&luck, SEGMENTS * (uint32_t)SEGMENT));
-        const uint64_t x = random_below(&luck, 2 * SEGMENTS * (uint32_t)SEGMENT / 8) * 8ull;
         const struct wal_evidence there = search_plainly(&maker, x);
         const struct wal_evidence evidence = search_every_way(&maker, x);
         assert_same_evidence(&evidence, &there);
