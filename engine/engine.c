@@ -174,18 +174,19 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     uint64_t commit = pad_capacity_bytes(config) + WAL_SEGMENT_HEADER_BYTES;
     uint64_t tables = 4ull * sizeof(void *) * config->max_pools + 8ull * config->segments;
     /* A start reads the log through two buffers and searches it through two, which are freed before requests
-     * come. */
-    uint64_t start = 4 * (GROUP_BYTES_MAX + (1ull << 20));
+     * come; only a request's catalogs are checked for names that come twice. */
+    const uint64_t start = 4 * (GROUP_BYTES_MAX + (1ull << 20));
+    const uint64_t check = catalog_check_memory_bytes(config->max_items);
+    const uint64_t passing = start > check ? start : check;
     uint64_t snapshot = snapshot_task_memory_bytes() +
                         8 * freeze_words_max(config->max_pools, config->max_items) +
                         sizeof(struct freeze);
     const struct wal_geometry geometry = {.segment_size_bytes = config->segment_size_bytes,
                                           .segments = config->segments};
-    return sizeof(struct urn_engine) + groups + commit + tables + start + snapshot +
+    return sizeof(struct urn_engine) + groups + commit + tables + passing + snapshot +
            lookups_memory_bytes(&geometry, config->max_pools) + archive_task_memory_bytes(config) +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
-           comparison_memory_bytes(config->max_pools, config->max_items) +
-           catalog_check_memory_bytes(config->max_items);
+           comparison_memory_bytes(config->max_pools, config->max_items);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
