@@ -107,8 +107,14 @@ enum data_dir_name_kind data_dir_name_kind(const char *name)
         return DATA_DIR_NAME_IDENTITY;
     if (strcmp(name, DATA_DIR_REPAIR) == 0)
         return DATA_DIR_NAME_REPAIR;
+    if (strcmp(name, DATA_DIR_UNFINISHED) == 0)
+        return DATA_DIR_NAME_UNFINISHED;
+    if (strcmp(name, DATA_DIR_BACKUP) == 0)
+        return DATA_DIR_NAME_BACKUP;
     if (strcmp(name, DATA_DIR_IDENTITY DATA_DIR_TEMPORARY) == 0 ||
-        strcmp(name, DATA_DIR_REPAIR DATA_DIR_TEMPORARY) == 0)
+        strcmp(name, DATA_DIR_REPAIR DATA_DIR_TEMPORARY) == 0 ||
+        strcmp(name, DATA_DIR_UNFINISHED DATA_DIR_TEMPORARY) == 0 ||
+        strcmp(name, DATA_DIR_BACKUP DATA_DIR_TEMPORARY) == 0)
         return DATA_DIR_NAME_TEMPORARY;
     if (data_dir_parse_segment_name(name, &slot_or_serial))
         return DATA_DIR_NAME_SEGMENT;
@@ -148,14 +154,14 @@ static enum urn_code read_identity(struct data_dir *data_dir, bool *found, struc
     return code == URN_OK ? code : error_prefix(error, "%.200s/IDENTITY: ", data_dir->path);
 }
 
-/* A size as it stands in a configuration: "64MiB". */
-static void size_text(uint64_t bytes, char text[32])
+const char *data_dir_size_text(uint64_t bytes, char text[DATA_DIR_SIZE_TEXT_BYTES])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
     uint32_t unit = 0;
     for (; unit < 3 && bytes != 0 && bytes % 1024 == 0; unit++)
         bytes /= 1024;
-    snprintf(text, 32, "%" PRIu64 "%s", bytes, units[unit]);
+    snprintf(text, DATA_DIR_SIZE_TEXT_BYTES, "%" PRIu64 "%s", bytes, units[unit]);
+    return text;
 }
 
 /* The ring keeps for ever the geometry it was made with. */
@@ -167,10 +173,10 @@ static enum urn_code compare_geometry(const struct data_dir *data_dir,
     if (made->segment_size_bytes == config->segment_size_bytes &&
         made->segments == config->segments)
         return URN_OK;
-    char made_size[32];
-    char configured_size[32];
-    size_text(made->segment_size_bytes, made_size);
-    size_text(config->segment_size_bytes, configured_size);
+    char made_size[DATA_DIR_SIZE_TEXT_BYTES];
+    char configured_size[DATA_DIR_SIZE_TEXT_BYTES];
+    data_dir_size_text(made->segment_size_bytes, made_size);
+    data_dir_size_text(config->segment_size_bytes, configured_size);
     return error_set(error, URN_CONFIG, 0,
                      "wal.segment_size: %s and wal.segments: %" PRIu32
                      " are configured, but %.200s was created with wal.segment_size: %s and "
@@ -297,7 +303,8 @@ static enum urn_code sync_files(const struct data_dir *data_dir, struct urn_erro
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static enum urn_code set_path(struct data_dir *data_dir, const char *path, struct urn_error *error)
+enum urn_code data_dir_set_path(struct data_dir *data_dir, const char *path,
+                                struct urn_error *error)
 {
     *data_dir = (struct data_dir){0};
     size_t length = strlen(path);
@@ -399,6 +406,41 @@ static enum urn_code refuse_begun_repair(const struct data_dir *data_dir, struct
                      data_dir->path, data_dir->path);
 }
 
+struct marks {
+    bool unfinished, backup;
+};
+
+static int find_marks(void *context, const char *name)
+{
+    struct marks *marks = context;
+    marks->unfinished |= data_dir_name_kind(name) == DATA_DIR_NAME_UNFINISHED;
+    marks->backup |= data_dir_name_kind(name) == DATA_DIR_NAME_BACKUP;
+    return 0;
+}
+
+/* What a tool has marked as none to start from: a copy, which would give the ids and prizes again that the
+ * original has given since; and what was never finished, over which nothing may begin afresh. */
+static enum urn_code refuse_marked(const struct data_dir *data_dir, bool complete,
+                                   struct urn_error *error)
+{
+    struct marks marks = {false, false};
+    int failed = os_dir_list(data_dir->dir, find_marks, &marks);
+    if (failed != 0)
+        return error_set(error, URN_IO, failed, "cannot list %.200s", data_dir->path);
+    if (marks.unfinished && !complete)
+        return error_set(error, URN_NODATA, 0,
+                         "%.200s is an unfinished backup or restored directory: nothing of it can "
+                         "be used; repeat the command that was making it, or remove it",
+                         data_dir->path);
+    if (marks.backup)
+        return error_set(error, URN_NODATA, 0,
+                         "%.100s is a backup: a start would give ids and prizes again that have "
+                         "been given since; `urn-wal restore %.100s DEST` makes a data directory "
+                         "of it",
+                         data_dir->path, data_dir->path);
+    return URN_OK;
+}
+
 /* Step (2) of a start, under the lock. */
 static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_config *config,
                                  struct data_dir *data_dir, struct urn_error *error)
@@ -408,6 +450,8 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
         return error_set(error, URN_IO, failed, "cannot sync the directory %.200s", data_dir->path);
     bool complete = false;
     enum urn_code code = read_identity(data_dir, &complete, error);
+    if (code == URN_OK)
+        code = refuse_marked(data_dir, complete, error);
     if (code != URN_OK)
         return code;
     if (!complete) {
@@ -433,7 +477,7 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
 enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *config,
                             struct data_dir *data_dir, struct urn_error *error)
 {
-    enum urn_code code = set_path(data_dir, config->data_dir, error);
+    enum urn_code code = data_dir_set_path(data_dir, config->data_dir, error);
     if (code != URN_OK)
         return code;
     code =
@@ -450,7 +494,7 @@ enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *c
 enum urn_code data_dir_open_readonly(struct urn_os *os, const char *path, struct data_dir *data_dir,
                                      struct urn_error *error)
 {
-    enum urn_code code = set_path(data_dir, path, error);
+    enum urn_code code = data_dir_set_path(data_dir, path, error);
     if (code != URN_OK)
         return code;
     int failed = os_dir_open(os, path, &data_dir->dir);

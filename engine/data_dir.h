@@ -6,6 +6,8 @@
  *     snapshot-<LSN>-<serial>       16 and 4 hexadecimal digits: "snapshot-00000000000f4000-0001"
  *     IDENTITY                      renamed into place last: its presence says that creation ended
  *     REPAIR                        a repair has begun and has not ended: a start refuses to pass
+ *     UNFINISHED                    without IDENTITY: a tool was making the directory (data_dir_build.h)
+ *     BACKUP                        what the directory is a backup of: never to be started from
  *     *.tmp                         unfinished; never evidence of anything
  *
  * The rule of opening: everything but LOCK is looked at and made under the lock only. Without
@@ -26,6 +28,8 @@
 #define DATA_DIR_LOCK           "LOCK"
 #define DATA_DIR_IDENTITY       "IDENTITY"
 #define DATA_DIR_REPAIR         "REPAIR"
+#define DATA_DIR_UNFINISHED     "UNFINISHED"
+#define DATA_DIR_BACKUP         "BACKUP"
 #define DATA_DIR_TEMPORARY      ".tmp"
 #define DATA_DIR_NAME_MAX       64u
 #define DATA_DIR_SERIAL_MAX     0xffffu
@@ -45,10 +49,12 @@ enum data_dir_name_kind {
     DATA_DIR_NAME_FOREIGN, /* none of ours */
     DATA_DIR_NAME_LOCK,
     DATA_DIR_NAME_IDENTITY,
+    DATA_DIR_NAME_UNFINISHED,
+    DATA_DIR_NAME_BACKUP,
     DATA_DIR_NAME_SEGMENT,
     DATA_DIR_NAME_SNAPSHOT,
     DATA_DIR_NAME_REPAIR,
-    DATA_DIR_NAME_TEMPORARY, /* of IDENTITY, of REPAIR or of a snapshot */
+    DATA_DIR_NAME_TEMPORARY, /* of any of them but LOCK and the segments */
 };
 
 enum data_dir_name_kind data_dir_name_kind(const char *name);
@@ -63,6 +69,14 @@ bool data_dir_parse_segment_name(const char *name, uint32_t *slot);
 
 /* True when name is a finished snapshot's; *lsn and *serial are then set. */
 bool data_dir_parse_snapshot_name(const char *name, uint64_t *lsn, uint32_t *serial);
+
+/* A size as it stands in a configuration: "64MiB". Returns text. */
+#define DATA_DIR_SIZE_TEXT_BYTES 32u
+const char *data_dir_size_text(uint64_t bytes, char text[DATA_DIR_SIZE_TEXT_BYTES]);
+
+/* Sets data_dir->path, and everything else to nothing. Errors: URN_CONFIG. */
+enum urn_code data_dir_set_path(struct data_dir *data_dir, const char *path,
+                                struct urn_error *error);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 

@@ -134,9 +134,8 @@ static void parent_path(const char *path, char parent[DATA_DIR_PATH_BYTES_MAX])
     parent[length] = '\0';
 }
 
-/* Done whether or not this process made the directory: one that did may have died before. */
-static enum urn_code sync_parent(struct urn_os *os, const struct data_dir *data_dir,
-                                 struct urn_error *error)
+enum urn_code data_dir_sync_parent(struct urn_os *os, const struct data_dir *data_dir,
+                                   struct urn_error *error)
 {
     char parent[DATA_DIR_PATH_BYTES_MAX];
     parent_path(data_dir->path, parent);
@@ -178,8 +177,10 @@ static int leftovers_visit(void *context, const char *name)
         of_worth = lsn != 0 || serial != 0;
         leftovers->snapshot_zero = leftovers->snapshot_zero || !of_worth;
         break;
-    case DATA_DIR_NAME_IDENTITY: /* the caller has seen that there is none */
-    case DATA_DIR_NAME_REPAIR:   /* nobody repairs what has none */
+    case DATA_DIR_NAME_REPAIR:     /* nobody repairs what has none */
+    case DATA_DIR_NAME_IDENTITY:   /* the caller has seen that there is none */
+    case DATA_DIR_NAME_UNFINISHED: /* nor this */
+    case DATA_DIR_NAME_BACKUP:
     case DATA_DIR_NAME_FOREIGN:
         of_worth = true;
         break;
@@ -278,7 +279,7 @@ enum urn_code data_dir_refuse_worth(const struct data_dir *data_dir, struct urn_
 
 /* ---- C0: removing it ------------------------------------------------------------------------- */
 
-static enum urn_code remove_name(struct os_dir *dir, const char *name, struct urn_error *error)
+enum urn_code data_dir_remove_name(struct os_dir *dir, const char *name, struct urn_error *error)
 {
     int failed = os_remove(dir, name);
     if (failed != 0 && failed != ENOENT)
@@ -297,8 +298,9 @@ struct temporaries {
 static int temporaries_visit(void *context, const char *name)
 {
     struct temporaries *temporaries = context;
+    const enum data_dir_name_kind kind = data_dir_name_kind(name);
     if (temporaries->count < TEMPORARIES_A_PASS &&
-        data_dir_name_kind(name) == DATA_DIR_NAME_TEMPORARY)
+        (kind == DATA_DIR_NAME_TEMPORARY || kind == DATA_DIR_NAME_UNFINISHED))
         snprintf(temporaries->names[temporaries->count++], DATA_DIR_NAME_MAX, "%s", name);
     return 0;
 }
@@ -312,7 +314,7 @@ enum urn_code data_dir_remove_temporaries(struct os_dir *dir, struct urn_error *
         if (failed != 0)
             return error_set(error, URN_IO, failed, "cannot list the data directory");
         for (uint32_t i = 0; i < temporaries.count; i++)
-            if (remove_name(dir, temporaries.names[i], error) != URN_OK)
+            if (data_dir_remove_name(dir, temporaries.names[i], error) != URN_OK)
                 return error->code;
     } while (temporaries.count == TEMPORARIES_A_PASS);
     return URN_OK;
@@ -329,7 +331,7 @@ static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *erro
     char name[DATA_DIR_NAME_MAX];
     data_dir_snapshot_name(name, 0, 0);
     if (code == URN_OK && leftovers.snapshot_zero)
-        code = remove_name(dir, name, error);
+        code = data_dir_remove_name(dir, name, error);
     if (code != URN_OK)
         return code;
     int failed = os_dir_sync(dir);
@@ -338,7 +340,7 @@ static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *erro
     for (uint32_t slot = 0; code == URN_OK && slot < SEGMENTS_MAX; slot++) {
         data_dir_segment_name(name, slot);
         if (leftovers.segment[slot])
-            code = remove_name(dir, name, error);
+            code = data_dir_remove_name(dir, name, error);
     }
     return code;
 }
@@ -371,8 +373,8 @@ static enum urn_code fill_segment(struct os_file *file, const char *name, uint64
     return URN_OK;
 }
 
-static enum urn_code make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
-                                   struct urn_error *error)
+enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
+                                     struct urn_error *error)
 {
     uint8_t *zeroes = calloc(1, ZEROES_BYTES);
     if (zeroes == NULL)
@@ -465,16 +467,15 @@ static enum urn_code make_first_state(struct urn_os *os, const struct urn_engine
 
 /* ---- all together ---------------------------------------------------------------------------- */
 
-static void make_ring_uuid(struct urn_os *os, uint8_t uuid[WAL_UUID_BYTES])
+void data_dir_make_uuid(struct urn_os *os, uint8_t uuid[WAL_UUID_BYTES])
 {
     os_random(os, uuid, WAL_UUID_BYTES);
     uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* RFC 4122: version 4, random */
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-/* C4 */
-static enum urn_code publish_identity(struct os_dir *dir, const struct wal_geometry *geometry,
-                                      struct urn_error *error)
+enum urn_code data_dir_publish_identity(struct os_dir *dir, const struct wal_geometry *geometry,
+                                        struct urn_error *error)
 {
     char text[IDENTITY_BYTES_MAX];
     size_t length = identity_format(geometry, text);
@@ -487,18 +488,18 @@ static enum urn_code create_files(struct urn_os *os, const struct data_dir *data
 {
     struct os_dir *dir = data_dir->dir;
     const struct wal_geometry *geometry = &data_dir->geometry;
-    enum urn_code code = sync_parent(os, data_dir, error);
+    enum urn_code code = data_dir_sync_parent(os, data_dir, error);
     if (code == URN_OK)
         code = remove_leftovers(dir, error);
     if (code != URN_OK)
         return code;
-    code = make_segments(dir, geometry, error);
+    code = data_dir_make_segments(dir, geometry, error);
     if (code != URN_OK) {
         give_segments_back(dir, geometry);
         return code;
     }
     code = snapshot_file_write(dir, state, geometry, 0, error);
-    return code == URN_OK ? publish_identity(dir, geometry, error) : code;
+    return code == URN_OK ? data_dir_publish_identity(dir, geometry, error) : code;
 }
 
 enum urn_code data_dir_create(struct urn_os *os, const struct urn_engine_config *config,
@@ -507,7 +508,7 @@ enum urn_code data_dir_create(struct urn_os *os, const struct urn_engine_config 
     CHECK(data_dir->lock != NULL);
     data_dir->geometry = (struct wal_geometry){.segment_size_bytes = config->segment_size_bytes,
                                                .segments = config->segments};
-    make_ring_uuid(os, data_dir->geometry.ring_uuid);
+    data_dir_make_uuid(os, data_dir->geometry.ring_uuid);
     const char *fault = geometry_fault(&data_dir->geometry);
     if (fault != NULL)
         return error_set(error, URN_CONFIG, 0, "wal.segment_size, wal.segments: %s", fault);

@@ -47,7 +47,8 @@ enum urn_code data_dir_refuse_worth(const struct data_dir *data_dir, struct urn_
 enum urn_code data_dir_create(struct urn_os *os, const struct urn_engine_config *config,
                               struct data_dir *data_dir, struct urn_error *error);
 
-/* Removes temporary files. Under the lock. Errors: URN_IO. */
+/* Removes temporary files, and the UNFINISHED that a directory has outgrown. Under the lock. Errors:
+ * URN_IO. */
 enum urn_code data_dir_remove_temporaries(struct os_dir *dir, struct urn_error *error);
 
 /* Makes an error of the system, while something is created, URN_CANTCREATE with advice where the
@@ -57,5 +58,27 @@ enum urn_code data_dir_cannot_create(const struct data_dir *data_dir, struct urn
 
 /* The chain before the first group: BLAKE2b-128 over the ring UUID. */
 void data_dir_first_chain(const uint8_t ring_uuid[WAL_UUID_BYTES], uint8_t chain[WAL_CHAIN_BYTES]);
+
+/* ---- steps, for whoever makes a data directory in another way (data_dir_build.h) -------------- */
+
+/* Syncs the directory that holds data_dir->path, whether or not this process made it: one that did may
+ * have died before. Errors: URN_IO. */
+enum urn_code data_dir_sync_parent(struct urn_os *os, const struct data_dir *data_dir,
+                                   struct urn_error *error);
+
+/* C2 for a ring of this geometry: none of its segments exists. Errors: URN_IO, URN_NOMEMORY; what has
+ * been made is then still there. */
+enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
+                                     struct urn_error *error);
+
+/* A random UUID of version 4. */
+void data_dir_make_uuid(struct urn_os *os, uint8_t uuid[WAL_UUID_BYTES]);
+
+/* C4. Errors: URN_IO. */
+enum urn_code data_dir_publish_identity(struct os_dir *dir, const struct wal_geometry *geometry,
+                                        struct urn_error *error);
+
+/* Removes a file that may not be there. Errors: URN_IO. */
+enum urn_code data_dir_remove_name(struct os_dir *dir, const char *name, struct urn_error *error);
 
 #endif
