@@ -14,5 +14,6 @@ extern const struct command command_replay;
 extern const struct command command_diff;
 extern const struct command command_repair;
 extern const struct command command_prune;
+extern const struct command command_backup;
 
 #endif

@@ -15,9 +15,9 @@ enum exit_status {
     EXIT_BAD_INPUT = 65,     /* EX_DATAERR: a file that is not ours is not what it has to be */
     EXIT_CANNOT_OPEN = 66,   /* EX_NOINPUT */
     EXIT_UNAVAILABLE = 69,   /* EX_UNAVAILABLE: the server cannot be asked */
-    EXIT_CANNOT_CREATE = 73, /* EX_CANTCREAT */
+    EXIT_CANNOT_CREATE = 73, /* EX_CANTCREAT: what was to be made, or there is something already */
     EXIT_READ_ERROR = 74,    /* EX_IOERR: reading, or writing the output */
-    EXIT_IN_USE = 75,        /* EX_TEMPFAIL: repair: a server has the directory open */
+    EXIT_IN_USE = 75,        /* EX_TEMPFAIL: a server has the directory open, or was faster */
 };
 
 #endif

@@ -11,8 +11,9 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls,     &command_cat,    &command_find, &command_verify, &command_stats,
-    &command_export, &command_replay, &command_diff, &command_repair, &command_prune,
+    &command_ls,     &command_cat,    &command_find,   &command_verify,
+    &command_stats,  &command_export, &command_replay, &command_diff,
+    &command_repair, &command_prune,  &command_backup,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -35,8 +36,8 @@ static void print_overview(FILE *out)
         "\n"
         "exit status: 0 all is well; 1, 2, 3, 4 something is found or missing, as each command's\n"
         "help says; 64 wrong usage; 65 a file given is not what it has to be; 66 cannot open; 69\n"
-        "the server cannot be asked; 73 cannot create; 74 cannot read or write; 75 in\n"
-        "use (repair)\n"
+        "the server cannot be asked; 73 cannot create; 74 cannot read or write; 75 a\n"
+        "server has it open, or was faster\n"
         "\n"
         "examples:\n"
         "    urn-wal verify /var/lib/urn       is all in order?\n"

@@ -18,6 +18,11 @@ enum exit_status tool_fail(const struct tool *tool, const struct urn_error *erro
     case URN_DAMAGED:
     case URN_FORMAT:
         return EXIT_DAMAGE;
+    case URN_CANTCREATE:
+    case URN_EXISTS:
+        return EXIT_CANNOT_CREATE;
+    case URN_BUSY:
+        return EXIT_IN_USE;
     default:
         return error->system_errno == ENOENT || error->system_errno == EACCES ||
                        error->system_errno == ENOTDIR

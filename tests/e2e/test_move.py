@@ -1,0 +1,143 @@
+"""urn-wal backup with the real programs: under full load on a tiny ring, killed midway, on a full disk."""
+import collections
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import MAIN_CATALOG, TestCase, make_config, program, run, run_urnd, wait_until
+from test_urn_wal import Load
+
+SEGMENT_BYTES = 64 * 1024
+BATCH = 1000
+CATALOG = [{**item, "quantity": -1 if item["item_id"] == "mud" else 10 ** 12} for item in MAIN_CATALOG]
+
+
+def tiny(**sections):
+    return make_config(pools=[{"name": "main", "catalog": CATALOG}],
+                       wal={"segment_size": f"{SEGMENT_BYTES // 1024}KiB", "segments": 6},
+                       limits={"max_batch": 2000, "max_items": 100, "max_pools": 4}, **sections)
+
+
+def last_id(backup_says):
+    return int(re.search(r"last request id: (\d+)", backup_says).group(1))
+
+
+class Move(TestCase):
+    def path(self, name):
+        return self.folder / name
+
+    def must(self, *arguments, status=0):
+        done = run("urn-wal", *arguments)
+        self.assertEqual(done.returncode, status, (arguments, done.stdout[-500:], done.stderr))
+        return done.stdout + done.stderr
+
+    def loaded_server(self):
+        server = self.serve(tiny())
+        load = Load(server, BATCH)
+        load.start()
+        self.addCleanup(load.stopping.set)
+        begin = server.call("info")["durable_lsn"]
+        wait_until(lambda: server.call("info")["durable_lsn"] > begin + 8 * SEGMENT_BYTES, "a lap")
+        return server, load
+
+
+class Backup(Move):
+    def test_copies_under_load_are_whole(self):
+        """Every draw in a copy is what its client was told; the sum of the copy is that of its draws."""
+        server, load = self.loaded_server()
+        copies = []
+        for number in range(6):
+            before = server.call("info")["durable_lsn"]
+            says = self.must("backup", server.data_dir, self.path(f"copy-{number}"))
+            copies.append((self.path(f"copy-{number}"), last_id(says), before))
+        load.stop()
+        self.assertEqual(server.stop(), 0)
+        told = {first + i: index for first, indexes in load.told.items()
+                for i, index in enumerate(indexes)}
+        names = [item["item_id"] for item in CATALOG]
+        for copy, last, before in copies:
+            self.must("verify", copy)
+            end = int(re.search(r"LSN \d+ to (\d+)", (copy / "BACKUP").read_text()).group(1))
+            self.assertGreaterEqual(end, before, "what was durable before is in the copy")
+            draws = 0
+            for line in self.must("cat", copy, "--type", "draw").splitlines():
+                _, request_id, _, item = line.split()
+                self.assertEqual(item, names[told[int(request_id)]], line)
+                draws += 1
+            self.assertGreater(draws, 0)
+            drawn = collections.Counter(names[told[i]] for i in range(1, last + 1))
+            pool, = json.loads(self.must("replay", copy, "--json"))["pools"]
+            self.assertEqual({item["item_id"]: item["drawn"] for item in pool["items"]},
+                             {name: drawn[name] for name in names})
+
+    def test_killed_midway(self):
+        """Whatever is left is either whole or nothing, and repeating the command makes it whole."""
+        server, load = self.loaded_server()
+        luck = random.Random(1)
+        unfinished = 0
+        for number in range(30):
+            copy = self.path("copy")
+            process = subprocess.Popen([program("urn-wal"), "backup", str(server.data_dir), str(copy)],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(luck.uniform(0, 0.03))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if not (copy / "IDENTITY").exists():
+                unfinished += (copy / "UNFINISHED").exists()
+                self.must("verify", copy, status=66 if not any(copy.glob("s*-*")) else 3)
+                refused = run_urnd(self.folder, tiny(data_dir="copy"), *(["--create"] * (number % 2))) \
+                    if (copy / "UNFINISHED").exists() else None
+                self.assertTrue(refused is None or refused.returncode == 78, refused)
+                self.must("backup", server.data_dir, copy)
+            self.must("verify", copy)
+            shutil.rmtree(copy)
+        self.assertGreater(unfinished, 0)
+        load.stop()
+
+    def test_mistakes(self):
+        server = self.serve()
+        (self.path("there")).mkdir()
+        (self.path("there") / "notes").write_text("mine")
+        self.assertIn("is not empty (there is notes)",
+                      self.must("backup", server.data_dir, self.path("there"), status=73))
+        self.assertEqual(os.listdir(self.path("there")), ["notes"])
+        self.assertIn("cannot make the directory",
+                      self.must("backup", server.data_dir, self.path("no/parent"), status=73))
+        self.assertIn("did you mean --quiet?",
+                      self.must("backup", server.data_dir, self.path("copy"), "--quite", status=64))
+        self.must("backup", self.path("nowhere"), self.path("copy"), status=66)
+        self.assertEqual(self.must("backup", "--quiet", server.data_dir, self.path("copy")), "")
+        refused = run_urnd(self.folder, make_config(data_dir="copy"))
+        self.assertEqual(refused.returncode, 78)
+        self.assertIn("urn-wal restore", refused.stderr)
+
+
+class FullDisk(Move):
+    def test_no_room(self):
+        """Nothing is left of the attempt that takes room, and with room it works."""
+        self.require_loop_devices()
+        disk = self.path("disk")
+        disk.mkdir()
+        with open(self.path("image"), "wb") as file:
+            file.truncate(8 << 20)
+        self.mount_image(self.path("image"), disk, "loop", "-m", "0")
+        server = self.serve(tiny())
+        server.call("draw", "main", 1000)
+        free = os.statvfs(disk)
+        with open(disk / "ballast", "wb") as ballast:
+            os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize - (96 << 10))
+        for command, source, name in (("backup", server.data_dir, "copy"),):
+            says = self.must(command, source, disk / name, status=74)
+            self.assertIn("No space left on device", says)
+            self.assertEqual({path.name for path in (disk / name).iterdir()}, {"LOCK", "UNFINISHED"})
+            refused = run_urnd(self.folder, tiny(data_dir=f"disk/{name}"), "--create")
+            self.assertEqual(refused.returncode, 78)
+            self.assertIn("unfinished", refused.stderr)
+        (disk / "ballast").unlink()
+        self.must("backup", server.data_dir, disk / "copy")
+        self.must("verify", disk / "copy")

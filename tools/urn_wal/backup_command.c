@@ -1,0 +1,106 @@
+/* backup_command.c: `urn-wal backup`: its options, and what it says of the copy. */
+#include <inttypes.h>
+
+#include "tools/urn_wal/backup.h"
+#include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/time_text.h"
+
+struct backup_options {
+    bool quiet;
+};
+
+static const struct option_row rows[] = {
+    {"--quiet", NULL, offsetof(struct backup_options, quiet), NULL},
+    {.name = NULL},
+};
+
+static void print_report(const struct tool *tool, const char *source, const char *dest,
+                         const struct backup_report *report)
+{
+    FILE *out = tool->out;
+    char time[TIME_TEXT_BYTES];
+    time_text(report->wall_time_us, time);
+    (void)fprintf(out, "%s is a backup of %s\n", dest, source);
+    (void)fprintf(out,
+                  "log:             LSN %" PRIu64 " to %" PRIu64 ", groups %" PRIu64
+                  ", draws %" PRIu64 ", bytes %" PRIu64 "\n",
+                  report->begin_lsn, report->end_lsn, report->groups, report->draws,
+                  report->log_bytes);
+    (void)fprintf(out,
+                  "snapshots:       LSN %" PRIu64 " and %" PRIu64 ", pools %" PRIu32
+                  ", items %" PRIu64 ", bytes %" PRIu64 "\n",
+                  report->snapshot_lsn, report->end_lsn, report->pools, report->items,
+                  report->snapshot_bytes);
+    if (report->last_request_id == 0)
+        (void)fprintf(out, "last request id: none was given yet\n");
+    else
+        (void)fprintf(out, "last request id: %" PRIu64 ", %s\n", report->last_request_id, time);
+    (void)fprintf(out, "all of it is on the disk, and was read back and verified\n");
+}
+
+static void print_notes(const struct tool *tool, const struct backup_report *report)
+{
+    if (report->live)
+        (void)fprintf(tool->notes,
+                      "urn-wal: a server has it open: what became durable since is not in the "
+                      "backup\n");
+    if (report->looks > 1)
+        (void)fprintf(tool->notes,
+                      "urn-wal: the server was faster %" PRIu32
+                      " times: its ring is small for what is drawn\n",
+                      report->looks - 1);
+}
+
+static enum exit_status run(const struct tool *tool, const char *const *operands,
+                            uint32_t operand_count, const void *options)
+{
+    const struct backup_options *wanted = options;
+    struct backup_report report;
+    struct urn_error error;
+    (void)operand_count;
+    if (backup_make(tool, operands[0], operands[1], &report, &error) != URN_OK)
+        return tool_fail_to_open(tool, operands[0], &error);
+    if (wanted->quiet)
+        return EXIT_SOUND;
+    print_report(tool, operands[0], operands[1], &report);
+    print_notes(tool, &report);
+    return EXIT_SOUND;
+}
+
+const struct command command_backup = {
+    .name = "backup",
+    .summary = "a consistent copy of a data directory, also beside a running server",
+    .usage = "DIR DEST [--quiet]",
+    .help =
+        "Copies the newest snapshot that verifies, and the log from there to what is durable now, "
+        "to\n"
+        "DEST, which must not exist. It takes no lock and only reads DIR; where a server writes "
+        "over\n"
+        "what is being copied, it begins anew. The copy is synced, read back from the disk as a "
+        "start\n"
+        "would read it, and gets a second snapshot, of its end. It is whole once DEST/IDENTITY is "
+        "there:\n"
+        "if the command is stopped before, nothing takes DEST for a backup, and repeating the "
+        "command\n"
+        "finishes it.\n"
+        "All other commands read DEST like any data directory. No server starts from it: urn-wal\n"
+        "restore makes a data directory of it.\n"
+        "\n"
+        "    --quiet      prints nothing but complaints\n"
+        "\n"
+        "exit status: 0 done; 2 the log or all snapshots are damaged; 64 wrong usage; 66 cannot "
+        "open;\n"
+        "73 DEST cannot be made, or is there already; 74 cannot read or write; 75 the server was "
+        "faster,\n"
+        "again and again, or DEST is being made by another process\n"
+        "\n"
+        "examples:\n"
+        "    urn-wal backup /var/lib/urn /backup/urn-$(date +%F)\n"
+        "    urn-wal verify /backup/urn-2026-11-30\n",
+    .operands_min = 2,
+    .operands_max = 2,
+    .operands = "a data directory and a directory to be made",
+    .options_bytes = sizeof(struct backup_options),
+    .options = rows,
+    .run = run,
+};
