@@ -1,4 +1,4 @@
-"""urn-wal backup with the real programs: under full load on a tiny ring, killed midway, on a full disk."""
+"""urn-wal backup and restore with the real programs: under full load on a tiny ring, killed midway, on a full disk."""
 import collections
 import json
 import os
@@ -14,6 +14,7 @@ from test_urn_wal import Load
 
 SEGMENT_BYTES = 64 * 1024
 BATCH = 1000
+MARGIN = 10 ** 9
 CATALOG = [{**item, "quantity": -1 if item["item_id"] == "mud" else 10 ** 12} for item in MAIN_CATALOG]
 
 
@@ -44,6 +45,11 @@ class Move(TestCase):
         begin = server.call("info")["durable_lsn"]
         wait_until(lambda: server.call("info")["durable_lsn"] > begin + 8 * SEGMENT_BYTES, "a lap")
         return server, load
+
+    def state(self, folder_name):
+        """Starts a server on the restored directory and returns (server, its state of main)."""
+        server = self.serve(tiny(data_dir=folder_name), create=False)
+        return server, server.call("state", "main")
 
 
 class Backup(Move):
@@ -117,6 +123,62 @@ class Backup(Move):
         self.assertIn("urn-wal restore", refused.stderr)
 
 
+class Restore(Move):
+    def test_a_backup_serves_again(self):
+        """Nothing that the backup knows is issued twice, and no id repeats."""
+        server, load = self.loaded_server()
+        says = self.must("backup", server.data_dir, self.path("copy"))
+        load.stop()
+        last = last_id(says)
+        later = max(load.told) + BATCH - 1
+        self.assertEqual(server.kill(), -9)
+        says = self.must("restore", self.path("copy"), self.path("restored"))
+        self.assertIn(f"ids:     go on at {last + 1 + MARGIN}", says)
+        self.assertIn("WARNING: prizes that were given after that moment are in stock again", says)
+        self.must("verify", self.path("restored"))
+        told = {first + i: index for first, indexes in load.told.items()
+                for i, index in enumerate(indexes)}
+        drawn = collections.Counter(told[i] for i in range(1, last + 1))
+        restored, state = self.state("restored")
+        for item in state["items"]:
+            self.assertEqual(item["drawn"], drawn[item["index"]])
+            if item["quantity"] >= 0:
+                self.assertEqual(item["quantity"], 10 ** 12 - drawn[item["index"]])
+        first, *_ = restored.call("draw", "main", 5)
+        self.assertGreater(first, later)
+        self.assertEqual(first, last + 1 + MARGIN)
+        for _ in range(300):  # around the new ring
+            restored.call("draw", "main", 2000, {"as": "tally"})
+        self.assertEqual(restored.stop(), 0)
+        self.must("verify", self.path("restored"))
+
+    def test_a_moment_is_restored(self):
+        server = self.serve(tiny())
+        told = [item for _ in range(10) for item in server.call("draw", "main", 100)[1]]
+        self.assertEqual(server.stop(), 0)
+        says = self.must("restore", server.data_dir, self.path("restored"), "--until", "id:437",
+                         "--segments", "4", "--segment-size", "128KiB", "--id-margin", "1000")
+        self.assertIn("the source itself holds 563 later draws, request ids 438 to 1000", says)
+        config = tiny(data_dir="restored")
+        self.assertEqual(run_urnd(self.folder, config).returncode, 78, "other sizes")
+        config["wal"] = {"segment_size": "128KiB", "segments": 4}
+        restored = self.serve(config, create=False)
+        drawn = collections.Counter(told[:437])
+        for item in restored.call("state", "main")["items"]:
+            self.assertEqual(item["drawn"], drawn[item["item_id"]])
+        self.assertEqual(restored.call("draw", "main", 1)[0], 2001)
+
+    def test_a_replayed_snapshot_file_is_restored(self):
+        server = self.serve(tiny())
+        server.call("draw", "main", 100)
+        self.assertEqual(server.stop(), 0)
+        self.must("replay", server.data_dir, "--output", self.path("then.snapshot"))
+        self.must("restore", self.path("then.snapshot"), self.path("restored"))
+        restored, state = self.state("restored")
+        self.assertEqual(sum(item["drawn"] for item in state["items"]), 100)
+        self.assertEqual(restored.call("draw", "main", 1)[0], 101 + MARGIN)
+
+
 class FullDisk(Move):
     def test_no_room(self):
         """Nothing is left of the attempt that takes room, and with room it works."""
@@ -131,7 +193,8 @@ class FullDisk(Move):
         free = os.statvfs(disk)
         with open(disk / "ballast", "wb") as ballast:
             os.posix_fallocate(ballast.fileno(), 0, free.f_bavail * free.f_frsize - (96 << 10))
-        for command, source, name in (("backup", server.data_dir, "copy"),):
+        for command, source, name in (("backup", server.data_dir, "copy"),
+                                      ("restore", server.data_dir, "restored")):
             says = self.must(command, source, disk / name, status=74)
             self.assertIn("No space left on device", says)
             self.assertEqual({path.name for path in (disk / name).iterdir()}, {"LOCK", "UNFINISHED"})
@@ -140,4 +203,6 @@ class FullDisk(Move):
             self.assertIn("unfinished", refused.stderr)
         (disk / "ballast").unlink()
         self.must("backup", server.data_dir, disk / "copy")
+        self.must("restore", disk / "copy", disk / "restored")
         self.must("verify", disk / "copy")
+        self.must("verify", disk / "restored")

@@ -212,8 +212,9 @@ struct tool wal_scene_tool(struct wal_scene *scene, FILE *out, FILE *notes)
 static const struct command *find_command(const char *name)
 {
     static const struct command *const commands[] = {
-        &command_ls,     &command_cat,    &command_find, &command_verify, &command_stats,
-        &command_export, &command_replay, &command_diff, &command_repair, &command_backup,
+        &command_ls,     &command_cat,    &command_find,    &command_verify,
+        &command_stats,  &command_export, &command_replay,  &command_diff,
+        &command_repair, &command_backup, &command_restore,
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (name != NULL && strcmp(commands[i]->name, name) == 0)

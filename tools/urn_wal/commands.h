@@ -15,5 +15,6 @@ extern const struct command command_diff;
 extern const struct command command_repair;
 extern const struct command command_prune;
 extern const struct command command_backup;
+extern const struct command command_restore;
 
 #endif

@@ -7,7 +7,7 @@ enum exit_status {
     EXIT_TORN_TAIL = 1, /* verify: torn tail only: never acknowledged, the next start discards it */
     EXIT_NOT_FOUND = 1, /* find: no such draw is kept */
     EXIT_DIFFERS = 1, /* export --reconcile: from the draws; diff: from each other, as of diff(1) */
-    EXIT_NO_MOMENT = 1, /* replay: there is no such moment, or it is not kept */
+    EXIT_NO_MOMENT = 1, /* replay, restore: there is no such moment, or it is not kept */
     EXIT_DAMAGE = 2,
     EXIT_MISSING = 3,        /* files, or parts of the log, are missing */
     EXIT_MEANING = 4,        /* the bytes are sound but cannot be true */

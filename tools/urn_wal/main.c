@@ -13,7 +13,7 @@
 static const struct command *const commands[] = {
     &command_ls,     &command_cat,    &command_find,   &command_verify,
     &command_stats,  &command_export, &command_replay, &command_diff,
-    &command_repair, &command_prune,  &command_backup,
+    &command_repair, &command_prune,  &command_backup, &command_restore,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -44,6 +44,24 @@ bool parse_text(const char *text, void *field)
     return text[0] != 0;
 }
 
+bool parse_size(const char *text, void *field)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    uint64_t *bytes = field;
+    char *end = NULL;
+    if (!parse_number(text, 10, &end, bytes) || *bytes == 0)
+        return false;
+    for (unsigned unit = 0; unit < sizeof units / sizeof units[0]; unit++) {
+        if (strcmp(end, units[unit]) != 0)
+            continue;
+        if (*bytes > UINT64_MAX >> 10 * unit)
+            return false;
+        *bytes <<= 10 * unit;
+        return true;
+    }
+    return false;
+}
+
 bool parse_id(const char *text, uint64_t *request_id)
 {
     char *end = NULL;

@@ -30,6 +30,10 @@ bool parse_count(const char *text, void *field); /* uint64_t, at least 1 */
 bool parse_time(const char *text, void *field);  /* uint64_t, us since 1970; time_text.h */
 bool parse_text(const char *text, void *field);  /* const char *, not empty */
 
+bool parse_size(const char *text,
+                void *field); /* uint64_t, bytes: "64MiB", as in a configuration */
+
+#define WANTS_SIZE  "a size, such as 64MiB (B, KiB, MiB or GiB)"
 #define WANTS_LSN   "a position in the log, such as 8192 or 0x2000"
 #define WANTS_COUNT "a number from 1 on"
 #define WANTS_TIME  "a time, such as 2026-11-22T05:14:29Z or 2026-11-22T05:14:29+02:00"

@@ -434,6 +434,17 @@ static enum urn_code walk_to_end(struct inspection *inspection, struct urn_error
     return URN_OK;
 }
 
+/* Where the log begins of which nothing is kept: at the oldest sound snapshot. So does that of a ring that was
+ * restored or resized, until a server has written in it. */
+static uint64_t oldest_snapshot_lsn(const struct verify_report *report)
+{
+    uint64_t lsn = 0;
+    for (uint32_t which = 0; which < report->snapshot_count; which++)
+        if (report->snapshots[which].sound)
+            lsn = report->snapshots[which].id.lsn;
+    return lsn;
+}
+
 /* Where the walk begins: with the oldest segment; beside a server, which may overwrite that at any time, with
  * the one that holds the older of the two newest sound snapshots. */
 static uint64_t first_lsn(struct inspection *inspection)
@@ -442,6 +453,8 @@ static uint64_t first_lsn(struct inspection *inspection)
     const uint64_t size = report->geometry.segment_size_bytes;
     uint64_t lsn = 0;
     uint32_t sound = 0;
+    if (inspection->history->log_count == 0)
+        return oldest_snapshot_lsn(report);
     if (!history_live(inspection->history) || inspection->history->has_archive)
         return 0; /* what a server overwrites, the archive has */
     for (uint32_t which = 0; which < report->snapshot_count && sound < 2; which++)
