@@ -19,13 +19,15 @@
 #define COPY "copy"
 
 static struct urn_error test_error;
+static enum backup_extent test_extent = BACKUP_NEWEST;
 
 static enum urn_code back_up(struct urn_os *os, in_use_probe in_use, struct backup_report *report)
 {
     FILE *nowhere = fopen("/dev/null", "w");
     assert_non_null(nowhere);
     const struct tool tool = {.os = os, .in_use = in_use, .out = nowhere, .notes = nowhere};
-    const enum urn_code code = backup_make(&tool, LOG_MAKER_PATH, COPY, report, &test_error);
+    const enum urn_code code =
+        backup_make(&tool, LOG_MAKER_PATH, COPY, test_extent, report, &test_error);
     assert_int_equal(fclose(nowhere), 0);
     return code;
 }
@@ -83,6 +85,29 @@ static void test_copy_begins_at_the_newest_snapshot(void **context)
     whole_dir_free(&original);
     whole_dir_free(&copy);
     free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("verify", COPY)));
+}
+
+/* All that the ring holds, back to the oldest segment. */
+static void test_copy_of_all(void **context)
+{
+    struct wal_scene *scene = *context;
+    wal_scene_lap(scene);
+    wal_scene_lap(scene);
+    struct backup_report newest = must_back_up(sim_os(scene->maker.world), NULL);
+    whole_dir_remove(scene->maker.world, COPY);
+    char *text =
+        wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("backup", LOG_MAKER_PATH, COPY, "--all"));
+    free(text);
+    char *one = wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("cat", LOG_MAKER_PATH));
+    char *other = wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("cat", COPY));
+    assert_memory_equal(one, other, strlen(other)); /* behind it is told what stands at the end */
+    assert_memory_equal(one + strlen(other), "urn-wal: the log ends", 21);
+    free(one);
+    free(other);
+    free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("verify", COPY)));
+    char first[32];
+    (void)snprintf(first, sizeof first, "lsn:%llu", (unsigned long long)newest.snapshot_lsn - 8);
+    free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("replay", COPY, "--until", first)));
 }
 
 /* A new directory: only a snapshot, and a log of no length. */
@@ -230,9 +255,8 @@ static void test_only_what_is_durable_beside_a_server(void **context)
 }
 
 /* The server laps at any call of the copying: the copy is whole all the same, of before or of after. */
-static void test_server_laps_meanwhile(void **context)
+static void lap_meanwhile(struct wal_scene *scene)
 {
-    struct wal_scene *scene = *context;
     wal_scene_lap(scene);
     uint32_t begun_anew = 0;
     struct wal_rival rival = {.scene = scene, .act = wal_scene_lap};
@@ -248,6 +272,18 @@ static void test_server_laps_meanwhile(void **context)
     } while (rival.acted > 0);
     assert_true(begun_anew > 0);
     assert_true(rival.nth > 50);
+}
+
+static void test_server_laps_meanwhile(void **context)
+{
+    lap_meanwhile(*context);
+}
+
+static void test_server_laps_while_all_is_copied(void **context)
+{
+    test_extent = BACKUP_ALL;
+    lap_meanwhile(*context);
+    test_extent = BACKUP_NEWEST;
 }
 
 /* It always does: the copying gives up, says so, and leaves nothing that could be taken for a copy. */
@@ -396,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE_TEST(test_copy_holds_what_the_log_does),
         SCENE_TEST(test_copy_begins_at_the_newest_snapshot),
+        SCENE_TEST(test_copy_of_all),
         SCENE_TEST(test_copy_of_a_new_directory),
         SCENE_TEST(test_end_of_the_copy_is_vouched_for),
         SCENE_TEST(test_damaged_snapshot_is_passed_over),
@@ -406,6 +443,7 @@ int main(void)
         SCENE_TEST(test_no_server_starts_from_it),
         SCENE_TEST(test_only_what_is_durable_beside_a_server),
         SCENE_TEST(test_server_laps_meanwhile),
+        SCENE_TEST(test_server_laps_while_all_is_copied),
         SCENE_TEST(test_server_is_always_faster),
         SCENE_TEST(test_crashes_at_every_call),
         SCENE_TEST(test_every_call_may_fail),

@@ -27,6 +27,7 @@ struct backup {
     struct history history;
     struct data_dir dest;
     struct backup_report *report;
+    enum backup_extent extent;
     bool overtaken; /* by the server: this look is to be begun anew */
     struct state state;
     bool has_state;
@@ -240,11 +241,21 @@ static uint64_t durable_by_snapshots(const struct backup *backup)
     return history->live ? backup->state.tail.lsn : newest - newest % WAL_ALIGN_BYTES;
 }
 
+/* Where the copied log begins: with a segment. */
+static uint64_t first_lsn(const struct backup *backup)
+{
+    const struct history *history = &backup->history;
+    const uint64_t snapshot_lsn = wal_segment_begin(&history->geometry, backup->state.tail.lsn);
+    if (backup->extent == BACKUP_NEWEST || history->log_count == 0)
+        return snapshot_lsn;
+    const uint64_t oldest_lsn = history_begin_lsn(history, &history->segments[0]);
+    return oldest_lsn < snapshot_lsn ? oldest_lsn : snapshot_lsn;
+}
+
 static enum urn_code copy_log(struct backup *backup, struct urn_error *error)
 {
     struct history *history = &backup->history;
-    const uint64_t snapshot_lsn = backup->state.tail.lsn;
-    const uint64_t begin_lsn = wal_segment_begin(&history->geometry, snapshot_lsn);
+    const uint64_t begin_lsn = first_lsn(backup);
     struct walk walk;
     backup->report->begin_lsn = begin_lsn;
     enum urn_code code = walk_begin(history, begin_lsn, UINT64_MAX, durable_by_snapshots(backup),
@@ -375,6 +386,31 @@ static enum urn_code write_snapshot(struct backup *backup, const struct state *s
     return URN_OK;
 }
 
+/* Older ones that verify, back to the begin of the copied log. A server may have removed them meanwhile. */
+static enum urn_code write_older_snapshots(struct backup *backup, struct urn_error *error)
+{
+    const struct history *history = &backup->history;
+    uint64_t lsn = backup->report->snapshot_lsn;
+    for (uint32_t which = 0; which < history->snapshot_count; which++) {
+        const uint64_t older_lsn = history->snapshots[which].id.lsn;
+        struct state state;
+        if (backup->extent != BACKUP_ALL || older_lsn >= lsn ||
+            older_lsn < backup->report->begin_lsn)
+            continue;
+        enum urn_code code = history_load(history, which, &state, error);
+        if (code == URN_NOMEMORY)
+            return code;
+        if (code != URN_OK)
+            continue; /* none that anything depends on */
+        lsn = older_lsn;
+        code = write_snapshot(backup, &state, 0, error);
+        state_free(&state);
+        if (code != URN_OK)
+            return code;
+    }
+    return URN_OK;
+}
+
 /* What a start makes of the copy is what was read from the original; so the state becomes the one there. */
 static enum urn_code read_back(struct backup *backup, struct urn_error *error)
 {
@@ -441,6 +477,8 @@ static enum urn_code make_whole(struct backup *backup, struct urn_error *error)
     if (code == URN_OK)
         code = write_snapshot(backup, &backup->state, 0, error);
     if (code == URN_OK)
+        code = write_older_snapshots(backup, error);
+    if (code == URN_OK)
         code = read_back(backup, error);
     if (code == URN_OK)
         code = write_snapshot(backup, &backup->state, moved ? 0 : 1, error);
@@ -488,10 +526,11 @@ static enum urn_code refuse_file(const struct tool *tool, const char *source,
 }
 
 enum urn_code backup_make(const struct tool *tool, const char *source, const char *dest,
-                          struct backup_report *report, struct urn_error *error)
+                          enum backup_extent extent, struct backup_report *report,
+                          struct urn_error *error)
 {
     const uint64_t began_ns = os_monotonic_ns(tool->os);
-    struct backup backup = {.tool = tool, .report = report};
+    struct backup backup = {.tool = tool, .report = report, .extent = extent};
     *report = (struct backup_report){.looks = 0};
     enum urn_code code = refuse_file(tool, source, error);
     if (code == URN_OK)

@@ -1,8 +1,9 @@
 /* backup.h: a consistent copy of a data directory, taken beside a running server: no lock, only reading.
  *
- *     snapshot    the newest that verifies, loaded and written anew
+ *     snapshot    the newest that verifies, loaded and written anew; with BACKUP_ALL every one that does
  *     log         whole groups, walked by all rules (walk.h) from the segment on that holds the snapshot's
- *                 LSN, to the highest durable LSN known when the walk began
+ *                 LSN, or with BACKUP_ALL from the oldest segment on, to the highest durable LSN known when the
+ *                 walk began
  *     snapshot    of the state where the log ends, built from what was read back from the copy
  *
  * So the copy is checked twice: while it is read, and as a start would check it, from the disk it stands on. The
@@ -25,6 +26,11 @@
 #include "engine/data_dir.h"
 #include "tools/urn_wal/tool.h"
 
+enum backup_extent {
+    BACKUP_NEWEST, /* what a start needs */
+    BACKUP_ALL,    /* all that the ring holds */
+};
+
 struct backup_report {
     uint64_t begin_lsn; /* of the log copied */
     uint64_t snapshot_lsn;
@@ -35,7 +41,7 @@ struct backup_report {
     uint32_t pools;
     uint64_t items;
     uint64_t log_bytes;
-    uint64_t snapshot_bytes; /* of both */
+    uint64_t snapshot_bytes; /* of all of them */
     uint64_t wall_time_us;   /* of the last group */
     uint32_t looks;          /* 1: the server was never faster */
     bool live;
@@ -47,6 +53,7 @@ struct backup_report {
  * data_dir_build_begin; URN_DAMAGED (the log, at or behind the snapshot; what was read back); URN_BUSY (the
  * server was faster, again and again); URN_IO, URN_NOMEMORY. */
 enum urn_code backup_make(const struct tool *tool, const char *source, const char *dest,
-                          struct backup_report *report, struct urn_error *error);
+                          enum backup_extent extent, struct backup_report *report,
+                          struct urn_error *error);
 
 #endif

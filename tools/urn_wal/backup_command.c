@@ -6,10 +6,12 @@
 #include "tools/urn_wal/time_text.h"
 
 struct backup_options {
+    bool all;
     bool quiet;
 };
 
 static const struct option_row rows[] = {
+    {"--all", NULL, offsetof(struct backup_options, all), NULL},
     {"--quiet", NULL, offsetof(struct backup_options, quiet), NULL},
     {.name = NULL},
 };
@@ -58,7 +60,8 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     struct backup_report report;
     struct urn_error error;
     (void)operand_count;
-    if (backup_make(tool, operands[0], operands[1], &report, &error) != URN_OK)
+    if (backup_make(tool, operands[0], operands[1], wanted->all ? BACKUP_ALL : BACKUP_NEWEST,
+                    &report, &error) != URN_OK)
         return tool_fail_to_open(tool, operands[0], &error);
     if (wanted->quiet)
         return EXIT_SOUND;
@@ -70,7 +73,7 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
 const struct command command_backup = {
     .name = "backup",
     .summary = "a consistent copy of a data directory, also beside a running server",
-    .usage = "DIR DEST [--quiet]",
+    .usage = "DIR DEST [--all] [--quiet]",
     .help =
         "Copies the newest snapshot that verifies, and the log from there to what is durable now, "
         "to\n"
@@ -86,6 +89,7 @@ const struct command command_backup = {
         "All other commands read DEST like any data directory. No server starts from it: urn-wal\n"
         "restore makes a data directory of it.\n"
         "\n"
+        "    --all        the older log, too, that the ring still holds, with its snapshots\n"
         "    --quiet      prints nothing but complaints\n"
         "\n"
         "exit status: 0 done; 2 the log or all snapshots are damaged; 64 wrong usage; 66 cannot "
