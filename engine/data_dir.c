@@ -54,15 +54,27 @@ static bool parse_digits(const char **at, uint32_t digits, uint32_t base, uint64
     return true;
 }
 
-bool data_dir_parse_segment_name(const char *name, uint32_t *slot)
+/* Parses a segment's name; *rest is what follows it. */
+static bool parse_segment_prefix(const char *name, uint32_t *slot, const char **rest)
 {
     if (!starts_with(name, SEGMENT_PREFIX))
         return false;
     const char *at = name + strlen(SEGMENT_PREFIX);
     uint64_t value = 0;
-    if (!parse_digits(&at, SEGMENT_DIGITS, 10, &value) || *at != '\0' || value >= SEGMENTS_MAX)
+    if (!parse_digits(&at, SEGMENT_DIGITS, 10, &value) || value >= SEGMENTS_MAX)
         return false;
     *slot = (uint32_t)value;
+    *rest = at;
+    return true;
+}
+
+bool data_dir_parse_segment_name(const char *name, uint32_t *slot)
+{
+    uint32_t slot_found = 0;
+    const char *rest = NULL;
+    if (!parse_segment_prefix(name, &slot_found, &rest) || *rest != '\0')
+        return false;
+    *slot = slot_found;
     return true;
 }
 
@@ -118,6 +130,9 @@ enum data_dir_name_kind data_dir_name_kind(const char *name)
         return DATA_DIR_NAME_TEMPORARY;
     if (data_dir_parse_segment_name(name, &slot_or_serial))
         return DATA_DIR_NAME_SEGMENT;
+    if (parse_segment_prefix(name, &slot_or_serial, &rest))
+        return strcmp(rest, DATA_DIR_TEMPORARY) == 0 ? DATA_DIR_NAME_TEMPORARY
+                                                     : DATA_DIR_NAME_FOREIGN;
     if (!parse_snapshot_prefix(name, &lsn, &slot_or_serial, &rest))
         return DATA_DIR_NAME_FOREIGN;
     if (*rest == '\0')
@@ -127,8 +142,8 @@ enum data_dir_name_kind data_dir_name_kind(const char *name)
 
 /* ---- IDENTITY -------------------------------------------------------------------------------- */
 
-/* Reads IDENTITY into data_dir->geometry. *found: there is one. */
-static enum urn_code read_identity(struct data_dir *data_dir, bool *found, struct urn_error *error)
+enum urn_code data_dir_read_identity(const struct data_dir *data_dir, char text[IDENTITY_BYTES_MAX],
+                                     size_t *length, bool *found, struct urn_error *error)
 {
     *found = false;
     struct os_file *file = NULL;
@@ -138,20 +153,51 @@ static enum urn_code read_identity(struct data_dir *data_dir, bool *found, struc
     if (failed != 0)
         return error_set(error, URN_IO, failed, "cannot open %.200s/IDENTITY", data_dir->path);
     *found = true;
-    char text[IDENTITY_BYTES_MAX];
     uint64_t size_bytes = 0;
     enum urn_code code = URN_OK;
     failed = os_file_size(file, &size_bytes);
     if (failed != 0)
         code = error_set(error, URN_IO, failed, "cannot find its size");
-    else if (size_bytes > sizeof text)
+    else if (size_bytes > IDENTITY_BYTES_MAX)
         code = error_set(error, URN_DAMAGED, 0, "it is longer than urn writes it");
     else
         code = file_read_exact(file, DATA_DIR_IDENTITY, text, (size_t)size_bytes, 0, error);
-    if (code == URN_OK)
-        code = identity_parse(text, (size_t)size_bytes, &data_dir->geometry, error);
     os_file_close(file);
+    *length = (size_t)size_bytes;
     return code == URN_OK ? code : error_prefix(error, "%.200s/IDENTITY: ", data_dir->path);
+}
+
+/* Whoever does not finish a resize has nothing to do with what stands there in its midst. */
+static enum urn_code refuse_resizing(const struct data_dir *data_dir,
+                                     const struct identity_resizing *resizing,
+                                     struct urn_error *error)
+{
+    char size[DATA_DIR_SIZE_TEXT_BYTES];
+    return error_set(
+        error, URN_DAMAGED, 0,
+        "a resize of %.200s to %" PRIu32
+        " segments of %s has begun and has not ended; `urn-wal resize %.200s` finishes it",
+        data_dir->path, resizing->to.segments,
+        data_dir_size_text(resizing->to.segment_size_bytes, size), data_dir->path);
+}
+
+/* Reads IDENTITY into data_dir->geometry. *found: there is one. */
+static enum urn_code read_identity(struct data_dir *data_dir, bool *found, struct urn_error *error)
+{
+    char text[IDENTITY_BYTES_MAX];
+    size_t length = 0;
+    struct identity_resizing resizing;
+    struct urn_error not_resizing;
+    enum urn_code code = data_dir_read_identity(data_dir, text, &length, found, error);
+    if (code != URN_OK || !*found)
+        return code;
+    code = identity_parse(text, length, &data_dir->geometry, error);
+    if (code == URN_OK)
+        return code;
+    if (code == URN_FORMAT &&
+        identity_parse_resizing(text, length, &resizing, &not_resizing) == URN_OK)
+        return refuse_resizing(data_dir, &resizing, error);
+    return error_prefix(error, "%.200s/IDENTITY: ", data_dir->path);
 }
 
 const char *data_dir_size_text(uint64_t bytes, char text[DATA_DIR_SIZE_TEXT_BYTES])
@@ -164,7 +210,7 @@ const char *data_dir_size_text(uint64_t bytes, char text[DATA_DIR_SIZE_TEXT_BYTE
     return text;
 }
 
-/* The ring keeps for ever the geometry it was made with. */
+/* The ring keeps its geometry until somebody resizes it. */
 static enum urn_code compare_geometry(const struct data_dir *data_dir,
                                       const struct urn_engine_config *config,
                                       struct urn_error *error)
@@ -180,8 +226,10 @@ static enum urn_code compare_geometry(const struct data_dir *data_dir,
     return error_set(error, URN_CONFIG, 0,
                      "wal.segment_size: %s and wal.segments: %" PRIu32
                      " are configured, but %.200s was created with wal.segment_size: %s and "
-                     "wal.segments: %" PRIu32 ", which cannot be changed: configure these",
-                     configured_size, config->segments, data_dir->path, made_size, made->segments);
+                     "wal.segments: %" PRIu32
+                     ": configure these, or give the ring other sizes with `urn-wal resize %.200s`",
+                     configured_size, config->segments, data_dir->path, made_size, made->segments,
+                     data_dir->path);
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -526,6 +574,39 @@ enum urn_code data_dir_open_to_repair(struct urn_os *os, const char *path,
     if (code == URN_OK)
         code = sync_files(data_dir, error);
     if (code != URN_OK)
+        data_dir_close(data_dir);
+    return code;
+}
+
+enum urn_code data_dir_open_resizing(struct urn_os *os, const char *path, struct data_dir *data_dir,
+                                     struct identity_resizing *resizing, struct urn_error *error)
+{
+    char text[IDENTITY_BYTES_MAX];
+    size_t length = 0;
+    bool found = false;
+    enum urn_code code = data_dir_set_path(data_dir, path, error);
+    if (code == URN_OK)
+        code = open_directory(os, data_dir, error);
+    int failed =
+        code == URN_OK ? os_dir_lock(data_dir->dir, DATA_DIR_LOCK, true, &data_dir->lock) : 0;
+    if (failed != 0) {
+        data_dir->lock = NULL;
+        code = failed == EWOULDBLOCK
+                   ? refuse_in_use(data_dir, error)
+                   : error_set(error, URN_IO, failed, "cannot lock %.200s/" DATA_DIR_LOCK, path);
+    }
+    failed = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
+    if (failed != 0)
+        code = error_set(error, URN_IO, failed, "cannot sync the directory %.200s", path);
+    if (code == URN_OK)
+        code = data_dir_read_identity(data_dir, text, &length, &found, error);
+    if (code == URN_OK && !found)
+        code = refuse_no_data(data_dir, "there is no IDENTITY in", error);
+    if (code == URN_OK)
+        code = identity_parse_resizing(text, length, resizing, error);
+    if (code == URN_OK)
+        data_dir->geometry = resizing->from;
+    else
         data_dir_close(data_dir);
     return code;
 }

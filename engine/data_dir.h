@@ -8,7 +8,7 @@
  *     REPAIR                        a repair has begun and has not ended: a start refuses to pass
  *     UNFINISHED                    without IDENTITY: a tool was making the directory (data_dir_build.h)
  *     BACKUP                        what the directory is a backup of: never to be started from
- *     *.tmp                         unfinished; never evidence of anything
+ *     *.tmp                         unfinished; never evidence of anything (but see data_dir_resize.h)
  *
  * The rule of opening: everything but LOCK is looked at and made under the lock only. Without
  * config->create nothing is ever made: a volume that is not mounted refuses instead of beginning
@@ -22,6 +22,7 @@
 #define URN_ENGINE_DATA_DIR_H
 
 #include "engine/error.h"
+#include "engine/identity.h"
 #include "engine/os.h"
 #include "engine/wal_format.h"
 
@@ -54,7 +55,7 @@ enum data_dir_name_kind {
     DATA_DIR_NAME_SEGMENT,
     DATA_DIR_NAME_SNAPSHOT,
     DATA_DIR_NAME_REPAIR,
-    DATA_DIR_NAME_TEMPORARY, /* of any of them but LOCK and the segments */
+    DATA_DIR_NAME_TEMPORARY, /* of any of them but LOCK */
 };
 
 enum data_dir_name_kind data_dir_name_kind(const char *name);
@@ -89,6 +90,16 @@ enum urn_code data_dir_set_path(struct data_dir *data_dir, const char *path,
  * begun and not ended), URN_IO, URN_NOMEMORY. */
 enum urn_code data_dir_open(struct urn_os *os, const struct urn_engine_config *config,
                             struct data_dir *data_dir, struct urn_error *error);
+
+/* Opens, under its lock, a directory whose ring is being resized: IDENTITY says so, in *resizing. Nothing is
+ * checked or changed but that the directory is synced; data_dir->geometry is the old one. Errors: URN_FORMAT (it is
+ * not being resized), URN_NODATA, URN_INUSE, URN_DAMAGED, URN_IO. */
+enum urn_code data_dir_open_resizing(struct urn_os *os, const char *path, struct data_dir *data_dir,
+                                     struct identity_resizing *resizing, struct urn_error *error);
+
+/* IDENTITY as it stands, of whatever format. *found: there is one. Errors: URN_IO, URN_DAMAGED (too long). */
+enum urn_code data_dir_read_identity(const struct data_dir *data_dir, char text[IDENTITY_BYTES_MAX],
+                                     size_t *length, bool *found, struct urn_error *error);
 
 /* Opens it to look only: no lock, nothing is ever made or checked but IDENTITY, which gives the
  * geometry. For tools; what they see may be in motion when a server has it open. */

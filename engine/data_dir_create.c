@@ -374,15 +374,17 @@ static enum urn_code fill_segment(struct os_file *file, const char *name, uint64
 }
 
 enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
-                                     struct urn_error *error)
+                                     const char *suffix, struct urn_error *error)
 {
     uint8_t *zeroes = calloc(1, ZEROES_BYTES);
     if (zeroes == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory to write the segments");
     enum urn_code code = URN_OK;
     for (uint32_t slot = 0; code == URN_OK && slot < geometry->segments; slot++) {
-        char name[DATA_DIR_NAME_MAX];
-        data_dir_segment_name(name, slot);
+        char slot_name[DATA_DIR_NAME_MAX];
+        char name[DATA_DIR_NAME_MAX + sizeof DATA_DIR_TEMPORARY];
+        data_dir_segment_name(slot_name, slot);
+        snprintf(name, sizeof name, "%s%s", slot_name, suffix);
         struct os_file *file = NULL;
         int failed = os_file_open(dir, name, OS_CREATE, &file);
         if (failed != 0) {
@@ -493,7 +495,7 @@ static enum urn_code create_files(struct urn_os *os, const struct data_dir *data
         code = remove_leftovers(dir, error);
     if (code != URN_OK)
         return code;
-    code = data_dir_make_segments(dir, geometry, error);
+    code = data_dir_make_segments(dir, geometry, "", error);
     if (code != URN_OK) {
         give_segments_back(dir, geometry);
         return code;

@@ -1,4 +1,4 @@
-"""urn-wal backup and restore with the real programs: under full load on a tiny ring, killed midway, on a full disk."""
+"""urn-wal backup, restore and resize with the real programs: under full load on a tiny ring, killed midway, on a full disk."""
 import collections
 import json
 import os
@@ -179,6 +179,87 @@ class Restore(Move):
         self.assertEqual(restored.call("draw", "main", 1)[0], 101 + MARGIN)
 
 
+class Resize(Move):
+    def served(self):
+        """A data directory whose ring has come around, and the state of main in it."""
+        server, load = self.loaded_server()
+        load.stop()
+        state = server.call("state", "main")
+        self.assertEqual(server.stop(), 0)
+        return server.data_dir, state
+
+    def other(self, segments, segment_size):
+        config = tiny()
+        config["wal"] = {"segment_size": segment_size, "segments": segments}
+        return config
+
+    def resize(self, data_dir, *arguments, status=0):
+        return self.must("resize", data_dir, "--max-batch", "2000", *arguments, status=status)
+
+    def test_the_server_goes_on(self):
+        data_dir, state = self.served()
+        log = run("urn-wal", "cat", data_dir).stdout
+        says = self.resize(data_dir, "--segments", "9", status=64)
+        self.assertIn("--discard-history gives it up; nothing was changed", says)
+        self.resize(data_dir, "--segments", "9", "--segment-size", "128KiB", "--backup",
+                    self.path("before"))
+        refused = run_urnd(self.folder, tiny())
+        self.assertEqual(refused.returncode, 78)
+        self.assertIn("configure these, or give the ring other sizes with `urn-wal resize", refused.stderr)
+        self.must("verify", data_dir)
+        self.assertEqual(run("urn-wal", "cat", self.path("before")).stdout, log)
+        server = self.serve(self.other(9, "128KiB"), create=False)
+        now = server.call("state", "main")
+        self.assertEqual(now["items"], state["items"])
+        self.assertEqual(server.call("draw", "main", 3)[0], state["last_request_id"] + 1)
+        for _ in range(1000):  # around the new ring
+            server.call("draw", "main", 2000, {"as": "tally"})
+        self.must("verify", data_dir)
+        self.resize(data_dir, "--segments", "3", "--discard-history", status=75)
+        self.assertEqual(server.kill(), -9)
+        self.resize(data_dir, "--segments", "3", "--segment-size", "64KiB", "--discard-history")
+        server = self.serve(self.other(3, "64KiB"), create=False)
+        self.assertEqual(server.call("draw", "main", 1)[0], state["last_request_id"] + 2000004)
+        self.assertEqual(server.stop(), 0)
+        self.must("verify", data_dir)
+
+    def test_killed_midway(self):
+        """The old ring, the new one, or one that the command repeated finishes."""
+        data_dir, state = self.served()
+        luck = random.Random(2)
+        found = collections.Counter()
+        old, new = "6", "48"
+        took_s = 0.1
+        for _ in range(40):
+            command = [program("urn-wal"), "resize", str(data_dir), "--max-batch", "2000", "--segments",
+                       new, "--discard-history"]
+            began_s = time.monotonic()
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                process.wait(luck.uniform(0, took_s))
+                took_s = time.monotonic() - began_s
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            identity = (data_dir / "IDENTITY").read_text()
+            kind = "begun" if "format: 2" in identity else \
+                "new" if f"segments: {new}\n" in identity else "old"
+            found[kind] += 1
+            if kind == "begun":
+                refused = run_urnd(self.folder, self.other(int(old), "64KiB"), "--create")
+                self.assertEqual(refused.returncode, 65)
+                self.assertIn(f"`urn-wal resize {data_dir}` finishes it", refused.stderr)
+                self.must("verify", data_dir, status=2)
+            self.must("resize", data_dir, "--max-batch", "2000", "--segments", new, "--discard-history")
+            self.must("verify", data_dir)
+            old, new = new, old
+        self.assertGreater(found["old"], 0, found)
+        self.assertGreater(found["new"] + found["begun"], 0, found)
+        server = self.serve(self.other(int(old), "64KiB"), create=False)
+        self.assertEqual(server.call("state", "main")["items"], state["items"])
+        self.assertEqual(server.call("draw", "main", 1)[0], state["last_request_id"] + 1)
+
+
 class FullDisk(Move):
     def test_no_room(self):
         """Nothing is left of the attempt that takes room, and with room it works."""
@@ -206,3 +287,27 @@ class FullDisk(Move):
         self.must("restore", disk / "copy", disk / "restored")
         self.must("verify", disk / "copy")
         self.must("verify", disk / "restored")
+
+    def test_no_room_for_another_ring(self):
+        """Nothing has changed, and the server starts as before."""
+        self.require_loop_devices()
+        disk = self.path("disk")
+        disk.mkdir()
+        with open(self.path("image"), "wb") as file:
+            file.truncate(8 << 20)
+        self.mount_image(self.path("image"), disk, "loop", "-m", "0")
+        config = tiny(data_dir="disk/data")
+        server = self.serve(config)
+        server.call("draw", "main", 1000)
+        self.assertEqual(server.stop(), 0)
+        before = {path.name: path.read_bytes() for path in server.data_dir.iterdir()}
+        says = self.must("resize", server.data_dir, "--max-batch", "2000", "--segments", "150",
+                         "--discard-history", status=73)
+        self.assertIn("the new ring takes 9969664 bytes beside the old one", says)
+        self.assertIn("nothing was changed", says)
+        del before["LOCK"]  # which says whose it was last
+        self.assertEqual({path.name: path.read_bytes() for path in server.data_dir.iterdir()
+                          if path.name != "LOCK"}, before)
+        server = self.serve(config, create=False)
+        self.assertEqual(server.call("draw", "main", 1)[0], 1001)
+        self.assertEqual(server.stop(), 0)

@@ -214,7 +214,7 @@ static const struct command *find_command(const char *name)
     static const struct command *const commands[] = {
         &command_ls,     &command_cat,    &command_find,    &command_verify,
         &command_stats,  &command_export, &command_replay,  &command_diff,
-        &command_repair, &command_backup, &command_restore,
+        &command_repair, &command_backup, &command_restore, &command_resize,
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (name != NULL && strcmp(commands[i]->name, name) == 0)

@@ -208,7 +208,7 @@ static void test_names_are_told_apart(void **context)
         {"segment-000", DATA_DIR_NAME_FOREIGN},
         {"segment-00000", DATA_DIR_NAME_FOREIGN},
         {"segment-000a", DATA_DIR_NAME_FOREIGN},
-        {"segment-0000.tmp", DATA_DIR_NAME_FOREIGN},
+        {"segment-0000.tmp", DATA_DIR_NAME_TEMPORARY},
         {"segment--001", DATA_DIR_NAME_FOREIGN},
         {"snapshot-00000000000f4000", DATA_DIR_NAME_FOREIGN},
         {"snapshot-00000000000F4000-0001", DATA_DIR_NAME_FOREIGN},
@@ -295,6 +295,74 @@ static void test_identity_refuses_every_change(void **context)
 }
 
 /* Sealed, and yet not what urn writes. */
+#define GOLDEN_RESIZING                                                                            \
+    "urn data directory\nformat: 2\nring: 8f14e45f-ceea-467f-9575-3a1c40b0d2a1\n"                  \
+    "segment_size: 67108864\nsegments: 8\nnew_segment_size: 134217728\nnew_segments: 16\n"         \
+    "new_begin_lsn: 536870912\n"
+
+/* While it is resized it is of another format, which nobody takes for a whole directory's. */
+static void test_identity_of_a_resize_is_pinned(void **context)
+{
+    (void)context;
+    char text[IDENTITY_BYTES_MAX];
+    char golden[IDENTITY_BYTES_MAX];
+    struct wal_geometry geometry;
+    struct identity_resizing found;
+    struct urn_error error;
+    struct identity_resizing resizing = {
+        .from = golden_geometry, .to = golden_geometry, .begin_lsn = 536870912};
+    resizing.to.segment_size_bytes = 134217728;
+    resizing.to.segments = 16;
+    const size_t length = identity_format_resizing(&resizing, text);
+    assert_int_equal(length, seal(GOLDEN_RESIZING, golden));
+    assert_memory_equal(text, golden, length);
+    assert_memory_equal(text + strlen(GOLDEN_RESIZING), "crc32c: 162fe8bd\n", 17);
+    assert_int_equal(identity_parse_resizing(text, length, &found, &error), URN_OK);
+    assert_memory_equal(found.to.ring_uuid, golden_geometry.ring_uuid, WAL_UUID_BYTES);
+    assert_int_equal(found.from.segment_size_bytes, 67108864);
+    assert_int_equal(found.from.segments, 8);
+    assert_int_equal(found.to.segment_size_bytes, 134217728);
+    assert_int_equal(found.to.segments, 16);
+    assert_int_equal(found.begin_lsn, 536870912);
+    assert_int_equal(identity_parse(text, length, &geometry, &error), URN_FORMAT);
+    for (size_t i = 0; i < length; i++) {
+        text[i] = (char)(text[i] ^ (1 << i % 8));
+        assert_int_equal(identity_parse_resizing(text, length, &found, &error), URN_DAMAGED);
+        text[i] = (char)(text[i] ^ (1 << i % 8));
+    }
+}
+
+static void test_identity_of_a_resize_is_strict(void **context)
+{
+    static const char head[] =
+        "urn data directory\nformat: 2\nring: 8f14e45f-ceea-467f-9575-3a1c40b0d2a1\n";
+    static const char *const wrong[] = {
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65536\nnew_segments: 3\n",
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65536\nnew_segments: 3\n"
+        "new_begin_lsn: 4096\n",
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65536\nnew_segments: 2\n"
+        "new_begin_lsn: 0\n",
+        "segment_size: 65536\nsegments: 2\nnew_segment_size: 65536\nnew_segments: 3\n"
+        "new_begin_lsn: 0\n",
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65537\nnew_segments: 3\n"
+        "new_begin_lsn: 0\n",
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65536\nnew_segments: 3\n"
+        "new_begin_lsn: 0\nmore: 1\n",
+        "segment_size: 65536\nsegments: 3\nnew_segment_size: 65536\nnew_segments: 3\n"
+        "new_begin_lsn: 9007199254806528\n",
+    };
+    (void)context;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char facts[IDENTITY_BYTES_MAX];
+        char text[IDENTITY_BYTES_MAX];
+        struct identity_resizing found;
+        struct urn_error error;
+        (void)snprintf(facts, sizeof facts, "%s%s", head, wrong[i]);
+        const size_t length = seal(facts, text);
+        assert_int_equal(identity_parse_resizing(text, length, &found, &error), URN_DAMAGED);
+    }
+}
+
 static void test_identity_is_strict(void **context)
 {
     (void)context;
@@ -660,7 +728,7 @@ static void test_other_geometry_is_a_configuration_error(void **context)
     config.segment_size_bytes = 1 << 20;
     assert_int_equal(open_with(sim_os(world), &config, &created), URN_CONFIG);
     assert_says("wal.segment_size: 1MiB and wal.segments: 3 are configured");
-    assert_says("wal.segment_size: 64KiB and wal.segments: 3, which");
+    assert_says("wal.segment_size: 64KiB and wal.segments: 3: configure these, or");
     config = test_config(false);
     config.segments = 4;
     assert_int_equal(open_with(sim_os(world), &config, &created), URN_CONFIG);
@@ -1335,6 +1403,8 @@ int main(void)
         cmocka_unit_test(test_identity_is_pinned),
         cmocka_unit_test(test_identity_refuses_every_change),
         cmocka_unit_test(test_identity_is_strict),
+        cmocka_unit_test(test_identity_of_a_resize_is_pinned),
+        cmocka_unit_test(test_identity_of_a_resize_is_strict),
         cmocka_unit_test(test_without_create_nothing_is_made),
         cmocka_unit_test(test_parent_must_exist),
         cmocka_unit_test(test_lock_comes_before_everything),

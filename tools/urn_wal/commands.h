@@ -16,5 +16,6 @@ extern const struct command command_repair;
 extern const struct command command_prune;
 extern const struct command command_backup;
 extern const struct command command_restore;
+extern const struct command command_resize;
 
 #endif

@@ -11,9 +11,9 @@
 #include "tools/urn_wal/options.h"
 
 static const struct command *const commands[] = {
-    &command_ls,     &command_cat,    &command_find,   &command_verify,
-    &command_stats,  &command_export, &command_replay, &command_diff,
-    &command_repair, &command_prune,  &command_backup, &command_restore,
+    &command_ls,     &command_cat,     &command_find,   &command_verify, &command_stats,
+    &command_export, &command_replay,  &command_diff,   &command_repair, &command_prune,
+    &command_backup, &command_restore, &command_resize,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -21,12 +21,11 @@ static const struct command *const commands[] = {
 
 static void print_overview(FILE *out)
 {
-    (void)fputs(
-        "urn-wal: reads the log of an urn data directory. It only reads (but for repair --write), "
-        "and may be\nused beside a running server.\n\nusage: urn-wal COMMAND DIR | FILE... "
-        "[option...]\n"
-        "       urn-wal COMMAND --help\n       urn-wal --help | --version\n\nCommands\n",
-        out);
+    (void)fputs("urn-wal: reads the log of an urn data directory. It only reads it (but for repair "
+                "and prune\nwith --write, and resize), and may be used beside a running server.\n\n"
+                "usage: urn-wal COMMAND DIR | FILE... [option...]\n"
+                "       urn-wal COMMAND --help\n       urn-wal --help | --version\n\nCommands\n",
+                out);
     for (size_t i = 0; i < COMMANDS; i++)
         (void)fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     (void)fputs(

@@ -106,7 +106,7 @@ static enum urn_code read_back(const struct data_dir *data_dir, const struct sta
 static enum urn_code fill(const struct data_dir *data_dir, const struct state *state,
                           struct urn_error *error)
 {
-    enum urn_code code = data_dir_make_segments(data_dir->dir, &data_dir->geometry, error);
+    enum urn_code code = data_dir_make_segments(data_dir->dir, &data_dir->geometry, "", error);
     for (uint32_t serial = 0; code == URN_OK && serial < 2; serial++)
         code = snapshot_file_write(data_dir->dir, state, &data_dir->geometry, serial, error);
     return code == URN_OK ? read_back(data_dir, state, error) : code;
