@@ -454,41 +454,6 @@ static enum urn_code refuse_begun_repair(const struct data_dir *data_dir, struct
                      data_dir->path, data_dir->path);
 }
 
-struct marks {
-    bool unfinished, backup;
-};
-
-static int find_marks(void *context, const char *name)
-{
-    struct marks *marks = context;
-    marks->unfinished |= data_dir_name_kind(name) == DATA_DIR_NAME_UNFINISHED;
-    marks->backup |= data_dir_name_kind(name) == DATA_DIR_NAME_BACKUP;
-    return 0;
-}
-
-/* What a tool has marked as none to start from: a copy, which would give the ids and prizes again that the
- * original has given since; and what was never finished, over which nothing may begin afresh. */
-static enum urn_code refuse_marked(const struct data_dir *data_dir, bool complete,
-                                   struct urn_error *error)
-{
-    struct marks marks = {false, false};
-    int failed = os_dir_list(data_dir->dir, find_marks, &marks);
-    if (failed != 0)
-        return error_set(error, URN_IO, failed, "cannot list %.200s", data_dir->path);
-    if (marks.unfinished && !complete)
-        return error_set(error, URN_NODATA, 0,
-                         "%.200s is an unfinished backup or restored directory: nothing of it can "
-                         "be used; repeat the command that was making it, or remove it",
-                         data_dir->path);
-    if (marks.backup)
-        return error_set(error, URN_NODATA, 0,
-                         "%.100s is a backup: a start would give ids and prizes again that have "
-                         "been given since; `urn-wal restore %.100s DEST` makes a data directory "
-                         "of it",
-                         data_dir->path, data_dir->path);
-    return URN_OK;
-}
-
 /* Step (2) of a start, under the lock. */
 static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_config *config,
                                  struct data_dir *data_dir, struct urn_error *error)
@@ -498,8 +463,6 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
         return error_set(error, URN_IO, failed, "cannot sync the directory %.200s", data_dir->path);
     bool complete = false;
     enum urn_code code = read_identity(data_dir, &complete, error);
-    if (code == URN_OK)
-        code = refuse_marked(data_dir, complete, error);
     if (code != URN_OK)
         return code;
     if (!complete) {
@@ -516,7 +479,7 @@ static enum urn_code open_locked(struct urn_os *os, const struct urn_engine_conf
     if (code == URN_OK)
         code = refuse_begun_repair(data_dir, error);
     if (code == URN_OK)
-        code = data_dir_remove_temporaries(data_dir->dir, error);
+        code = data_dir_clear(data_dir, error);
     if (code == URN_OK)
         code = data_dir_check_files(data_dir, error);
     return code == URN_OK ? sync_files(data_dir, error) : code;

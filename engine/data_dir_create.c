@@ -154,6 +154,7 @@ enum urn_code data_dir_sync_parent(struct urn_os *os, const struct data_dir *dat
 struct leftovers {
     bool segment[SEGMENTS_MAX];
     bool snapshot_zero;
+    bool unfinished;                  /* a tool was making the directory (data_dir_build.h) */
     char of_worth[DATA_DIR_NAME_MAX]; /* one that shows that there is more; "": none */
 };
 
@@ -177,9 +178,11 @@ static int leftovers_visit(void *context, const char *name)
         of_worth = lsn != 0 || serial != 0;
         leftovers->snapshot_zero = leftovers->snapshot_zero || !of_worth;
         break;
-    case DATA_DIR_NAME_REPAIR:     /* nobody repairs what has none */
-    case DATA_DIR_NAME_IDENTITY:   /* the caller has seen that there is none */
-    case DATA_DIR_NAME_UNFINISHED: /* nor this */
+    case DATA_DIR_NAME_UNFINISHED:
+        leftovers->unfinished = true;
+        break;
+    case DATA_DIR_NAME_IDENTITY: /* the caller has seen that there is none */
+    case DATA_DIR_NAME_REPAIR:   /* nobody repairs what has none */
     case DATA_DIR_NAME_BACKUP:
     case DATA_DIR_NAME_FOREIGN:
         of_worth = true;
@@ -260,6 +263,11 @@ enum urn_code data_dir_refuse_worth(const struct data_dir *data_dir, struct urn_
     enum urn_code code = find_leftovers(data_dir->dir, &leftovers, error);
     if (code != URN_OK)
         return error_prefix(error, "the data directory %.200s: ", data_dir->path);
+    if (leftovers.unfinished) /* over which nothing may begin afresh */
+        return error_set(error, URN_NODATA, 0,
+                         "%.200s is an unfinished backup or restored directory: nothing of it can "
+                         "be used; repeat the command that was making it, or remove it",
+                         data_dir->path);
     if (leftovers.of_worth[0] != '\0') {
         char what[2 * DATA_DIR_NAME_MAX];
         snprintf(what, sizeof what, "there is %s", leftovers.of_worth);
@@ -293,31 +301,56 @@ enum urn_code data_dir_remove_name(struct os_dir *dir, const char *name, struct 
 struct temporaries {
     char names[TEMPORARIES_A_PASS][DATA_DIR_NAME_MAX];
     uint32_t count;
+    bool backup; /* the directory is one */
 };
 
 static int temporaries_visit(void *context, const char *name)
 {
     struct temporaries *temporaries = context;
     const enum data_dir_name_kind kind = data_dir_name_kind(name);
+    temporaries->backup = temporaries->backup || kind == DATA_DIR_NAME_BACKUP;
     if (temporaries->count < TEMPORARIES_A_PASS &&
         (kind == DATA_DIR_NAME_TEMPORARY || kind == DATA_DIR_NAME_UNFINISHED))
         snprintf(temporaries->names[temporaries->count++], DATA_DIR_NAME_MAX, "%s", name);
     return 0;
 }
 
-enum urn_code data_dir_remove_temporaries(struct os_dir *dir, struct urn_error *error)
+/* *backup (NULL: never mind): nothing was removed, for the directory is one. */
+static enum urn_code remove_temporaries(struct os_dir *dir, bool *backup, struct urn_error *error)
 {
     struct temporaries temporaries;
     do {
         temporaries.count = 0;
+        temporaries.backup = false;
         int failed = os_dir_list(dir, temporaries_visit, &temporaries);
         if (failed != 0)
             return error_set(error, URN_IO, failed, "cannot list the data directory");
+        if (backup != NULL && temporaries.backup) {
+            *backup = true;
+            return URN_OK;
+        }
         for (uint32_t i = 0; i < temporaries.count; i++)
             if (data_dir_remove_name(dir, temporaries.names[i], error) != URN_OK)
                 return error->code;
     } while (temporaries.count == TEMPORARIES_A_PASS);
     return URN_OK;
+}
+
+enum urn_code data_dir_remove_temporaries(struct os_dir *dir, struct urn_error *error)
+{
+    return remove_temporaries(dir, NULL, error);
+}
+
+enum urn_code data_dir_clear(const struct data_dir *data_dir, struct urn_error *error)
+{
+    bool backup = false;
+    enum urn_code code = remove_temporaries(data_dir->dir, &backup, error);
+    if (code != URN_OK || !backup)
+        return code;
+    return error_set(error, URN_NODATA, 0,
+                     "%.100s is a backup: a start would give ids and prizes again that have been "
+                     "given since; `urn-wal restore %.100s DEST` makes a data directory of it",
+                     data_dir->path, data_dir->path);
 }
 
 /* Snapshot 0 without all segments is of worth: it must be gone for good before the first of them.

@@ -37,8 +37,8 @@
  * Errors: URN_CANTCREATE, URN_DAMAGED (the refusal), URN_IO. */
 enum urn_code data_dir_make(struct urn_os *os, struct data_dir *data_dir, struct urn_error *error);
 
-/* Under the lock, without IDENTITY: refuses (URN_DAMAGED) if anything of worth is there. Touches
- * nothing. Other errors: URN_IO, URN_NOMEMORY. */
+/* Under the lock, without IDENTITY: refuses (URN_DAMAGED) if anything of worth is there, and (URN_NODATA) what a tool
+ * was making and has not finished. Touches nothing. Other errors: URN_IO, URN_NOMEMORY. */
 enum urn_code data_dir_refuse_worth(const struct data_dir *data_dir, struct urn_error *error);
 
 /* Under the lock, without IDENTITY and anything of worth: C0 to C4. Sets data_dir->geometry.
@@ -50,6 +50,10 @@ enum urn_code data_dir_create(struct urn_os *os, const struct urn_engine_config 
 /* Removes temporary files, and the UNFINISHED that a directory has outgrown. Under the lock. Errors:
  * URN_IO. */
 enum urn_code data_dir_remove_temporaries(struct os_dir *dir, struct urn_error *error);
+
+/* The same in a whole directory, unless it is marked as a backup: that is refused (URN_NODATA), for a start would
+ * give the ids and prizes again that the original has given since. Other errors: URN_IO. */
+enum urn_code data_dir_clear(const struct data_dir *data_dir, struct urn_error *error);
 
 /* Makes an error of the system, while something is created, URN_CANTCREATE with advice where the
  * place is at fault (no space, no right to write, a path that leads nowhere); others stay as they
