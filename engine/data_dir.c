@@ -541,32 +541,34 @@ enum urn_code data_dir_open_to_repair(struct urn_os *os, const char *path,
     return code;
 }
 
-enum urn_code data_dir_open_resizing(struct urn_os *os, const char *path, struct data_dir *data_dir,
-                                     struct identity_resizing *resizing, struct urn_error *error)
+/* What IDENTITY says of the resize that is under way. */
+static enum urn_code read_resizing(const struct data_dir *data_dir,
+                                   struct identity_resizing *resizing, struct urn_error *error)
 {
     char text[IDENTITY_BYTES_MAX];
     size_t length = 0;
     bool found = false;
+    enum urn_code code = data_dir_read_identity(data_dir, text, &length, &found, error);
+    if (code == URN_OK && !found)
+        return refuse_no_data(data_dir, "there is no data directory in", error);
+    return code == URN_OK ? identity_parse_resizing(text, length, resizing, error) : code;
+}
+
+enum urn_code data_dir_open_resizing(struct urn_os *os, const char *path, struct data_dir *data_dir,
+                                     struct identity_resizing *resizing, struct urn_error *error)
+{
     enum urn_code code = data_dir_set_path(data_dir, path, error);
     if (code == URN_OK)
         code = open_directory(os, data_dir, error);
-    int failed =
-        code == URN_OK ? os_dir_lock(data_dir->dir, DATA_DIR_LOCK, true, &data_dir->lock) : 0;
-    if (failed != 0) {
-        data_dir->lock = NULL;
-        code = failed == EWOULDBLOCK
-                   ? refuse_in_use(data_dir, error)
-                   : error_set(error, URN_IO, failed, "cannot lock %.200s/" DATA_DIR_LOCK, path);
-    }
-    failed = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
+    if (code == URN_OK) /* before LOCK may be made: the path may be a mistake */
+        code = read_resizing(data_dir, resizing, error);
+    if (code == URN_OK)
+        code = take_lock(data_dir, true, error); /* with IDENTITY, LOCK is only a lock */
+    int failed = code == URN_OK ? os_dir_sync(data_dir->dir) : 0;
     if (failed != 0)
         code = error_set(error, URN_IO, failed, "cannot sync the directory %.200s", path);
-    if (code == URN_OK)
-        code = data_dir_read_identity(data_dir, text, &length, &found, error);
-    if (code == URN_OK && !found)
-        code = refuse_no_data(data_dir, "there is no IDENTITY in", error);
-    if (code == URN_OK)
-        code = identity_parse_resizing(text, length, resizing, error);
+    if (code == URN_OK) /* whoever had the lock may have finished it */
+        code = read_resizing(data_dir, resizing, error);
     if (code == URN_OK)
         data_dir->geometry = resizing->from;
     else

@@ -209,6 +209,15 @@ static void test_sizes_that_no_server_takes(void **context)
     assert_refused(scene, EXIT_CANNOT_OPEN, "nowhere", WORDS("resize", "nowhere"));
 }
 
+/* A mistyped path: someone else's directory gets not even a LOCK. */
+static void test_other_directories_are_left_alone(void **context)
+{
+    struct wal_scene *scene = *context;
+    assert_int_equal(os_dir_make(sim_os(scene->maker.world), "other"), 0);
+    assert_refused(scene, EXIT_CANNOT_OPEN, "no data directory",
+                   WORDS("resize", "other", "--segments", "4", "--discard-history"));
+}
+
 static void test_damage_is_refused(void **context)
 {
     struct wal_scene *scene = *context;
@@ -472,6 +481,7 @@ int main(void)
         SCENE_TEST(test_history_is_kept),
         SCENE_TEST(test_history_is_not_given_up_silently),
         SCENE_TEST(test_sizes_that_no_server_takes),
+        SCENE_TEST(test_other_directories_are_left_alone),
         SCENE_TEST(test_damage_is_refused),
         SCENE_TEST(test_a_server_is_not_disturbed),
         SCENE_TEST(test_a_backup_is_not_resized),
