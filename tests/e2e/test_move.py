@@ -260,6 +260,50 @@ class Resize(Move):
         self.assertEqual(server.call("draw", "main", 1)[0], state["last_request_id"] + 1)
 
 
+class WithAnArchive(Move):
+    """Ring and archive are one history; a backup and a resize concern the ring alone."""
+
+    def config(self, **wal):
+        config = tiny(snapshot={"every": "64KiB"})
+        config["wal"].update({"archive": "archive", **wal})
+        return config
+
+    def test_a_moment_that_only_the_archive_has(self):
+        server = self.serve(self.config())
+        told = []
+        while server.call("info")["durable_lsn"] < 20 * SEGMENT_BYTES:
+            told += server.call("draw", "main", 2000)[1]
+        self.assertEqual(server.stop(), 0)
+        self.must("restore", self.path("data"), self.path("restored"), "--until", "id:4321")
+        restored = self.serve(tiny(data_dir="restored"), create=False)
+        drawn = collections.Counter(told[:4321])
+        for item in restored.call("state", "main")["items"]:
+            self.assertEqual(item["drawn"], drawn[item["item_id"]])
+        self.assertEqual(restored.call("draw", "main", 1)[0], len(told) + 1 + MARGIN)
+
+    def test_a_resized_ring_goes_on_with_its_archive(self):
+        server = self.serve(self.config())
+        drawn = 0
+        while server.call("info")["durable_lsn"] < 20 * SEGMENT_BYTES:
+            server.call("draw", "main", 2000, {"as": "tally"})
+            drawn += 2000
+        self.assertEqual(server.stop(), 0)
+        self.must("backup", "--all", server.data_dir, self.path("copy"))
+        self.assertLess(sum(path.stat().st_blocks * 512 for path in self.path("copy").iterdir()),
+                        8 * SEGMENT_BYTES + (1 << 20), "the ring, not the archive")
+        self.must("verify", self.path("copy"))
+        self.must("resize", server.data_dir, "--max-batch", "2000", "--segments", "8", "--segment-size",
+                  "128KiB", "--backup", self.path("before"))
+        server = self.serve(self.config(segments=8, segment_size="128KiB"), create=False)
+        self.assertEqual(server.call("draw", "main", 1)[0], drawn + 1)
+        begin = server.call("info")["durable_lsn"]
+        while server.call("info")["durable_lsn"] < begin + 20 * 2 * SEGMENT_BYTES:
+            server.call("draw", "main", 2000, {"as": "tally"})
+        self.assertEqual(server.stop(), 0)
+        self.must("find", server.data_dir, str(drawn + 1))
+        self.must("find", self.path("before"), str(drawn))
+
+
 class FullDisk(Move):
     def test_no_room(self):
         """Nothing is left of the attempt that takes room, and with room it works."""

@@ -530,11 +530,13 @@ enum urn_code backup_make(const struct tool *tool, const char *source, const cha
                           struct urn_error *error)
 {
     const uint64_t began_ns = os_monotonic_ns(tool->os);
-    struct backup backup = {.tool = tool, .report = report, .extent = extent};
+    struct tool ring = *tool; /* what an archive has is safe already */
+    ring.ring_only = true;
+    struct backup backup = {.tool = &ring, .report = report, .extent = extent};
     *report = (struct backup_report){.looks = 0};
     enum urn_code code = refuse_file(tool, source, error);
     if (code == URN_OK)
-        code = history_open(&backup.history, tool, &source, 1, error);
+        code = history_open(&backup.history, &ring, &source, 1, error);
     if (code != URN_OK)
         return code;
     code = data_dir_build_begin(tool->os, dest, "urn-wal backup", &backup.dest, error);

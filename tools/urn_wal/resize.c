@@ -72,6 +72,7 @@ static enum urn_code find_history(struct resize *resize, struct urn_error *error
     struct history history;
     struct walk walk;
     alone.in_use = NULL;
+    alone.ring_only = true;
     enum urn_code code = history_open(&history, &alone, &resize->path, 1, error);
     if (code != URN_OK)
         return code;
@@ -102,6 +103,7 @@ static enum urn_code keep_history(const struct resize *resize, struct urn_error 
     struct tool alone = *resize->tool;
     struct backup_report report;
     alone.in_use = NULL;
+    alone.ring_only = true;
     if (resize->backup == NULL)
         return URN_OK;
     if (backup_make(&alone, resize->path, resize->backup, BACKUP_ALL, &report, error) == URN_OK)
