@@ -249,7 +249,11 @@ static void test_stats(void **context)
 static void test_stats_of_a_new_directory(void **context)
 {
     char *text = wal_scene_run(*context, NULL, EXIT_SOUND, WORDS("stats", "log"));
-    assert_non_null(strstr(text, "draws 0"));
+    assert_non_null(strstr(text, ", no time is known\ndraws 0"));
+    assert_null(strstr(text, "1970"));
+    free(text);
+    text = wal_scene_run(*context, NULL, EXIT_SOUND, WORDS("stats", "log", "--json"));
+    assert_non_null(strstr(text, "\"first_time\":null,\"last_time\":null,"));
     free(text);
 }
 

@@ -301,6 +301,7 @@ static enum urn_code find_span(const struct history *history, struct stats *stat
         code = history_search(history, &history->segments[i], WAL_SEGMENT_HEADER_BYTES,
                               i + 1 < history->log_count ? note_first_time : note_time, &span, NULL,
                               error);
+    stats->has_times = span.found;
     stats->first_time_us = span.first_us;
     stats->last_time_us = span.last_us;
     stats->timeline_us = (span.last_us - span.first_us) / TIMELINE_CELLS + 1;

@@ -51,6 +51,7 @@ struct histogram {
 
 struct stats {
     uint64_t first_lsn, end_lsn;
+    bool has_times;                       /* any group tells one */
     uint64_t first_time_us, last_time_us; /* wall */
     uint64_t first_id, next_id;
     uint64_t groups; /* data groups */

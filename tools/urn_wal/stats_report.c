@@ -80,12 +80,16 @@ static void print_head(const struct stats *stats, FILE *out)
     const uint64_t bytes = stats->end_lsn - stats->first_lsn;
     time_text(stats->first_time_us, first);
     time_text(stats->last_time_us, last);
+    (void)fprintf(out, "LSN %" PRIu64 " to %" PRIu64 ", %.1f MB, ", stats->first_lsn,
+                  stats->end_lsn, (double)bytes / 1e6);
+    if (stats->has_times)
+        (void)fprintf(out, "from %s to %s\n", first, last);
+    else
+        (void)fputs("no time is known\n", out);
     (void)fprintf(out,
-                  "LSN %" PRIu64 " to %" PRIu64 ", %.1f MB, from %s to %s\n"
                   "draws %" PRIu64 " (%" PRIu64 " failed) in %" PRIu64
                   " groups, next request id %" PRIu64 "\n",
-                  stats->first_lsn, stats->end_lsn, (double)bytes / 1e6, first, last, stats->draws,
-                  stats->failed, stats->groups, stats->next_id);
+                  stats->draws, stats->failed, stats->groups, stats->next_id);
     (void)fprintf(out, "bytes of log a draw %.2f, draws a group %.1f\n",
                   share((double)bytes, (double)stats->draws),
                   share((double)stats->draws, (double)stats->groups));
@@ -399,8 +403,12 @@ static void json_all(struct output *output, const struct stats *stats, const str
     time_text(stats->last_time_us, last);
     put_field(output, "{\"first_lsn\":", stats->first_lsn);
     put_field(output, ",\"end_lsn\":", stats->end_lsn);
-    put_string(output, ",\"first_time\":", first);
-    put_string(output, ",\"last_time\":", last);
+    if (stats->has_times) {
+        put_string(output, ",\"first_time\":", first);
+        put_string(output, ",\"last_time\":", last);
+    } else {
+        output_text(output, ",\"first_time\":null,\"last_time\":null");
+    }
     put_field(output, ",\"first_request_id\":", stats->first_id);
     put_field(output, ",\"next_request_id\":", stats->next_id);
     put_field(output, ",\"groups\":", stats->groups);
