@@ -350,6 +350,27 @@ static void test_salvage(void **context)
     assert_int_equal(sim_hash(scene->maker.world), before);
 }
 
+/* One draw and one change: told of as one. */
+static void test_a_loss_of_one(void **context)
+{
+    static const struct wal_change change = {WAL_ENTRY_UPDATE, 0,        COIN, 2, 0, 3,
+                                             WAL_SETS_WEIGHT,  {NULL, 0}};
+    struct wal_scene *scene = *context;
+    struct log_maker *maker = &scene->maker;
+    (void)wal_scene_serve(scene);
+    log_maker_entries(maker);
+    wal_entries_add_draws(&maker->entries, 0, 1, 1, (uint32_t[]){COIN}, 1);
+    wal_entries_add_change(&maker->entries, &change);
+    const uint64_t last = log_maker_add(maker, WAL_DATA, 0);
+    maker->durable_lsn = maker->tail.lsn;
+    (void)log_maker_mark(maker);
+    assert_repair_says(scene, EXIT_SOUND,
+                       "lost: 1 acknowledged draw and 1 change of items or pools.\n",
+                       WORDS("log", "--truncate-at", number(last)));
+    assert_repair_says(scene, EXIT_USAGE, "but the loss is 1 draw: nothing was changed",
+                       WORDS("log", "--truncate-at", number(last), "--accept-loss", "2"));
+}
+
 /* ---- refusals --------------------------------------------------------------------------------- */
 
 static void test_wrong_usage(void **context)
@@ -656,6 +677,8 @@ static void test_a_full_disk_is_met_before_anything_is_changed(void **context)
         assert_int_equal(status, EXIT_READ_ERROR);
         if (files_hash(copy) != files || sim_file_exists(copy, "log/REPAIR"))
             fail_msg("room %llu: %s", (unsigned long long)room, text);
+        if (strstr(text, "nothing was changed: ") == NULL && strstr(text, "cannot lock") == NULL)
+            fail_msg("room %llu: %s", (unsigned long long)room, text);
         assert_int_equal(sim_used_bytes(copy) <= used + 3 * OS_PAGE_BYTES, 1);
         free(text);
         sim_set_capacity(copy, UINT64_MAX);
@@ -945,6 +968,7 @@ int main(void)
         TEST(test_a_snapshot_beyond),
         TEST(test_a_torn_tail_is_planned),
         TEST(test_salvage),
+        TEST(test_a_loss_of_one),
         TEST(test_wrong_usage),
         TEST(test_a_missing_file),
         TEST(test_a_server_has_it),

@@ -93,19 +93,23 @@ static enum exit_status write_plan(struct repair *repair, struct repair_plan *pl
     enum urn_code code = repair_secure_tail(repair, plan, &error);
     if (code == URN_OK)
         code = repair_copy(repair, plan, &error);
-    if (code == URN_OK && (fflush(repair->tool->out) != 0 || ferror(repair->tool->out)))
+    if (code == URN_OK && (fflush(repair->tool->out) != 0 || ferror(repair->tool->out))) {
+        repair_uncopy(repair, plan);
         return say(repair, EXIT_READ_ERROR, "nothing was changed: cannot write the output");
+    }
     if (code != URN_OK)
         return tool_fail(repair->tool, &error);
     if (repair_intent_publish(repair->data_dir.dir, &plan->intent, &error) == URN_OK)
         return finish(repair, &plan->intent);
-    const enum exit_status status = tool_fail(repair->tool, &error);
+    struct urn_error ignored;
     bool begun = true; /* renamed, but perhaps not durable: the copies are needed */
-    if (data_dir_repair_begun(repair->data_dir.dir, &begun, &error) == URN_OK && !begun)
+    if (data_dir_repair_begun(repair->data_dir.dir, &begun, &ignored) == URN_OK && !begun) {
+        (void)error_prefix(&error, "nothing was changed: ");
         repair_uncopy(repair, plan);
-    else
+    } else {
         repair_print_begun(repair, &plan->intent);
-    return status;
+    }
+    return tool_fail(repair->tool, &error);
 }
 
 static void print_command(const struct repair *repair, const struct repair_plan *plan)
@@ -131,8 +135,8 @@ static enum exit_status cut(struct repair *repair, enum repair_what what, uint64
     if (options->accept_loss != NO_LOSS && options->accept_loss != repair_loss(&plan)) {
         (void)fprintf(repair->tool->notes,
                       "urn-wal: --accept-loss %" PRIu64 ", but the loss is %" PRIu64
-                      " draws: nothing was changed\n",
-                      options->accept_loss, repair_loss(&plan));
+                      " draw%s: nothing was changed\n",
+                      options->accept_loss, repair_loss(&plan), repair_loss(&plan) == 1 ? "" : "s");
         status = EXIT_USAGE;
     } else if (options->write && what == REPAIR_AT && options->accept_loss == NO_LOSS) {
         status = say(repair, EXIT_USAGE, "--write needs --accept-loss here: nothing was changed");

@@ -74,9 +74,11 @@ void repair_print_diagnosis(const struct repair *repair)
 
 static void print_count(const struct repair_plan *plan, FILE *out)
 {
-    (void)fprintf(out, "%" PRIu64 " acknowledged draws", repair_loss(plan));
+    (void)fprintf(out, "%" PRIu64 " acknowledged draw%s", repair_loss(plan),
+                  repair_loss(plan) == 1 ? "" : "s");
     if (plan->lost_changes > 0)
-        (void)fprintf(out, " and %" PRIu64 " changes of items or pools", plan->lost_changes);
+        (void)fprintf(out, " and %" PRIu64 " change%s of items or pools", plan->lost_changes,
+                      plan->lost_changes == 1 ? "" : "s");
     (void)fputs(".\n", out);
     if (plan->loss_is_open)
         (void)fputs("And more, perhaps: what stood where nothing can be read, and nothing behind "
@@ -144,9 +146,9 @@ static void print_changes(const struct repair *repair, const struct repair_plan 
                       plan->bad_sectors[i].slot, plan->bad_sectors[i].offset);
     if (plan->beyond_durable_groups > 0)
         (void)fprintf(out,
-                      "  with them go %" PRIu64
-                      " whole groups that were never durable, or that an earlier start discarded\n",
-                      plan->beyond_durable_groups);
+                      "  with them: %" PRIu64
+                      " whole group%s never durable, or discarded by an earlier start\n",
+                      plan->beyond_durable_groups, plan->beyond_durable_groups == 1 ? "" : "s");
 }
 
 static void print_cut_ids(const struct repair *repair, const struct repair_plan *plan)

@@ -78,9 +78,10 @@ enum urn_code repair_salvage(struct repair *repair, struct urn_error *error)
     if (code != URN_OK)
         return code;
     (void)fprintf(repair->tool->notes,
-                  "urn-wal: %" PRIu32 " whole groups with %" PRIu64
-                  " draws at or behind LSN %" PRIu64 "\n",
-                  salvage.later.count, salvage.draws, from_lsn);
+                  "urn-wal: %" PRIu32 " whole group%s with %" PRIu64
+                  " draw%s at or behind LSN %" PRIu64 "\n",
+                  salvage.later.count, salvage.later.count == 1 ? "" : "s", salvage.draws,
+                  salvage.draws == 1 ? "" : "s", from_lsn);
     if (salvage.durable_lsn > from_lsn)
         (void)fprintf(repair->tool->notes,
                       "urn-wal: of these, what lies below LSN %" PRIu64
