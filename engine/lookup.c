@@ -85,8 +85,8 @@ static void answer_none(struct urn_request *request, enum log_found found,
                   known);
     else
         error_set(&error, URN_NOTFOUND, 0,
-                  "no draw has request id %" PRIu64 ": a start left out %" PRIu64 " to %" PRIu64
-                  " (LSN %" PRIu64 "); %s",
+                  "no draw in the log has request id %" PRIu64
+                  ": a start or a repair left out %" PRIu64 " to %" PRIu64 " (LSN %" PRIu64 "); %s",
                   id, draw->skipped_first, draw->skipped_last, draw->lsn, known);
     request->first_request_id = draw->first_id;
     request->last_request_id = draw->last_id;

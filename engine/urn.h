@@ -311,8 +311,8 @@ struct urn_request {
  * draw was collected finds it; one that is submitted while the draw is under way finds it or does not. What the
  * ring has from before the start is indexed when it is first asked for, which takes a moment.
  *
- * Errors: NOTFOUND (not given yet, older than what is kept, or left out at a start); IO (this time it could
- * not be read); DAMAGED (the log is not what was written); READONLY. */
+ * Errors: NOTFOUND (not given yet, older than what is kept, or left out at a start or by a repair); IO
+ * (this time it could not be read); DAMAGED (the log is not what was written); READONLY. */
 
 /* Hands a list of requests (linked by next, NULL at the end) to the writer, in this order. Each is
  * finished sooner or later and comes back through urn_collect; one that finds the queue full

@@ -322,10 +322,11 @@ static void test_ids_that_a_start_left_out_are_told(void **state)
         /* Before any other draw, behind one, and when the epoch group is of an earlier start. */
         for (uint32_t round = 0; round < 3; round++) {
             char text[160];
-            snprintf(text, sizeof text, "left out %" PRIu64 " to %" PRIu64, last + 1, next - 1);
+            snprintf(text, sizeof text, "a start or a repair left out %" PRIu64 " to %" PRIu64,
+                     last + 1, next - 1);
             check_none(scene, last + 1, text);
             check_none(scene, next - 1, text);
-            check_none(scene, (last + next) / 2, "no draw has request id");
+            check_none(scene, (last + next) / 2, "no draw in the log has request id");
             assert_int_equal(scene->lookup.first_request_id, 1);
             assert_true(scene->lookup.last_request_id >= next - 1);
             for (uint64_t id = 1; id <= last; id++)

@@ -268,7 +268,8 @@ static void test_moments_that_are_none(void **context)
 {
     struct wal_scene *scene = *context;
     const struct places places = make_history(scene);
-    assert_tells(scene, EXIT_NO_MOMENT, "request id 50 was never given to a draw: at a start (LSN ",
+    assert_tells(scene, EXIT_NO_MOMENT,
+                 "request id 50 is of no draw in the log: at a start or a repair (LSN ",
                  WORDS("replay", "log", "--until", "id:50"));
     assert_tells(scene, EXIT_NO_MOMENT, "the next request id is 103",
                  WORDS("replay", "log", "--until", "id:103"));

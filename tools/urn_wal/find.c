@@ -423,8 +423,8 @@ static const char *why_not(const struct find *find, char text[BREAK_TEXT_BYTES +
         break;
     case LOCATED_SKIPPED:
         (void)snprintf(text, bytes,
-                       "was never given to a draw: at a start (LSN %" PRIu64
-                       ") ids went on at %" PRIu64,
+                       "is of no draw in the log: at a start or a repair (LSN %" PRIu64
+                       ") ids went on at %" PRIu64 "; if its draw was answered, it was lost there",
                        located->lsn, located->next_id);
         break;
     case LOCATED_LOST:

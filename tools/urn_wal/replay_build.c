@@ -521,7 +521,8 @@ void replay_tell(const struct replay *replay)
         return;
     case REPLAY_NEVER_GIVEN:
         (void)fprintf(notes,
-                      "urn-wal: request id %" PRIu64 " was never given to a draw: at a start (LSN "
+                      "urn-wal: request id %" PRIu64
+                      " is of no draw in the log: at a start or a repair (LSN "
                       "%" PRIu64 ") ids went on at %" PRIu64 "\n",
                       replay->until.number, replay->skip_lsn, replay->state.next_request_id);
         return;
