@@ -20,8 +20,8 @@
  *       then lost with the power (in modes interval and os, where nothing of it was synced yet). So what is not whole
  *       there is no damage to a lookup: the log that is kept begins behind it.
  *
- * It reads through files, without read-ahead and without mapping anything: an unreadable sector is an error
- * value, and no large folio comes into the cache (docs/wal-format.md, "Traps").
+ * It reads through files, without read-ahead and without mapping anything (draw_reader.h): no large folio comes
+ * into the cache (docs/wal-format.md, "Traps").
  *
  * One thread at a time.
  */
@@ -29,6 +29,7 @@
 #define URN_ENGINE_LOG_FINDER_H
 
 #include "engine/data_dir.h"
+#include "engine/draw_reader.h"
 #include "engine/log_index.h"
 #include "engine/log_points.h"
 #include "engine/state.h"
@@ -53,20 +54,6 @@ enum log_found {
     LOG_FOUND_ERROR,   /* URN_IO, URN_DAMAGED: which file, and where */
 };
 
-struct log_draw {
-    uint32_t pool_id;
-    uint32_t outcome; /* an index, or URN_FAILED_DRAW */
-    uint64_t odds_version;
-    uint64_t wall_time_us; /* when its group was closed, us since 1970 */
-    uint64_t lsn;          /* of its group; SKIPPED: of the epoch group */
-    /* OLDER, SKIPPED, NOT_YET: the oldest id that is kept, and the newest that was given; the former is above
-     * the latter where there is none. */
-    uint64_t first_id;
-    uint64_t last_id;
-    uint64_t skipped_first; /* SKIPPED: no draw has any of these ids */
-    uint64_t skipped_last;
-};
-
 uint64_t log_finder_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools);
 
 /* state: as a start has recovered it, before its epoch group; snapshot_lsn: of the snapshot that was loaded.
@@ -80,6 +67,9 @@ void log_finder_free(struct log_finder *finder);
  * the group. Blocks for the disk alone, where the cache does not have it. */
 enum log_found log_finder_find(struct log_finder *finder, uint64_t request_id,
                                struct log_draw *draw, struct urn_error *error);
+
+/* What it reads groups with, for whoever looks elsewhere in the log on the same thread. The finder's. */
+struct draw_reader *log_finder_reader(struct log_finder *finder);
 
 enum log_work {
     LOG_WORK_NONE, /* it is done, or nobody has asked */
