@@ -184,7 +184,9 @@ uint64_t urn_engine_memory_bound_bytes(const struct urn_engine_config *config)
     const struct wal_geometry geometry = {.segment_size_bytes = config->segment_size_bytes,
                                           .segments = config->segments};
     return sizeof(struct urn_engine) + groups + commit + tables + passing + snapshot +
-           lookups_memory_bytes(&geometry, config->max_pools) + archive_task_memory_bytes(config) +
+           lookups_memory_bytes(&geometry, config->max_pools,
+                                archive_task_memory_bytes(config) > 0) +
+           archive_task_memory_bytes(config) +
            pool_memory_bound_bytes(config->max_pools, config->max_items) +
            comparison_memory_bytes(config->max_pools, config->max_items);
 }
@@ -479,6 +481,8 @@ static enum urn_code start_engine(struct urn_engine *engine, const struct urn_en
         code = lookups_make(engine, recovery.snapshot_lsn, error);
     if (code == URN_OK)
         code = make_archive_task(engine, config, error);
+    if (code == URN_OK)
+        code = lookups_use_archive(engine, error);
     return code == URN_OK ? begin_epoch(engine, &recovery, helper, report, error) : code;
 }
 

@@ -92,8 +92,10 @@ static enum urn_code make_memory(struct log_finder *finder, const struct state *
     past->segments = calloc(segments, sizeof *past->segments);
     past->entries =
         calloc((size_t)segments * entries_of_segment(&finder->geometry), sizeof *past->entries);
-    if (past->segments == NULL || past->entries == NULL)
-        return error_set(error, URN_NOMEMORY, 0, "no memory for lookups");
+    if (past->segments == NULL || past->entries == NULL) {
+        error_set(error, URN_NOMEMORY, 0, "no memory for lookups");
+        return URN_NOMEMORY;
+    }
     return draw_reader_make(&finder->reader, finder->geometry.ring_uuid, state->tail.lsn,
                             state->pool_count, error);
 }

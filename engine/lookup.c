@@ -7,9 +7,11 @@
 #include "engine/check.h"
 #include "engine/engine.h"
 
-uint64_t lookups_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools)
+uint64_t lookups_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools,
+                              bool has_archive)
 {
-    return log_points_memory_bytes(geometry) + log_finder_memory_bytes(geometry, max_pools);
+    return log_points_memory_bytes(geometry) + log_finder_memory_bytes(geometry, max_pools) +
+           (has_archive ? archive_finder_memory_bytes() : 0);
 }
 
 enum urn_code lookups_make(struct urn_engine *engine, uint64_t snapshot_lsn,
@@ -28,8 +30,23 @@ enum urn_code lookups_make(struct urn_engine *engine, uint64_t snapshot_lsn,
     return log_finder_make(&sources, state, snapshot_lsn, &lookups->finder, error);
 }
 
+enum urn_code lookups_use_archive(struct urn_engine *engine, struct urn_error *error)
+{
+    struct lookups *lookups = &engine->lookups;
+    const struct archive_finder_sources sources = {
+        .os = engine->os,
+        .path = engine->archive.path,
+        .geometry = &engine->data_dir.geometry,
+        .archived_lsn = &engine->archive.archived_lsn,
+        .reader = log_finder_reader(lookups->finder),
+    };
+    return engine->archive.on ? archive_finder_make(&sources, &lookups->archive, error) : URN_OK;
+}
+
 void lookups_free(struct lookups *lookups)
 {
+    archive_finder_free(lookups->archive);
+    lookups->archive = NULL;
     log_finder_free(lookups->finder);
     log_points_free(&lookups->points);
     lookups->finder = NULL;
@@ -45,6 +62,13 @@ void lookups_note_group(struct lookups *lookups, const struct group *group)
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
+
+static void answer_error(struct urn_request *request, const struct urn_error *error)
+{
+    request->code = error->code;
+    if (request->error != NULL)
+        *request->error = *error;
+}
 
 static void answer_draw(const struct urn_engine *engine, struct urn_request *request,
                         const struct log_draw *draw)
@@ -95,20 +119,90 @@ static void answer_none(struct urn_request *request, enum log_found found,
         *request->error = error;
 }
 
-static void answer_error(struct urn_request *request, const struct urn_error *error)
+/* NOTFOUND: what was not archived before it was overwritten. */
+static void answer_unarchived(struct urn_request *request, const struct archive_answer *answer,
+                              const struct log_draw *draw)
 {
-    request->code = error->code;
-    if (request->error != NULL)
-        *request->error = *error;
+    char known[96];
+    char where[64];
+    struct urn_error error;
+    tell_known(draw, known);
+    if (answer->to_lsn > answer->from_lsn)
+        (void)snprintf(where, sizeof where, "LSN %" PRIu64 " to %" PRIu64, answer->from_lsn,
+                       answer->to_lsn);
+    else
+        (void)snprintf(where, sizeof where, "from LSN %" PRIu64 " on", answer->from_lsn);
+    error_set(&error, URN_NOTFOUND, 0,
+              "request id %" PRIu64 " is in a gap of the archive (%s): its part of the log was not "
+              "archived before it was overwritten; %s",
+              request->request_id, where, known);
+    request->first_request_id = draw->first_id;
+    request->last_request_id = draw->last_id;
+    answer_error(request, &error);
+}
+
+/* The archive has older ones, perhaps. */
+static void widen_known(struct lookups *lookups, struct log_draw *draw)
+{
+    uint64_t first_id = 0;
+    if (lookups->archive != NULL && archive_finder_first_id(lookups->archive, &first_id) &&
+        first_id < draw->first_id)
+        draw->first_id = first_id;
+}
+
+/* What the archive's files say may have been put there by anybody. */
+static bool has_pool(const struct urn_engine *engine, const struct log_draw *draw)
+{
+    return draw->pool_id < engine->bounds.max_pools &&
+           engine->writer.state.pools[draw->pool_id] != NULL;
+}
+
+/* What the ring does not have any more; ring: the bounds of what is known without the archive. */
+static void answer_archived(struct urn_engine *engine, struct urn_request *request,
+                            const struct log_draw *ring)
+{
+    struct lookups *lookups = &engine->lookups;
+    struct archive_answer found;
+    struct urn_error error;
+    struct log_draw draw;
+    const enum archive_found what =
+        archive_finder_find(lookups->archive, request->request_id, &found, &error);
+    lookups->asked_archive = true;
+    if (what == ARCHIVE_FOUND_ERROR) {
+        answer_error(request, &error);
+        return;
+    }
+    if (what == ARCHIVE_FOUND_DRAW && !has_pool(engine, &found.draw)) {
+        error_set(&error, URN_DAMAGED, 0,
+                  "the archive %.100s: the group at LSN %" PRIu64
+                  " tells of a pool that is not there; `urn-wal verify` shows more",
+                  engine->archive.path, found.draw.lsn);
+        answer_error(request, &error);
+        return;
+    }
+    if (what == ARCHIVE_FOUND_DRAW) {
+        answer_draw(engine, request, &found.draw);
+        return;
+    }
+    draw = found.draw;
+    draw.first_id = ring->first_id;
+    draw.last_id = ring->last_id;
+    widen_known(lookups, &draw);
+    if (what == ARCHIVE_FOUND_UNARCHIVED)
+        answer_unarchived(request, &found, &draw);
+    else
+        answer_none(request, what == ARCHIVE_FOUND_SKIPPED ? LOG_FOUND_SKIPPED : LOG_FOUND_OLDER,
+                    &draw);
 }
 
 /* False: it has to wait. */
 static bool answer(struct urn_engine *engine, struct urn_request *request)
 {
+    struct lookups *lookups = &engine->lookups;
     struct log_draw draw;
     struct urn_error error;
     const enum log_found found =
-        log_finder_find(engine->lookups.finder, request->request_id, &draw, &error);
+        log_finder_find(lookups->finder, request->request_id, &draw, &error);
     switch (found) {
     case LOG_FOUND_LATER:
         return false;
@@ -119,8 +213,14 @@ static bool answer(struct urn_engine *engine, struct urn_request *request)
         answer_error(request, &error);
         return true;
     case LOG_FOUND_OLDER:
+        if (lookups->archive != NULL) {
+            answer_archived(engine, request, &draw);
+            return true;
+        }
+        break;
     case LOG_FOUND_SKIPPED:
     case LOG_FOUND_NOT_YET:
+        widen_known(lookups, &draw);
         break;
     }
     answer_none(request, found, &draw);
@@ -196,7 +296,10 @@ static void answer_some(struct urn_engine *engine)
 {
     struct lookups *lookups = &engine->lookups;
     struct answered answered = {0};
-    for (uint32_t i = 0; i < LOOKUPS_STEP_MAX && lookups->todo != NULL; i++) {
+    lookups->asked_archive = false;
+    /* A look into the archive may take long: what has been answered before does not wait for the next. */
+    for (uint32_t i = 0; i < LOOKUPS_STEP_MAX && lookups->todo != NULL && !lookups->asked_archive;
+         i++) {
         struct urn_request *request = take_first(&lookups->todo);
         if (answer(engine, request)) {
             add_answered(&answered, request);

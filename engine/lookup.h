@@ -2,6 +2,7 @@
  *
  *     urn_submit --> inbox --> lookups_step: finds the draw (log_finder.h) --> finished
  *                                 ^ what waits for an index of the past goes round
+ *                                 what the ring has forgotten is looked for in the archive (archive_finder.h)
  *     commit side, as it acknowledges --> points (log_points.h)
  *
  * A lookup shows a draw as soon as whoever asked for it was answered, and never earlier: the commit side
@@ -11,6 +12,7 @@
 #ifndef URN_ENGINE_LOOKUP_H
 #define URN_ENGINE_LOOKUP_H
 
+#include "engine/archive_finder.h"
 #include "engine/commit.h"
 #include "engine/log_finder.h"
 
@@ -27,20 +29,27 @@ struct lookups {
 
     /* The looking thread's. */
     struct log_finder *finder;
-    struct urn_request *todo;    /* oldest first */
-    struct urn_request *waiting; /* for the index of what was before the start */
-    bool done;                   /* stopped; the inbox is closed */
+    struct archive_finder *archive; /* NULL: there is none */
+    bool asked_archive;             /* in this step */
+    struct urn_request *todo;       /* oldest first */
+    struct urn_request *waiting;    /* for the index of what was before the start */
+    bool done;                      /* stopped; the inbox is closed */
 };
 
-uint64_t lookups_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools);
+uint64_t lookups_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools,
+                              bool has_archive);
 
 /* For an engine that has read its log and written no epoch group yet. Errors: URN_NOMEMORY. */
 enum urn_code lookups_make(struct urn_engine *engine, uint64_t snapshot_lsn,
                            struct urn_error *error);
+/* From here on they go on into the engine's archive, if it has one; before the first step. Errors:
+ * URN_NOMEMORY. */
+enum urn_code lookups_use_archive(struct urn_engine *engine, struct urn_error *error);
+
 void lookups_free(struct lookups *lookups);
 
 /* The looking thread's turn: answers what is in the inbox, or goes on with the index that some wait for. After
- * a stop was asked for and all are answered, lookups.done is set. Blocks for reads of the disk alone. Returns
+ * a stop was asked for and all are answered, lookups.done is set. Blocks for reads of the disks alone. Returns
  * whether anything was done, and so whether there may be more. */
 bool lookups_step(struct urn_engine *engine);
 

@@ -147,8 +147,9 @@ static bool print_answers(const struct coverage *coverage, const char *mark)
         }
         printf("\n");
     }
-    static const char *const lookup_text[COVERAGE_LOOKUPS] = {"found", "of before the start",
-                                                              "older", "left out", "not yet given"};
+    static const char *const lookup_text[COVERAGE_LOOKUPS] = {
+        "found",         "of before the start",  "older",         "left out",
+        "not yet given", "in the archive alone", "in a gap of it"};
     printf("  lookups:");
     for (unsigned kind = 0; kind < COVERAGE_LOOKUPS; kind++) {
         const bool visited = coverage->lookups[kind] > 0;

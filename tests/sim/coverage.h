@@ -109,6 +109,8 @@ enum coverage_lookup {
     COVERAGE_LOOKUP_OLDER,
     COVERAGE_LOOKUP_LEFT_OUT,
     COVERAGE_LOOKUP_NOT_YET,
+    COVERAGE_LOOKUP_ARCHIVED, /* of those found, what the ring had forgotten */
+    COVERAGE_LOOKUP_GAP,      /* in a gap of the archive */
     COVERAGE_LOOKUPS
 };
 

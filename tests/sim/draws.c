@@ -130,7 +130,7 @@ static void check_found(const struct draws *draws, const struct drawn *drawn,
             lookup->request_id, lookup->lsn);
 }
 
-/* It is said to be older than what is kept, left out, or not given yet: each at its time. */
+/* It is said to be older than what is kept, in a gap of the archive, left out, or not given yet: each at its time. */
 static void check_missing(const struct drawn *drawn, const struct urn_request *lookup,
                           const struct lookup_moment *moment, struct coverage *coverage)
 {
@@ -149,6 +149,12 @@ static void check_missing(const struct drawn *drawn, const struct urn_request *l
     } else if (strstr(text, "has not been given yet") != NULL) {
         PROMISE(!is_answered, "id %" PRIu64 " was answered, and is said not to be given yet", id);
         coverage->lookups[COVERAGE_LOOKUP_NOT_YET]++;
+    } else if (strstr(text, "is in a gap of the archive") != NULL) {
+        const uint64_t kept_lsn =
+            moment->oldest_lsn > moment->torn_lsn ? moment->oldest_lsn : moment->torn_lsn;
+        PROMISE(drawn == NULL || (drawn->end_lsn != 0 && drawn->end_lsn <= kept_lsn),
+                "id %" PRIu64 " is in the ring, and was said to be in a gap", id);
+        coverage->lookups[COVERAGE_LOOKUP_GAP]++;
     } else {
         PROMISE(strstr(text, "a start or a repair left out") != NULL, "NOTFOUND for no reason: %s",
                 text);
@@ -171,6 +177,7 @@ void draws_check(const struct draws *draws, const struct urn_request *lookup,
             lookup->request_id, urn_code_text(lookup->code), lookup->error->text);
     check_found(draws, drawn, lookup, moment);
     coverage->lookups[COVERAGE_LOOKUP_FOUND]++;
+    coverage->lookups[COVERAGE_LOOKUP_ARCHIVED] += drawn->end_lsn <= moment->oldest_lsn;
 }
 
 uint64_t draws_oldest_lsn(const struct urn_engine *engine)
