@@ -76,6 +76,50 @@ class Archive(TestCase):
         self.assertEqual(listed.returncode, 0, listed.stderr)
         self.assertIn(f"archive: {self.folder / 'archive'}\n", listed.stdout)
 
+    def test_lookup_goes_on_into_the_archive(self):
+        """Pool, item and time of the first draws, long after the ring has forgotten them."""
+        server = self.serve(config())
+        with server.client() as client:
+            told = {}
+            for _ in range(20):
+                first_id, indexes = client.call("draw", "main", 10, {"as": "indexes"})[:2]
+                told.update(enumerate(indexes, first_id))
+        self.draw_to(server, 5 * RING_BYTES)
+        wait_until(lambda: self.archived(server)["waiting_bytes"] < SEGMENT_BYTES, "all is archived")
+        with server.client() as client:
+            for request_id, index in told.items():
+                found = client.call("lookup", request_id)
+                self.assertEqual((found["pool"], found["index"]), ("main", index))
+                self.assertLess(found["lsn"], RING_BYTES)
+            newest = client.call("state", "main")["last_request_id"]
+            for request_id in range(1, newest, newest // 200):
+                client.call("lookup", request_id)
+            with self.assertRaisesRegex(RpcError, f"has not been given yet; ids 1 to {newest} are known"):
+                client.call("lookup", newest + 1)
+        address = f"unix:{server.unix_address}"
+        found = run("urn", "--address", address, "lookup", "3")
+        self.assertEqual(found.returncode, 0, found.stderr)
+        said = run("urn-wal", "find", self.folder / "data", "3").stdout
+        item = re.search(r"^item +(\S+)", found.stdout, re.MULTILINE).group(1)
+        self.assertRegex(said, rf"(?m)^item +{re.escape(item)}\b")
+        # An archive that is away is told, holds nothing else up, and is found again.
+        away = self.folder / "away"
+        (self.folder / "archive").rename(away)
+        server.stop()
+        server = self.serve(config())
+        failed = run("urn", "--address", f"unix:{server.unix_address}", "lookup", "3")
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertIn("is its volume mounted?", failed.stderr)
+        server.call("lookup", newest)
+        server.call("draw", "main", 1)
+        away.rename(self.folder / "archive")
+        self.assertEqual(server.call("lookup", 3)["index"], told[3])
+        # What was pruned is older than what is kept.
+        (self.folder / "archive" / "segment-0000000000000000").unlink()
+        with self.assertRaisesRegex(RpcError, "request id 3 is older than what is kept; ids "):
+            server.call("lookup", 3)
+        server.stop()
+
     def test_prune_keeps_what_is_needed(self):
         server = self.serve(config())
         self.draw_to(server, 3 * RING_BYTES)
