@@ -274,7 +274,8 @@ class Reload(TestCase):
         self.assertEqual(done["changes"], [])
         self.assertEqual(self.picture(), before)
         for key in keys:
-            self.assertIn(f"reload: {key} has changed and needs a restart", self.server.output())
+            line = f"reload: {key} has changed and needs a restart"
+            wait_until(lambda line=line: line in self.server.output(), line)
         self.assertEqual(len(self.server.call("draw", "main", 10000)[1]), 10000)
 
     def test_a_dry_run_has_no_effect_and_says_what_the_real_one_would(self):
