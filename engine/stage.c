@@ -256,11 +256,16 @@ void stage_begin_catalogs(struct catalog_job *job, struct urn_request *request,
                                 .items_left = plan->catalog_items};
 }
 
-enum urn_code stage_give_up(const struct catalog_job *job, enum urn_code code, const char *why)
+enum urn_code stage_refuse(const struct urn_request *request, enum urn_code code, const char *why)
 {
     struct urn_error error;
     error_set(&error, code, 0, "%s", why);
-    refused(job->request, &error);
+    return refused(request, &error);
+}
+
+enum urn_code stage_give_up(const struct catalog_job *job, enum urn_code code, const char *why)
+{
+    stage_refuse(job->request, code, why);
     return job->begun ? in_doubt(job->request) : code;
 }
 

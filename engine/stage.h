@@ -82,6 +82,9 @@ uint64_t stage_catalogs_need(const struct state *state, const struct comparison 
 enum urn_code stage_catalogs(struct state *state, struct wal_entries *entries,
                              struct catalog_job *job, uint64_t group_bytes);
 
+/* The code of a request that is refused, with its reason: a terminated text. */
+enum urn_code stage_refuse(const struct urn_request *request, enum urn_code code, const char *why);
+
 /* The code of a job that ends before it is done, with its reason; INDOUBT if it has begun. */
 enum urn_code stage_give_up(const struct catalog_job *job, enum urn_code code, const char *why);
 

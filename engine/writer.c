@@ -441,7 +441,7 @@ static enum turn stage_planned(struct urn_engine *engine, struct urn_request *re
         if (waits_for_room(engine))
             return TURN_NEEDS_ROOM;
         count(&engine->counters.busy_log, 1);
-        end_change(writer, request, URN_BUSY);
+        end_change(writer, request, stage_refuse(request, URN_BUSY, "the log has no room"));
         return TURN_TAKEN;
     }
     code = stage_carry_out(&writer->state, &writer->comparison,

@@ -643,6 +643,8 @@ static void test_a_change_without_room_gets_busy(void **unused)
     urn_engine_info(driver->engine, &before);
     assert_not_done(driver, URN_BUSY, .op = URN_UPDATE, POOL("main"), ITEM("gold"),
                     .has_quantity = true, .quantity = 8, .has_probability = true, .probability = 9);
+    assert_int_equal(driver->error.code, URN_BUSY);
+    assert_string_equal(driver->error.text, "the log has no room");
     assert_not_done(driver, URN_BUSY, .op = URN_ADD, POOL("main"), ITEM("x"), .quantity = 1);
     assert_not_done(driver, URN_BUSY, .op = URN_CLOSE, POOL("main"));
     urn_engine_info(driver->engine, &after);
