@@ -325,6 +325,7 @@ static uint64_t count_draws(const char *folder, uint64_t *log_bytes)
                   error.text);
     helper_free(helper);
     const uint64_t draws = state.next_request_id - 1;
+    bench_require(draws > 0, "a log with draws in it");
     *log_bytes = state.tail.lsn;
     state_free(&state);
     data_dir_close(&data_dir);

@@ -176,6 +176,7 @@ void draws_check(const struct draws *draws, const struct urn_request *lookup,
     PROMISE(lookup->code == URN_OK, "a lookup of id %" PRIu64 " ended with %s: %s",
             lookup->request_id, urn_code_text(lookup->code), lookup->error->text);
     check_found(draws, drawn, lookup, moment);
+    CHECK(drawn != NULL); /* or a promise would be broken */
     coverage->lookups[COVERAGE_LOOKUP_FOUND]++;
     coverage->lookups[COVERAGE_LOOKUP_ARCHIVED] += drawn->end_lsn <= moment->oldest_lsn;
 }
