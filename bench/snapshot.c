@@ -8,14 +8,17 @@
  *
  * A slice of the writer's time is taken twice: as the clock on the wall has it, which is what requests wait
  * for, and as its processor time, which is the work. Where processors are few, the difference is that
- * others had them. The functions that make slices are wrapped by the linker (bench/CMakeLists.txt), so that
- * the engine itself is what it always is.
+ * others had them: slices in which the scheduler took the processor away (an involuntary switch, by
+ * getrusage) are also shown by themselves. The functions that make slices are wrapped by the linker
+ * (bench/CMakeLists.txt), so that the engine itself is what it always is.
  */
 #include <inttypes.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -112,9 +115,11 @@ enum slice_kind { SLICE_BEGIN, SLICE_BLOCK, SLICE_RESULT, SLICE_KINDS };
 
 static const char *const slice_names[SLICE_KINDS] = {"begin", "encode a block", "take the result"};
 
-/* The writer's; read when it rests. */
-static struct samples slices_wall[SLICE_KINDS];
+/* The writer's, while a load lasts; printed after a snapshot that began and ended behind it. */
+static struct samples slices_kept[SLICE_KINDS]; /* on the wall, the processor kept throughout */
+static struct samples slices_lost[SLICE_KINDS]; /* on the wall, the processor taken away in between */
 static struct samples slices_cpu[SLICE_KINDS];
+static atomic_bool load_lasts;
 
 void __real_snapshots_at_group_end(struct urn_engine *engine);
 bool __real_snapshots_encode(struct urn_engine *engine);
@@ -125,17 +130,32 @@ bool __wrap_snapshots_take_result(struct urn_engine *engine);
 
 struct slice {
     uint64_t wall_ns, cpu_ns;
+    long switches;
 };
+
+/* How often the scheduler took the processor from the calling thread. */
+static long involuntary_switches(void)
+{
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_THREAD, &usage) == 0);
+    return usage.ru_nivcsw;
+}
 
 static struct slice slice_begin(void)
 {
-    return (struct slice){now_ns(), clock_ns(CLOCK_THREAD_CPUTIME_ID)};
+    long switches = involuntary_switches();
+    return (struct slice){now_ns(), clock_ns(CLOCK_THREAD_CPUTIME_ID), switches};
 }
 
 static void slice_end(enum slice_kind kind, struct slice began)
 {
-    samples_add(&slices_cpu[kind], clock_ns(CLOCK_THREAD_CPUTIME_ID) - began.cpu_ns);
-    samples_add(&slices_wall[kind], now_ns() - began.wall_ns);
+    uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - began.cpu_ns;
+    uint64_t wall_ns = now_ns() - began.wall_ns;
+    bool lost = involuntary_switches() != began.switches;
+    if (!atomic_load_explicit(&load_lasts, memory_order_relaxed))
+        return;
+    samples_add(&slices_cpu[kind], cpu_ns);
+    samples_add(lost ? &slices_lost[kind] : &slices_kept[kind], wall_ns);
 }
 
 void __wrap_snapshots_at_group_end(struct urn_engine *engine)
@@ -170,7 +190,8 @@ static void print_slices(void)
     char what[64];
     for (int kind = 0; kind < SLICE_KINDS; kind++) {
         snprintf(what, sizeof what, "  %s", slice_names[kind]);
-        samples_print(what, &slices_wall[kind]);
+        samples_print(what, &slices_kept[kind]);
+        samples_print("    processor taken away", &slices_lost[kind]);
         samples_print("    processor time", &slices_cpu[kind]);
     }
 }
@@ -198,12 +219,25 @@ static void wait_for_notice(void)
         ;
 }
 
+/* The load is over. A last snapshot, asked for now, ends behind whichever was under way. */
+static void rest(struct urn_engine *engine)
+{
+    struct urn_request snapshot = {.op = URN_SNAPSHOT};
+    atomic_store(&load_lasts, false);
+    urn_submit(engine, &snapshot);
+    const struct urn_request *done;
+    while ((done = urn_collect(engine)) == NULL)
+        wait_for_notice();
+    CHECK(done == &snapshot && done->next == NULL && done->code == URN_OK);
+}
+
 /* Lone draws for so long; with_snapshots: one snapshot is always under way. */
 static void lone_draws(struct urn_engine *engine, const char *what, uint64_t seconds,
                        bool with_snapshots)
 {
     struct samples latencies;
     samples_make(&latencies, LATENCIES_MAX);
+    atomic_store(&load_lasts, true);
     uint32_t outcome;
     struct urn_request draw;
     struct urn_request snapshot;
@@ -229,6 +263,7 @@ static void lone_draws(struct urn_engine *engine, const char *what, uint64_t sec
         }
         samples_add(&latencies, now_ns() - began_ns);
     }
+    rest(engine);
     samples_print(what, &latencies);
     free(latencies.ns);
 }
@@ -240,6 +275,7 @@ static void laps(struct urn_engine *engine, uint64_t seconds)
     struct urn_engine_info before;
     struct urn_engine_info after;
     urn_engine_info(engine, &before);
+    atomic_store(&load_lasts, true);
     uint64_t began_ns = now_ns();
     uint32_t in_flight = IN_FLIGHT;
     for (uint32_t i = 0; i < IN_FLIGHT; i++) {
@@ -266,6 +302,7 @@ static void laps(struct urn_engine *engine, uint64_t seconds)
            (double)(after.durable_lsn - before.durable_lsn) / (double)after.ring_bytes / took_s *
                60,
            after.snapshots - before.snapshots, after.busy - before.busy);
+    rest(engine);
 }
 
 /* ---- the engine ---------------------------------------------------------------------------------- */
@@ -323,7 +360,8 @@ int main(int argc, char **argv)
     pool_count = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 1;
     CHECK(pool_count > 0 && items >= pool_count && sem_init(&notified, 0, 0) == 0);
     for (int kind = 0; kind < SLICE_KINDS; kind++) {
-        samples_make(&slices_wall[kind], SLICES_MAX);
+        samples_make(&slices_kept[kind], SLICES_MAX);
+        samples_make(&slices_lost[kind], SLICES_MAX);
         samples_make(&slices_cpu[kind], SLICES_MAX);
     }
     uint64_t before_kib = resident_kib();
