@@ -111,13 +111,14 @@ static void samples_print(const char *what, struct samples *samples)
 
 /* ---- slices of the writer's time --------------------------------------------------------------- */
 
-enum slice_kind { SLICE_BEGIN, SLICE_BLOCK, SLICE_RESULT, SLICE_KINDS };
+enum slice_kind { SLICE_BEGIN, SLICE_ENCODE, SLICE_RESULT, SLICE_KINDS };
 
-static const char *const slice_names[SLICE_KINDS] = {"begin", "encode a block", "take the result"};
+static const char *const slice_names[SLICE_KINDS] = {"begin", "encode slices", "take the result"};
 
 /* The writer's, while a load lasts; printed after a snapshot that began and ended behind it. */
 static struct samples slices_kept[SLICE_KINDS]; /* on the wall, the processor kept throughout */
-static struct samples slices_lost[SLICE_KINDS]; /* on the wall, the processor taken away in between */
+static struct samples
+    slices_lost[SLICE_KINDS]; /* on the wall, the processor taken away in between */
 static struct samples slices_cpu[SLICE_KINDS];
 static atomic_bool load_lasts;
 
@@ -172,7 +173,7 @@ bool __wrap_snapshots_encode(struct urn_engine *engine)
     struct slice began = slice_begin();
     bool did = __real_snapshots_encode(engine);
     if (did)
-        slice_end(SLICE_BLOCK, began);
+        slice_end(SLICE_ENCODE, began);
     return did;
 }
 

@@ -63,7 +63,7 @@ struct writer_snapshots {
     uint64_t room_bytes;         /* that the log had when it began */
     uint64_t every_bytes;        /* the log may grow by so much before the next */
     uint64_t retry_ns;           /* not before; 0: the last one counted */
-    uint64_t encoded_ns;         /* when the last block was */
+    uint64_t encoded_ns;         /* when the last slice was */
     struct urn_request *asked;   /* waiting for the next one to begin */
     struct urn_request *serving; /* waiting for the one under way */
     bool final_is_due;           /* by a clean stop */
@@ -249,7 +249,7 @@ void snapshots_at_group_end(struct urn_engine *engine);
 /* The commit side is free and has not failed: what was closed is sealed. */
 void snapshots_seal(struct urn_engine *engine);
 
-/* Says whether there is time for pauses; encodes one block if there is one to encode and a buffer for it. */
+/* Says whether there is time for pauses; encodes some slices of a block if there is a buffer for it. */
 bool snapshots_encode(struct urn_engine *engine);
 
 /* Takes what the task has come to, if it has. */

@@ -46,9 +46,10 @@
 /* A snapshot that failed (a full disk, say) is tried again after so long. */
 #define SNAPSHOT_RETRY_NS (500ull * 1000 * 1000)
 
-/* While a snapshot is encoded and groups close at every step of the writer, a block is encoded all the same
- * once so much time has passed since the last one. */
-#define SNAPSHOT_SLICE_NS (1ull * 1000 * 1000)
+/* A step of the writer encodes slices of one block of a snapshot for so long, and then only ends the one it is at.
+ * While groups close at every step it does so all the same once so much time has passed since the last one. */
+#define SNAPSHOT_STEP_NS  (50ull * 1000)
+#define SNAPSHOT_DEFER_NS (500ull * 1000)
 
 #define SNAPSHOT_EVERY_BYTES_MIN 4096u
 

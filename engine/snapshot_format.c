@@ -141,7 +141,7 @@ void snapshot_encoder_begin(struct snapshot_encoder *encoder, const struct state
 
 void snapshot_encoder_set_tail(struct snapshot_encoder *encoder, const struct wal_tail *tail)
 {
-    CHECK(encoder->blocks == 0 && encoder->total_bytes == 0);
+    CHECK(encoder->blocks == 0 && encoder->used_bytes == 0);
     put_u64(encoder->piece + 48, tail->lsn);
     put_u32(encoder->piece + 56, tail->epoch);
     memcpy(encoder->piece + 96, tail->chain, WAL_CHAIN_BYTES);
@@ -232,30 +232,40 @@ static uint32_t fill_end_block(struct snapshot_encoder *encoder, uint8_t *block)
     return SNAPSHOT_END_BYTES;
 }
 
+/* Puts records behind one another until the payload holds so many bytes; false: there are no more records. */
+static bool fill_payload(struct snapshot_encoder *encoder, uint8_t *payload, uint32_t end_bytes)
+{
+    for (;;) {
+        if (encoder->piece_used == encoder->piece_bytes && !next_piece(encoder))
+            return false;
+        if (encoder->used_bytes == end_bytes)
+            return true;
+        uint32_t rest = encoder->piece_bytes - encoder->piece_used;
+        uint32_t room = end_bytes - encoder->used_bytes;
+        uint32_t part = rest < room ? rest : room;
+        memcpy(payload + encoder->used_bytes, encoder->piece + encoder->piece_used, part);
+        encoder->piece_used += part;
+        encoder->used_bytes += part;
+    }
+}
+
 /* A block is full only when more is to come: the last one is never empty. */
 static uint32_t fill_data_block(struct snapshot_encoder *encoder, uint8_t *block)
 {
-    uint8_t *payload = block + SNAPSHOT_BLOCK_HEADER;
-    uint32_t used = 0;
-    for (;;) {
-        if (encoder->piece_used == encoder->piece_bytes && !next_piece(encoder)) {
-            encoder->next = SNAPSHOT_ENCODE_END;
-            break;
-        }
-        if (used == SNAPSHOT_PAYLOAD_BYTES)
-            break;
-        uint32_t rest = encoder->piece_bytes - encoder->piece_used;
-        uint32_t room = SNAPSHOT_PAYLOAD_BYTES - used;
-        uint32_t part = rest < room ? rest : room;
-        memcpy(payload + used, encoder->piece + encoder->piece_used, part);
-        encoder->piece_used += part;
-        used += part;
-    }
+    uint32_t room = SNAPSHOT_PAYLOAD_BYTES - encoder->used_bytes;
+    uint32_t slice = room < SNAPSHOT_SLICE_BYTES ? room : SNAPSHOT_SLICE_BYTES;
+    bool more = fill_payload(encoder, block + SNAPSHOT_BLOCK_HEADER, encoder->used_bytes + slice);
     state_note_encoded(encoder->state, encoder->pool,
                        encoder->item == POOL_RECORD ? 0 : encoder->item);
-    complete_block(block, DATA_BLOCK_MAGIC, encoder->blocks, used, SNAPSHOT_BLOCK_BYTES);
+    if (more && encoder->used_bytes < SNAPSHOT_PAYLOAD_BYTES)
+        return 0;
+    if (!more)
+        encoder->next = SNAPSHOT_ENCODE_END;
+    complete_block(block, DATA_BLOCK_MAGIC, encoder->blocks, encoder->used_bytes,
+                   SNAPSHOT_BLOCK_BYTES);
     crypto_hash_sha256_update(&encoder->hash, block + CRC_OFFSET, 4);
-    encoder->total_bytes += used;
+    encoder->total_bytes += encoder->used_bytes;
+    encoder->used_bytes = 0;
     encoder->blocks++;
     return SNAPSHOT_BLOCK_BYTES;
 }
@@ -264,7 +274,7 @@ uint32_t snapshot_encoder_fill(struct snapshot_encoder *encoder, uint8_t *block)
 {
     switch (encoder->next) {
     case SNAPSHOT_ENCODE_DATA:
-        if (encoder->blocks == 0) {
+        if (encoder->total_bytes == 0 && encoder->used_bytes == 0) {
             struct snapshot_header header = {0};
             decode_header_fields(encoder->piece, &header);
             CHECK(header_fault(&header) == NULL);
@@ -285,9 +295,11 @@ enum urn_code snapshot_encode(const struct state *state, const struct wal_geomet
     struct snapshot_encoder encoder;
     snapshot_encoder_begin(&encoder, state, geometry);
     enum urn_code code = URN_OK;
-    uint32_t length;
-    while (code == URN_OK && (length = snapshot_encoder_fill(&encoder, block)) > 0)
-        code = sink(context, block, length, error);
+    while (code == URN_OK && encoder.next != SNAPSHOT_ENCODE_DONE) {
+        uint32_t length = snapshot_encoder_fill(&encoder, block);
+        if (length > 0)
+            code = sink(context, block, length, error);
+    }
     return code;
 }
 

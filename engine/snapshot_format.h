@@ -74,7 +74,12 @@
 
 enum { SNAPSHOT_POOL_CLOSED = 0, SNAPSHOT_POOL_OPEN = 1, SNAPSHOT_POOL_UNFINISHED = 2 };
 
-/* An encoding under way: block after block, each when it is asked for. Between two of them the state may
+/* A block is encoded in slices of so many bytes: what keeps the writer at one time. A slice takes some 15 to
+ * 25 us; where the processor is slow for a moment (one that others share, or that has just been asleep) ten
+ * times as much was measured, which a whole block would turn into a pause of a millisecond. */
+#define SNAPSHOT_SLICE_BYTES 16384u
+
+/* An encoding under way: slice after slice, each when it is asked for. Between two of them the state may
  * change if it has been frozen (state_freeze) before the encoding began. By the state's owner. */
 struct snapshot_encoder {
     const struct state *state;
@@ -83,6 +88,7 @@ struct snapshot_encoder {
     uint32_t item;       /* UINT32_MAX: the pool's own record */
     uint32_t items;      /* of that pool */
     uint32_t blocks;     /* data blocks finished */
+    uint32_t used_bytes; /* of the payload of the next one */
     uint64_t total_bytes;
     enum { SNAPSHOT_ENCODE_DATA, SNAPSHOT_ENCODE_END, SNAPSHOT_ENCODE_DONE } next;
     crypto_hash_sha256_state hash;
@@ -97,8 +103,8 @@ void snapshot_encoder_begin(struct snapshot_encoder *encoder, const struct state
                             const struct wal_geometry *geometry);
 void snapshot_encoder_set_tail(struct snapshot_encoder *encoder, const struct wal_tail *tail);
 
-/* Fills the next block (room for SNAPSHOT_BLOCK_BYTES) and returns its length; 0: the last one has been
- * given. Takes some 50 to 100 us. */
+/* Puts a slice into the next block (room for SNAPSHOT_BLOCK_BYTES, the same until it is complete). Returns the
+ * block's length once it is complete; 0: it is not, or (next says so) the last one has been given. */
 uint32_t snapshot_encoder_fill(struct snapshot_encoder *encoder, uint8_t *block);
 
 /* The least that the file of this state takes: exactly, but for items with an applied weight. */

@@ -745,8 +745,8 @@ bool writer_step(struct urn_engine *engine)
     snapshots_seal(engine);
     if (!group_is_empty(&writer->groups[writer->open])) {
         close_group(engine, WAL_DATA);
-        /* The group is not to wait for a block; but blocks are not to wait for ever either. */
-        if (os_monotonic_ns(engine->os) - writer->snapshots.encoded_ns >= SNAPSHOT_SLICE_NS)
+        /* The group is not to wait for a slice; but slices are not to wait for ever either. */
+        if (os_monotonic_ns(engine->os) - writer->snapshots.encoded_ns >= SNAPSHOT_DEFER_NS)
             (void)snapshots_encode(engine);
         return true;
     }

@@ -1,8 +1,8 @@
 /* writer_snapshot.c: the writer's part of snapshots: when one begins, what goes into it, and what it frees.
  *
  * A snapshot begins at a group's end. Its state is frozen when the group closes; the chain is known once
- * the group has been sealed, that is when the commit side is free again; then blocks are encoded, one a
- * step of the writer, whenever the task has a buffer free:
+ * the group has been sealed, that is when the commit side is free again; then blocks are encoded, some slices
+ * of one in a step of the writer, whenever the task has a buffer free:
  *
  *     NONE --close or idle--> SEAL --commit side free--> ENCODE --last block--> GIVEN --task ends--> NONE
  *
@@ -181,6 +181,23 @@ static void judge_hurry(struct urn_engine *engine)
     atomic_store_explicit(&engine->snapshot.hurry, hurry, memory_order_relaxed);
 }
 
+/* Encodes a slice into the task's buffer; a block that is complete goes to the task. Returns whether it is. */
+static bool encode_slice(struct urn_engine *engine, uint8_t *buffer)
+{
+    struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    bool is_complete = snapshot_encoder_fill(&snapshots->encoder, buffer) > 0;
+    bool is_last = snapshots->encoder.next == SNAPSHOT_ENCODE_DONE;
+    if (is_last) {
+        thaw(engine);
+        snapshots->stage = SNAPSHOTS_GIVEN;
+    }
+    if (is_complete) {
+        snapshot_task_give(&engine->snapshot, is_last);
+        threads_wake_snapshot(engine);
+    }
+    return is_complete;
+}
+
 bool snapshots_encode(struct urn_engine *engine)
 {
     struct writer_snapshots *snapshots = &engine->writer.snapshots;
@@ -195,15 +212,11 @@ bool snapshots_encode(struct urn_engine *engine)
     if (buffer == NULL)
         return false;
     uint64_t began_ns = os_monotonic_ns(engine->os);
-    CHECK(snapshot_encoder_fill(&snapshots->encoder, buffer) > 0);
-    bool is_last = snapshots->encoder.next == SNAPSHOT_ENCODE_DONE;
-    if (is_last) {
-        thaw(engine);
-        snapshots->stage = SNAPSHOTS_GIVEN;
-    }
-    snapshot_task_give(task, is_last);
-    threads_wake_snapshot(engine);
-    snapshots->encoded_ns = os_monotonic_ns(engine->os);
+    bool is_complete;
+    do {
+        is_complete = encode_slice(engine, buffer);
+        snapshots->encoded_ns = os_monotonic_ns(engine->os);
+    } while (!is_complete && snapshots->encoded_ns - began_ns < SNAPSHOT_STEP_NS);
     snapshots_note_pause(engine, began_ns);
     return true;
 }

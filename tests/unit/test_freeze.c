@@ -171,8 +171,8 @@ static void change_something(struct fixture *fixture)
     state->next_request_id += count;
 }
 
-/* One freeze, encoded block by block with changes in between. */
-static void encode_while_changing(struct fixture *fixture, uint32_t changes_a_block)
+/* One freeze, encoded slice by slice with changes in between. */
+static void encode_while_changing(struct fixture *fixture, uint32_t changes_a_slice)
 {
     static uint8_t block[SNAPSHOT_BLOCK_BYTES];
     struct urn_error error;
@@ -187,13 +187,11 @@ static void encode_while_changing(struct fixture *fixture, uint32_t changes_a_bl
     struct snapshot_encoder encoder;
     snapshot_encoder_begin(&encoder, &fixture->state, &geometry);
     uint64_t offset = 0;
-    for (;;) {
-        for (uint32_t i = 0; i < changes_a_block; i++)
+    while (encoder.next != SNAPSHOT_ENCODE_DONE) {
+        for (uint32_t i = 0; i < changes_a_slice; i++)
             change_something(fixture);
         state_check(&fixture->state);
         uint32_t length = snapshot_encoder_fill(&encoder, block);
-        if (length == 0)
-            break;
         assert_true(offset + length <= fixture->frozen_bytes);
         assert_memory_equal(block, fixture->frozen + offset, length);
         offset += length;
