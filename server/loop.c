@@ -151,13 +151,19 @@ static void send_all(struct server *server)
 static void collect(struct server *server)
 {
     struct urn_request *list = urn_collect(server->engine);
-    reply_look_at_snapshots(server);
-    reply_look_at_archive(server);
-    reply_look_at_room(server);
     if (list != NULL)
         reply_finished(server, list);
     else
         reply_look_for_failure(server); /* woken without an answer: for a fail stop, perhaps */
+}
+
+/* What the log should say of the engine, when it has woken the network thread. Behind the replies: nobody waits
+ * for it. */
+static void look_at_engine(struct server *server)
+{
+    reply_look_at_snapshots(server);
+    reply_look_at_archive(server);
+    reply_look_at_room(server);
 }
 
 static uint64_t earlier(uint64_t due_ns, const struct link *line, uint64_t patience_ns)
@@ -214,6 +220,8 @@ void loop_round(struct server *server, int max_wait_ms)
     connection_close_late(server);
     send_all(server); /* what those held may be what others wait for, and no event will tell */
     connection_reclaim(server);
+    if (woken)
+        look_at_engine(server);
     accept_again(server);
 }
 
