@@ -589,10 +589,12 @@ static void clear_results(struct urn_request *request)
     request->pool = NULL;
     request->first_request_id = 0;
     request->failed = 0;
+    request->odds_version = 0;
+    if (request->op == URN_DRAW)
+        return; /* it has no others */
     request->returned = 0;
     request->total = 0;
     request->open = false;
-    request->odds_version = 0;
     request->last_request_id = 0;
     request->lsn = 0;
     request->outcome = 0;
@@ -600,18 +602,20 @@ static void clear_results(struct urn_request *request)
     memset(request->kinds, 0, sizeof request->kinds);
 }
 
-/* Takes the request's share of the queue; false when the queue is full. */
-static bool enqueue(struct urn_engine *engine, uint64_t draws)
+/* Takes the share of so many requests and draws in the queue; false, and nothing is taken, when it has no room
+ * for all of them. */
+static bool enqueue(struct urn_engine *engine, uint32_t requests, uint64_t draws)
 {
-    if (atomic_fetch_add_explicit(&engine->queued_requests, 1, memory_order_relaxed) >=
+    if (atomic_fetch_add_explicit(&engine->queued_requests, requests, memory_order_relaxed) +
+            requests >
         engine->queue_requests_max) {
-        atomic_fetch_sub_explicit(&engine->queued_requests, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&engine->queued_requests, requests, memory_order_relaxed);
         return false;
     }
     if (atomic_fetch_add_explicit(&engine->queued_draws, draws, memory_order_relaxed) + draws >
         engine->queue_draws_max) {
         atomic_fetch_sub_explicit(&engine->queued_draws, draws, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&engine->queued_requests, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&engine->queued_requests, requests, memory_order_relaxed);
         return false;
     }
     return true;
@@ -631,7 +635,8 @@ static enum urn_code check_catalogs(const struct urn_engine *engine,
     return error.code;
 }
 
-static enum urn_code admit(struct urn_engine *engine, struct urn_request *request)
+/* Whether a request may be queued, room apart. */
+static enum urn_code check_request(struct urn_engine *engine, struct urn_request *request)
 {
     clear_results(request);
     if (atomic_load_explicit(&engine->failed, memory_order_relaxed) ||
@@ -647,7 +652,27 @@ static enum urn_code admit(struct urn_engine *engine, struct urn_request *reques
         if (code != URN_OK)
             return code;
     }
-    if (enqueue(engine, engine_draws_of(request)))
+    return URN_OK;
+}
+
+/* Takes the room for all of a list that may be queued, at one go, for the counters are shared with the writer;
+ * false when it is too little for that. */
+static bool enqueue_list(struct urn_engine *engine, struct urn_request *list)
+{
+    uint32_t requests = 0;
+    uint64_t draws = 0;
+    for (struct urn_request *request = list; request != NULL; request = request->next) {
+        request->code = check_request(engine, request);
+        requests += request->code == URN_OK;
+        draws += request->code == URN_OK ? engine_draws_of(request) : 0;
+    }
+    return requests == 0 || enqueue(engine, requests, draws);
+}
+
+/* Takes the room for one that may be queued. */
+static enum urn_code enqueue_one(struct urn_engine *engine, const struct urn_request *request)
+{
+    if (enqueue(engine, 1, engine_draws_of(request)))
         return URN_OK;
     atomic_fetch_add_explicit(&engine->counters.busy_queue, 1, memory_order_relaxed);
     return URN_BUSY;
@@ -722,10 +747,12 @@ void urn_submit(struct urn_engine *engine, struct urn_request *list)
     CHECK(engine->magic == ENGINE_MAGIC);
     struct batch for_writer = {NULL, NULL};
     struct batch for_lookup = {NULL, NULL};
+    const bool all_fit = enqueue_list(engine, list);
     while (list != NULL) {
         struct urn_request *request = list;
         list = request->next;
-        request->code = admit(engine, request);
+        if (request->code == URN_OK && !all_fit)
+            request->code = enqueue_one(engine, request);
         if (request->code != URN_OK)
             engine_finish(engine, request, request, 0, 0);
         else
@@ -746,6 +773,7 @@ struct urn_request *urn_collect(struct urn_engine *engine)
     struct urn_request *list = NULL;
     while (newest != NULL) {
         struct urn_request *older = newest->next;
+        engine_prefetch_draw(newest);
         newest->next = list;
         list = newest;
         newest = older;

@@ -226,6 +226,14 @@ static inline uint64_t engine_draws_of(const struct urn_request *request)
     return request->op == URN_DRAW ? request->count : 0;
 }
 
+/* Asks for what else there is of a draw (urn.h: side by side), which another processor has: its list is being
+ * turned round, and what is done with its members comes later. */
+static inline void engine_prefetch_draw(const struct urn_request *request)
+{
+    __builtin_prefetch(&request->first_request_id, 1);
+    __builtin_prefetch(&request->count, 1);
+}
+
 /* Finishes all that waits for a group, with the code they have or, after a failure, INDOUBT. */
 void engine_finish_group(struct urn_engine *engine, struct group *group, bool failed);
 

@@ -237,20 +237,34 @@ struct urn_change {
 };
 
 struct urn_request {
-    /* Set by the caller. */
+    /* Of every request and of a draw: all that it needs of the struct lies here, side by side, for it goes
+     * from one thread to another and back. Set by the caller: */
     struct urn_request *next; /* the list; set again by the engine */
     enum urn_op op;
+    uint32_t count; /* draws asked for: 1 to max_batch */
     const char *pool_name;
     uint32_t pool_name_bytes;
-    uint32_t count;         /* draws asked for: 1 to max_batch */
-    bool draw_all;          /* every draw succeeds or nothing happens (NOSTOCK) */
-    uint32_t *outcomes;     /* room for count: catalog positions, or URN_FAILED_DRAW */
+    bool draw_all;      /* every draw succeeds or nothing happens (NOSTOCK) */
+    uint32_t *outcomes; /* room for count: catalog positions, or URN_FAILED_DRAW */
+    /* Set by the engine; valid once collected. When code is not URN_OK, only pool and odds_version may
+     * hold something besides it (and of a lookup that ends with NOTFOUND, first_request_id and
+     * last_request_id), and outcomes holds nothing of worth. */
+    enum urn_code code;
+    uint32_t failed;             /* how many of the draws failed */
+    const struct urn_pool *pool; /* NULL where the request names none or there is none */
+    uint64_t odds_version;       /* of the pool; of a change: behind it */
+    /* Of the draws: they have first, first + 1, ...; NOTFOUND: the oldest id that is kept, which is above
+     * last_request_id where there is none. */
+    uint64_t first_request_id;
+
+    /* Of other requests, set by the caller. */
     uint32_t offset;        /* first item or name wanted */
     uint32_t limit;         /* room in items or names */
     struct urn_item *items; /* room for limit */
     struct urn_text *names; /* room for limit */
+    uint64_t request_id;    /* LOOKUP: the id of a draw, at least 1 */
 
-    /* Set by the caller of a change; like all else, the caller's until collected. */
+    /* Of a change, set by the caller; like all else, the caller's until collected. */
     const char *item_id;
     uint32_t item_id_bytes;
     bool has_quantity; /* UPDATE: which of the three are meant; ADD takes both values as they are */
@@ -264,31 +278,20 @@ struct urn_request {
     bool dry_run;               /* RELOAD: only say what would change */
     bool force;                 /* RELOAD: the file's weights win over updates */
     struct urn_change *changes; /* RELOAD: room for limit */
-    uint64_t request_id;        /* LOOKUP: the id of a draw, at least 1 */
-    struct urn_error
-        *error; /* where a change, a snapshot or a lookup that ends with an error says why;
-                                   or NULL */
+    /* Where a change, a snapshot or a lookup that ends with an error says why; or NULL. */
+    struct urn_error *error;
 
     void *context; /* the caller's own; never read */
 
-    /* Set by the engine; valid once collected. When code is not URN_OK, only pool and odds_version may
-     * hold something besides it (and of a lookup that ends with NOTFOUND, first_request_id and
-     * last_request_id), and outcomes holds nothing of worth. */
-    enum urn_code code;
-    const struct urn_pool *pool; /* NULL where the request names none or there is none */
-    uint64_t
-        first_request_id;  /* of the draws: they have first, first + 1, ...; NOTFOUND: the oldest id
-                                    that is kept, which is above last_request_id where there is none */
-    uint32_t failed;       /* how many of the draws failed */
-    uint32_t returned;     /* how many of items, names or changes were filled */
-    uint32_t total;        /* how many there are in all */
-    bool open;             /* STATE: draws are taken */
-    uint64_t odds_version; /* of the pool; of a change: behind it */
-    uint64_t
-        last_request_id; /* STATE, NOTFOUND: the highest id given to any draw of the engine; 0: none */
-    uint64_t lsn;     /* STATE, SNAPSHOT: the answer holds every change below it; LOOKUP: where the
-                                 log has the draw's group */
-    uint32_t outcome; /* LOOKUP: the item's index, or URN_FAILED_DRAW */
+    /* Of other requests, set by the engine. */
+    uint32_t returned; /* how many of items, names or changes were filled */
+    uint32_t total;    /* how many there are in all */
+    bool open;         /* STATE: draws are taken */
+    uint32_t outcome;  /* LOOKUP: the item's index, or URN_FAILED_DRAW */
+    /* STATE, NOTFOUND: the highest id given to any draw of the engine; 0: none. */
+    uint64_t last_request_id;
+    /* STATE, SNAPSHOT: the answer holds every change below it; LOOKUP: where the log has the draw's group. */
+    uint64_t lsn;
     uint64_t wall_time_us;            /* LOOKUP: when the draw's group was closed, since 1970 */
     uint32_t kinds[URN_CHANGE_KINDS]; /* RELOAD: how many changes of each kind there are in all */
 };

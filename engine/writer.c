@@ -551,6 +551,7 @@ static void take_inbox(struct urn_engine *engine)
     newest = atomic_exchange_explicit(&engine->inbox, NULL, memory_order_acquire);
     while (newest != NULL) {
         struct urn_request *older = newest->next;
+        engine_prefetch_draw(newest);
         newest->next = writer->todo;
         writer->todo = newest;
         newest = older;

@@ -5,6 +5,8 @@
  *
  *     | struct call | reply: asked.reply_bytes_max | result: outcomes, items, names, or struct call_change |
  *
+ * (the outcome of a single draw lies in struct call).
+ *
  * When the reply's bytes are made, a loan of more than a few KiB is cut behind them; when they have been
  * written, it is returned.
  */
@@ -24,6 +26,7 @@ struct call {
     uint64_t reply_room_bytes;  /* borrowed for the reply */
     uint64_t reply_bytes;       /* made */
     enum message_as as;         /* of a draw */
+    uint32_t outcome;           /* of one draw: near what else the engine touches of it */
     struct urn_request request; /* what the engine gets */
     char pool_name[URN_NAME_BYTES_MAX];
     uint8_t reply[];

@@ -47,7 +47,7 @@ static uint64_t result_bytes(const struct message_call *asked)
 {
     switch (asked->method) {
     case RPC_DRAW:
-        return (uint64_t)asked->count * sizeof(uint32_t);
+        return asked->count == 1 ? 0 : (uint64_t)asked->count * sizeof(uint32_t);
     case RPC_STATE:
         return (uint64_t)asked->limit * sizeof(struct urn_item);
     case RPC_CATALOG:
@@ -125,7 +125,7 @@ static bool submit(struct server *server, struct connection *connection, uint32_
         asked->method == RPC_LOOKUP)
         keep_change(call, asked, results);
     else if (request->op == URN_DRAW)
-        request->outcomes = results;
+        request->outcomes = request->count == 1 ? &call->outcome : results;
     else if (request->op == URN_STATE)
         request->items = results;
     else
