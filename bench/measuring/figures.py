@@ -29,22 +29,30 @@ class Series:
                 "median": {key: self.median(key) for key in keys
                            if all(isinstance(value, (int, float)) for value in self.values(key))}}
 
+    @classmethod
+    def from_json(cls, name, document):
+        series = cls(name)
+        series.rounds = document["rounds"]
+        return series
+
 
 class Ratio:
-    """One side against another: each round's own ratio, since what disturbed one disturbed the other."""
+    """One side against another: each round's own ratio, since what disturbed one disturbed the other. floor: the other
+    is what the machine itself allows."""
 
-    def __init__(self, text, rounds, at_least=None, at_most=None):
+    def __init__(self, text, rounds, at_least=None, at_most=None, floor=False):
         assert rounds and (at_least is None or at_most is None)
         self.text = text
         self.rounds = rounds
         self.at_least = at_least
         self.at_most = at_most
+        self.floor = floor
 
     @classmethod
-    def of(cls, above, below, key, factor=1.0, **targets):
-        """above / (factor * below) by one of their figures."""
+    def of(cls, above, below, key, **more):
+        """above / below by one of their figures."""
         pairs = zip(above.values(key), below.values(key))
-        return cls(f"{above.name} / {below.name}", [a / (factor * b) for a, b in pairs], **targets)
+        return cls(f"{above.name} / {below.name}", [a / b for a, b in pairs], **more)
 
     @property
     def median(self):
@@ -65,7 +73,13 @@ class Ratio:
 
     def as_json(self):
         return {"what": self.text, "median": self.median, "low": min(self.rounds), "high": max(self.rounds),
-                "rounds": self.rounds, "target": self.target or None, "reached": self.reached}
+                "rounds": self.rounds, "at_least": self.at_least, "at_most": self.at_most, "floor": self.floor,
+                "reached": self.reached}
+
+    @classmethod
+    def from_json(cls, document):
+        return cls(document["what"], document["rounds"], document["at_least"], document["at_most"],
+                   document["floor"])
 
 
 def figure_text(value):

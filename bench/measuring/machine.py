@@ -36,6 +36,16 @@ def processor_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def threads_s(pid):
+    """Processor time that each thread of a process has taken so far, by name; those of one name together."""
+    taken = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text(encoding="utf-8").strip()
+        nanoseconds = int((task / "schedstat").read_text(encoding="utf-8").split()[0])
+        taken[name] = taken.get(name, 0) + nanoseconds / 1e9
+    return taken
+
+
 def anonymous_bytes(pid):
     """Memory of a process that is resident and no file's: what a mapped log is not."""
     for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():

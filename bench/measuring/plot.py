@@ -64,7 +64,7 @@ def bars(title, label, sides):
     for number, (name, samples) in enumerate(sides):
         y = top + step * number
         x = scale.at(median(samples))
-        colour = COLOURS[0] if name == "urn" else "#9aa5ab"
+        colour = COLOURS[0] if name.startswith("urn") else "#9aa5ab"
         parts.append(text(left - 8, y + 13, name, "end"))
         parts.append(f'<rect x="{left}" y="{y}" width="{max(x - left, 1):.1f}" height="17" fill="{colour}"/>')
         parts.append(line(scale.at(min(samples)), y + 8, scale.at(max(samples)), y + 8, "#222", 2))

@@ -2,9 +2,11 @@
 import atexit
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 READY_S = 60
@@ -26,6 +28,39 @@ def run(*command, env=None, timeout_s=3600, user=None):
         words = (done.stderr or done.stdout).strip()
         raise Failed(f"{' '.join(command)} ended with {done.returncode}: {words[-1000:]}")
     return done.stdout
+
+
+def timed(*command):
+    """Runs a program whose output goes nowhere, as a shell would: seconds by the clock, and of processor time of all
+    its threads."""
+    command = list(map(str, command))
+    program = shutil.which(command[0]) or command[0]
+    with tempfile.TemporaryFile() as errors:
+        actions = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)]
+        began = time.monotonic()
+        pid = os.posix_spawn(program, command, os.environ, file_actions=actions)
+        _, status, usage = os.wait4(pid, 0)
+        took_s = time.monotonic() - began
+        require_success(command, os.waitstatus_to_exitcode(status), errors)
+    return took_s, usage.ru_utime + usage.ru_stime
+
+
+def count_lines(beginning, *command):
+    """How many lines of a program's output begin so."""
+    command = list(map(str, command))
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
+            count = sum(line.startswith(beginning.encode()) for line in process.stdout)
+        require_success(command, process.returncode, errors)
+    return count
+
+
+def require_success(command, status, errors):
+    """errors: the file with what the program wrote to standard error."""
+    if status != 0:
+        errors.seek(0)
+        words = errors.read().decode(errors="replace").strip()
+        raise Failed(f"{' '.join(command)} ended with {status}: {words[-1000:]}")
 
 
 def as_user(user):

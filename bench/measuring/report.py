@@ -1,8 +1,12 @@
-"""report.py: the results as a table, as JSON, and as pictures, in one folder."""
+"""report.py: the results as JSON, as a table, and as pictures, in one folder; the table in the documentation."""
 import json
 
 from measuring.figures import figure_text
 from measuring.plot import bars, curves
+from measuring.row import Result
+
+BEGIN = "<!-- bench/run --docs writes what stands from here"
+END = "<!-- to here -->"
 
 
 def side_table(result):
@@ -15,10 +19,13 @@ def side_table(result):
         yield f"| {name} | " + " | ".join(figure_text(series.median(key)) for key, _ in columns) + " |"
 
 
+def spread_text(ratio):
+    return f"{figure_text(min(ratio.rounds))} to {figure_text(max(ratio.rounds))}"
+
+
 def ratio_cells(ratio):
-    spread = f"{figure_text(min(ratio.rounds))} to {figure_text(max(ratio.rounds))}"
     reached = {None: "", True: "yes", False: "NO"}[ratio.reached]
-    return f"{ratio.text} | {figure_text(ratio.median)} | {spread} | {ratio.target} | {reached}"
+    return f"{ratio.text} | {figure_text(ratio.median)} | {spread_text(ratio)} | {ratio.target} | {reached}"
 
 
 def ratio_table(result):
@@ -47,12 +54,41 @@ def summary(results):
                 yield f"| {result.name} | {ratio_cells(ratio)} |"
 
 
-def head_text(facts):
+def floors(results):
+    """How near what is measured comes to what the machine allows."""
+    near = [(result.name, ratio) for result in results for ratio in result.ratios if ratio.floor]
+    if not near:
+        return
+    yield from ("", "| beside its floor | ratio | median | least to most |", "| --- | --- | --- | --- |")
+    for name, ratio in near:
+        yield f"| {name} | {ratio.text} | {figure_text(ratio.median)} | {spread_text(ratio)} |"
+
+
+def machine_text(facts):
     made = "; ".join(f"{key} {value}" for key, value in facts["versions"].items())
     here = facts["machine"]
-    return (f"{here['cores']} cores of {here['processor']}, Linux {here['kernel']}, {here['file_system']}; {made}\n"
-            f"medians of {facts['rounds']} rounds of {facts['seconds']:g} s; load of the machine before: "
-            f"{here['load']:.1f}\n")
+    return (f"{here['cores']} cores of {here['processor']}, {here['memory_bytes'] / 2 ** 30:.0f} GiB, "
+            f"Linux {here['kernel']}, {here['file_system']}; {made}")
+
+
+def how_text(facts):
+    return (f"medians of {facts['rounds']} rounds of {facts['seconds']:g} s; load of the machine before: "
+            f"{facts['machine']['load']:.1f}")
+
+
+def head_text(results):
+    """What they were measured on, and how: once, unless it was not the same for all."""
+    ways = {}
+    for result in results:
+        ways.setdefault((machine_text(result.facts), how_text(result.facts)), []).append(result.name)
+    lines = []
+    for (here, how), names in ways.items():
+        lines += [*([f"{', '.join(names)}:"] if len(ways) > 1 else []), here + ";", how + ".", ""]
+    return "\n".join(lines)
+
+
+def table(results):
+    return "\n".join([head_text(results), *summary(results), *floors(results), "", *map(row_text, results)])
 
 
 def pictures(result):
@@ -65,15 +101,33 @@ def pictures(result):
         yield f"{result.name}.svg", bars(result.title, label, sides)
 
 
-def write(folder, facts, results):
-    """All that a run leaves: results.json, table.md, and a picture or two of each row."""
+def read(folder):
+    """What earlier runs have left there."""
+    try:
+        document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return [Result.from_json(row) for row in document["rows"]]
+
+
+def write(folder, results):
+    """All that runs leave: results.json, table.md, and a picture or two of each row."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.svg"):
         old.unlink()
-    document = {**facts, "rows": {result.name: result.as_json() for result in results}}
+    document = {"rows": [result.as_json() for result in results]}
     (folder / "results.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    text = "\n".join([head_text(facts), *summary(results), "", *map(row_text, results)])
-    (folder / "table.md").write_text(text, encoding="utf-8")
+    (folder / "table.md").write_text(table(results), encoding="utf-8")
     for result in results:
         for name, picture in pictures(result):
             (folder / name).write_text(picture, encoding="utf-8")
+
+
+def write_into(page, results):
+    """Puts the table into a page of the documentation, in place of what stands between two marks."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    mark_end, end, behind = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} has no marks to write between")
+    mark_end = mark_end.partition("\n")[0]
+    page.write_text(f"{before}{begin}{mark_end}\n\n{table(results)}\n{end}{behind}", encoding="utf-8")

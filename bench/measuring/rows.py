@@ -5,61 +5,17 @@ compared take turns, round by round, each time beginning with another one, so th
 meanwhile meets all of them.
 """
 import contextlib
-import json
 import threading
 
 from measuring import machine
-from measuring.figures import Ratio, Series, figure_text
+from measuring.figures import Ratio, Series
 from measuring.processes import run
+from measuring.reading import Archive, ArchiveLone, Reading, ReadingLone
+from measuring.row import DRAWS, MIB, P50, P99, P999, Result, json_lines, take_turns, turned
 from peers.postgresql import PostgreSQL
 from peers.redis import Redis, RedisPing
 from peers.tarantool import Tarantool
 from peers.urn import Echo, Urn, many_items
-
-MIB = 1 << 20
-
-
-class Result:
-    """What a row has measured."""
-
-    def __init__(self, row):
-        self.name, self.title = row.name, row.title
-        self.sides = {}   # by name: Series
-        self.ratios = []  # Ratio, also of figures against a target of their own
-        self.curves = []  # (title, x label, y label, {side: [(x, y), ...]}) for plots
-        self.columns = row.columns
-        self.notes = []
-
-    def as_json(self):
-        return {"title": self.title, "sides": {name: series.as_json() for name, series in self.sides.items()},
-                "ratios": [ratio.as_json() for ratio in self.ratios], "notes": self.notes,
-                "curves": [{"title": title, "x": x, "y": y, "lines": lines} for title, x, y, lines in self.curves]}
-
-    def figure(self, text, values, **targets):
-        """A figure with a target of its own, as a ratio to nothing."""
-        self.ratios.append(Ratio(text, list(values), **targets))
-
-
-def take_turns(bench, row, sides, measure):
-    """measure(name) of every side in every round, each round beginning with the next one."""
-    series = {name: Series(name) for name in sides}
-    names = list(sides)
-    for number in range(bench.rounds):
-        for name in names[number % len(names):] + names[:number % len(names)]:
-            figures = measure(name)
-            series[name].add(figures)
-            main = row.columns[0][0]
-            bench.say(f"  round {number + 1}: {name}: {row.columns[0][1]} {figure_text(figures.get(main))}")
-    return series
-
-
-def json_lines(output):
-    return [json.loads(line) for line in output.splitlines()]
-
-
-DRAWS = ("draws_per_s", "draws/s")
-P50, P99, P999 = ("p50_us", "p50 us"), ("p99_us", "p99 us"), ("p999_us", "p99.9 us")
-
 
 # ---- floors ------------------------------------------------------------------------------------------------
 
@@ -117,7 +73,7 @@ class Engine:
     def run(self, bench):
         result = Result(self)
         for number in range(bench.rounds):
-            for log in self.logs:
+            for log in turned(self.logs, number):
                 for row in self.measure(bench, log):
                     side = f"{log} {row['batch']}x{row['in_flight']}"
                     result.sides.setdefault(side, Series(side)).add(row)
@@ -130,6 +86,8 @@ class Engine:
         result.figure("million draws/s, mmap, 1000 a request",
                       [value / 1e6 for value in best.values("draws_per_s")], at_least=50)
         result.figure("log bytes a draw, 1000 a request", best.values("bytes_per_draw"), at_most=1.1)
+        for load in self.loads:
+            self.ratio(result, f"mmap {load.replace(':', 'x')}", f"none {load.replace(':', 'x')}")
         # The trap: were the ring's files in large folios, an msync of one group would write a whole folio, at
         # ten times the price; pwrite into the same files does not mind.
         pairs = zip(result.sides["mmap 1x1"].values("p50_us"), result.sides["pwrite 1x1"].values("p50_us"))
@@ -138,6 +96,10 @@ class Engine:
         for key, label in (("draws_per_s", "draws/s"), ("p99_us", "p99 us")):
             result.curves.append((f"engine: {label} by draws a request", "draws a request", label,
                                   {log: self.line(result, log, key) for log in self.logs}))
+
+    @staticmethod
+    def ratio(result, above, below):
+        result.ratios.append(Ratio.of(result.sides[above], result.sides[below], "draws_per_s", floor=True))
 
     def line(self, result, log, key):
         """Of each number of draws a request, with the most requests under way that were measured."""
@@ -158,6 +120,7 @@ class EngineMillion(Engine):
     def judge(self, result):
         result.figure("million draws/s, mmap, 1000 a request",
                       [value / 1e6 for value in result.sides["mmap 1000x64"].values("draws_per_s")], at_least=10)
+        self.ratio(result, "mmap 1000x64", "none 1000x64")
 
 
 class Lookups(Engine):
@@ -170,7 +133,7 @@ class Lookups(Engine):
     def run(self, bench):
         result = Result(self)
         for number in range(bench.rounds):
-            for lookups in (0, 1) if number % 2 == 0 else (1, 0):
+            for lookups in turned((0, 1), number):
                 rows = [word for load in self.loads for word in ("--row", load)]
                 beside = ("--lookups", lookups) if lookups else ()
                 for row in json_lines(run(bench.program("bench-engine"), "--json", *beside, "--ms",
@@ -223,8 +186,8 @@ class Comparison:
         self.judge(result)
         return result
 
-    def ratio(self, result, below, key="draws_per_s", above="urn", **targets):
-        result.ratios.append(Ratio.of(result.sides[above], result.sides[below], key, **targets))
+    def ratio(self, result, below, key="draws_per_s", **more):
+        result.ratios.append(Ratio.of(result.sides["urn"], result.sides[below], key, **more))
 
     def judge(self, result):
         raise NotImplementedError
@@ -256,7 +219,7 @@ class Bulk(Comparison):
         self.ratio(result, "Tarantool", at_least=10)
         self.ratio(result, "Redis", at_least=40)
         self.ratio(result, "PostgreSQL")
-        self.ratio(result, "echo")
+        self.ratio(result, "echo", floor=True)
         result.figure("million draws/s",
                       [value / 1e6 for value in result.sides["urn"].values("draws_per_s")], at_least=20)
 
@@ -279,7 +242,7 @@ class Pipelined(Comparison):
         peers = best_of(result, "Redis", "Tarantool")
         result.ratios.append(Ratio.of(result.sides["urn"], peers, "draws_per_s", at_least=15))
         self.ratio(result, "Redis PING", at_least=1)
-        self.ratio(result, "echo", at_least=0.5)
+        self.ratio(result, "echo", at_least=0.5, floor=True)
 
 
 class Single(Comparison):
@@ -291,7 +254,7 @@ class Single(Comparison):
         self.ratio(result, "Redis", at_least=3)
         self.ratio(result, "Tarantool")
         self.ratio(result, "Redis PING", at_least=1)
-        self.ratio(result, "echo", at_least=0.8)
+        self.ratio(result, "echo", at_least=0.8, floor=True)
 
 
 class Lone(Comparison):
@@ -322,7 +285,8 @@ class Lone(Comparison):
         values = {name: series.values("p50_us") for name, series in result.sides.items()}
         rounds = [urn / (sync + echo)
                   for urn, sync, echo in zip(values["urn"], values["msync of 4 KiB"], values["echo"])]
-        result.ratios.append(Ratio("p50: urn / (msync of 4 KiB + echo)", rounds, at_most=1.25))
+        result.ratios.append(Ratio("p50: urn / (msync of 4 KiB + echo)", rounds, at_most=1.25,
+                                   floor=True))
         self.ratio(result, "Redis", "p50_us")
         self.ratio(result, "Tarantool", "p50_us")
 
@@ -414,6 +378,39 @@ class Memory:
         return result
 
 
+class Threads:
+    name = "threads"
+    title = "processor time of urnd's threads a draw, by load: which of them fills its core first"
+    threads = {"urnd": "network", "urn-writer": "writer", "urn-commit": "commit"}
+    columns = [DRAWS, *((f"{name}_ns", f"{name} ns/draw") for name in threads.values()), ("other_ns", "others")]
+    full = {"1000 draws a call, 16 connections x 16": (16, 16, 1000),
+            "one draw a call, 50 connections x 16": (50, 16, 1)}
+    loads = {**full, "one draw a call, 50 connections": (50, 1, 1), "one draw a call, one connection": (1, 1, 1)}
+
+    def run(self, bench):
+        result = Result(self)
+        with Urn(bench, bench.new_folder("urn")) as side:
+            side.bench_report(4, 4, 1000, bench.seconds)  # beside which the ring is read
+            result.sides = take_turns(bench, self, self.loads, lambda name: self.measure(bench, side, self.loads[name]))
+            side.check()
+        for name in self.full:
+            for thread in ("network", "writer"):
+                result.figure(f"million draws/s that fill the {thread} thread's core, {name}",
+                              [1e3 / value for value in result.sides[name].values(f"{thread}_ns")])
+        return result
+
+    def measure(self, bench, side, load):
+        before_s = machine.threads_s(side.server.pid)
+        report = side.bench_report(*load, bench.seconds)
+        draws = load[-1] * (report["calls"] + report["warm_up_calls"])
+        figures = {"draws_per_s": report["draws_per_s"], "other_ns": 0}
+        for thread, after_s in machine.threads_s(side.server.pid).items():
+            key = f"{self.threads.get(thread, 'other')}_ns"
+            took_s = after_s - before_s.get(thread, 0)
+            figures[key] = figures.get(key, 0) + took_s * 1e9 / draws
+        return figures
+
+
 class Growth:
     name = "growth"
     title = "server, draws/s as pools, items, connections and draws a call grow"
@@ -433,7 +430,7 @@ class Growth:
     def run(self, bench):
         result = Result(self)
         for number in range(bench.rounds):
-            self.one_round(bench, result)
+            self.one_round(bench, result, number)
             bench.say(f"  round {number + 1} of {bench.rounds}")
         for line, label in (("pools", f"pools of {self.total_items:,} items together"), ("items", "items of one pool"),
                             ("connections", "connections"), ("draws a call", "draws a call")):
@@ -443,8 +440,8 @@ class Growth:
         self.judge(result)
         return result
 
-    def one_round(self, bench, result):
-        for pools in (1, 10, 100, 1000):
+    def one_round(self, bench, result, number):
+        for pools in turned((1, 10, 100, 1000), number):
             catalog = many_items(self.total_items // pools)
             with Urn(bench, bench.new_folder("urn"), {f"pool-{i:04d}": catalog for i in range(pools)}) as urn:
                 self.point(bench, result, "pools", pools, urn, 4, 4, 100, "--all-pools", "--pick", "random")
@@ -466,5 +463,5 @@ class Growth:
 
 
 ROWS = [Syncs, Selection, Engine, EngineMillion, Lookups, Bulk, Pipelined, Single, Lone, Snapshots, Recovery, Memory,
-        Growth]
+        Threads, Growth, Reading, ReadingLone, Archive, ArchiveLone]
 PACKAGES = sorted({package for side in (Redis, Tarantool, PostgreSQL) for package in side.packages})

@@ -19,7 +19,7 @@ class PostgreSQL(Side):
     name = "PostgreSQL"
     packages = ("postgresql-15", "postgresql-client-15")
 
-    def __init__(self, bench, folder):
+    def __init__(self, bench, folder, *settings):
         super().__init__(bench, folder)
         self.port = free_port()
         self.env = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "bench", "PGDATABASE": "postgres"}
@@ -27,10 +27,10 @@ class PostgreSQL(Side):
             shutil.chown(folder, USER, USER)
         data = folder / "data"
         run(f"{PROGRAMS}/initdb", "-D", data, "-A", "trust", "-U", "bench", "--no-instructions", user=USER)
-        self.server = Server([f"{PROGRAMS}/postgres", "-D", data, "-k", folder, "-p", self.port,
-                              "-c", "listen_addresses=127.0.0.1", "-c", "synchronous_commit=on",
-                              "-c", "max_connections=300"], folder / "log", self.is_ready, user=USER,
-                             stop_signal=signal.SIGINT)
+        settings = ["listen_addresses=127.0.0.1", "synchronous_commit=on", "max_connections=300", *settings]
+        options = [word for setting in settings for word in ("-c", setting)]
+        self.server = Server([f"{PROGRAMS}/postgres", "-D", data, "-k", folder, "-p", self.port, *options],
+                             folder / "log", self.is_ready, user=USER, stop_signal=signal.SIGINT)
         run(f"{PROGRAMS}/psql", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"stock={STOCK}", "-f", SCHEMA, env=self.env)
 
     def is_ready(self):
@@ -47,8 +47,9 @@ class PostgreSQL(Side):
                           encoding="utf-8")
         for old in glob.glob(f"{self.folder}/transactions.*"):
             os.remove(old)
-        output = run(f"{PROGRAMS}/pgbench", "-n", "-M", "prepared", "-c", connections, "-j", 1, "-T", max(1, round(seconds)),
-                     "-f", script, "--log", f"--log-prefix={self.folder}/transactions", env=self.env)
+        output = run(f"{PROGRAMS}/pgbench", "-n", "-M", "prepared", "-c", connections, "-j", 1,
+                     "-T", max(1, round(seconds)), "-f", script,
+                     "--log", f"--log-prefix={self.folder}/transactions", env=self.env)
         rate = float(re.search(r"tps = ([\d.]+)", output).group(1)) * pipeline
         times_us = []
         for path in glob.glob(f"{self.folder}/transactions.*"):
@@ -57,6 +58,19 @@ class PostgreSQL(Side):
         times_us.sort()
         return {"calls_per_s": rate, "draws_per_s": rate * draws, "p50_us": median(times_us),
                 "p99_us": times_us[len(times_us) * 99 // 100], "max_us": times_us[-1]}
+
+    def log_of(self, calls, draws):
+        """Makes so many calls, each a transaction, and as fast as they go: nobody waits for the syncs. Returns the
+        command that shows the log of just these, and how many bytes that is."""
+        psql = [f"{PROGRAMS}/psql", "-qAt", "-v", "ON_ERROR_STOP=1"]
+        where = [*psql, "-c", "SELECT pg_current_wal_insert_lsn()"]
+        begin = run(*where, env=self.env).strip()
+        run(*psql, "-c", f"DO $$ BEGIN FOR i IN 1 .. {calls} LOOP PERFORM draw('{POOL}', {draws}); COMMIT; "
+            "END LOOP; END $$", env={**self.env, "PGOPTIONS": "-c synchronous_commit=off"})
+        end = run(*where, env=self.env).strip()
+        log_bytes = int(run(*psql, "-c", f"SELECT pg_wal_lsn_diff('{end}', '{begin}')::bigint", env=self.env))
+        return (f"{PROGRAMS}/pg_waldump", f"--path={self.folder}/data/pg_wal", f"--start={begin}",
+                f"--end={end}"), log_bytes
 
     def given(self):
         left, next_id = run(f"{PROGRAMS}/psql", "-Atc", "SELECT sum(s), max(next_id) FROM pools, unnest(stock) AS s",

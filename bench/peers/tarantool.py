@@ -24,6 +24,9 @@ class Tarantool(Side):
         output = run(self.bench.program("bench-tarantool_load"), self.port, connections, pipeline, draws, seconds)
         return figures(json.loads(output), draws)
 
+    def log_files(self):
+        return sorted(self.folder.glob("*.xlog"))
+
     def given(self):
         items, next_id = run("tarantool", "-e", ASK % self.port).split()
         return int(float(items)), int(next_id) - 1
