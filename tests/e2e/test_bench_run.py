@@ -1,5 +1,7 @@
-"""What bench/run makes of its samples: medians, ratios, targets, the table, the pictures. Nothing is measured
-here, and no peer is needed."""
+"""What bench/run makes of its samples: medians, ratios, targets, the table, the pictures, the documentation's
+page. Nothing is measured here, and no peer is needed."""
+import importlib.machinery
+import importlib.util
 import json
 import sys
 import xml.etree.ElementTree as xml
@@ -7,7 +9,8 @@ import xml.etree.ElementTree as xml
 from harness import TOP, TestCase
 
 sys.path.append(str(TOP / "bench"))
-from measuring import figures, plot, report  # noqa: E402
+from measuring import figures, plot, report, row  # noqa: E402
+from measuring.processes import Failed, count_lines, timed  # noqa: E402
 
 
 class Row:
@@ -15,14 +18,22 @@ class Row:
     columns = [("draws_per_s", "draws/s"), ("p50_us", "p50 us")]
 
 
-class Result:
-    def __init__(self):
-        self.name, self.title, self.columns = Row.name, Row.title, Row.columns
-        self.sides, self.ratios, self.curves, self.notes = {}, [], [], ["a note"]
+class Other(Row):
+    name = "other"
 
-    def as_json(self):
-        return {"sides": {name: series.as_json() for name, series in self.sides.items()},
-                "ratios": [ratio.as_json() for ratio in self.ratios]}
+
+FACTS = {"machine": {"cores": 2, "processor": "X", "kernel": "6", "file_system": "ext4", "memory_bytes": 2 ** 34,
+                     "load": 0.1},
+         "versions": {"urn": "1"}, "rounds": 3, "seconds": 5}
+
+
+def bench_run():
+    """The script, which has no name that could be imported."""
+    path = str(TOP / "bench" / "run")
+    loader = importlib.machinery.SourceFileLoader("bench_run", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_run", loader))
+    loader.exec_module(module)
+    return module
 
 
 def series(name, *samples):
@@ -30,6 +41,17 @@ def series(name, *samples):
     for sample in samples:
         made.add({"draws_per_s": sample, "p50_us": None})
     return made
+
+
+def measured(kind=Row, rate=1e6):
+    """A row's result, with a target that is reached from a rate of 1e6 on, and a floor."""
+    result = row.Result(kind)
+    result.facts = FACTS
+    result.sides = {"urn": series("urn", rate, 2 * rate, 3 * rate), "a < b": series("a < b", 1e3, 2e3, 1e3)}
+    result.ratios = [figures.Ratio.of(result.sides["urn"], result.sides["a < b"], "draws_per_s", at_least=1000),
+                     figures.Ratio("near", [0.5, 0.75, 0.25], floor=True)]
+    result.notes = ["a note"]
+    return result
 
 
 class BenchRun(TestCase):
@@ -53,25 +75,79 @@ class BenchRun(TestCase):
         self.assertEqual(plot.LogScale([5], 0, 10).ticks, [1, 10])
 
     def test_what_a_run_leaves(self):
-        result = Result()
-        result.sides = {"urn": series("urn", 1e6, 2e6, 3e6), "a < b": series("a < b", 1e3, 2e3, 1e3)}
-        result.ratios = [figures.Ratio.of(result.sides["urn"], result.sides["a < b"], "draws_per_s",
-                                          at_least=1000)]
-        curved = Result()
-        curved.name = "curved"
-        curved.sides = result.sides
+        curved = measured(Other)
         curved.curves = [("growth", "items", "draws/s", {"urn": [(1, 10), (1000, 20)], "other": [(1, 5)]})]
-        facts = {"machine": {"cores": 2, "processor": "X", "kernel": "6", "file_system": "ext4", "load": 0.1},
-                 "versions": {"urn": "1"}, "rounds": 3, "seconds": 5}
-        report.write(self.folder, facts, [result, curved])
-        rows = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))["rows"]
-        self.assertEqual(rows["row"]["sides"]["urn"]["median"]["draws_per_s"], 2e6)
-        self.assertEqual(rows["row"]["ratios"][0]["rounds"], [1000, 1000, 3000])
+        report.write(self.folder, [measured(), curved])
+        first, _ = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))["rows"]
+        self.assertEqual(first["sides"]["urn"]["median"]["draws_per_s"], 2e6)
+        self.assertEqual(first["ratios"][0]["rounds"], [1000, 1000, 3000])
         table = (self.folder / "table.md").read_text(encoding="utf-8")
         self.assertIn("| row | urn / a < b | 1,000 | 1,000 to 3,000 | >= 1000 | yes |", table)
+        self.assertIn("| row | near | 0.5 | 0.25 to 0.75 |\n", table)
         self.assertIn("| urn | 2,000,000 |", table)
         self.assertIn("a note", table)
-        for name in ("row.svg", "curved-1.svg"):
+        for name in ("row.svg", "other-1.svg"):
             picture = xml.parse(self.folder / name).getroot()
             self.assertTrue(picture.tag.endswith("svg"))
             self.assertGreater(len(picture), 10)
+
+    def test_what_was_left_is_read_as_it_was(self):
+        result = measured()
+        result.curves = [("growth", "items", "draws/s", {"urn": [(1, 10), (1000, 20)]})]
+        report.write(self.folder, [result])
+        left = {path.name: path.read_text(encoding="utf-8") for path in self.folder.iterdir()}
+        self.assertEqual(sorted(left), ["results.json", "row-1.svg", "table.md"])
+        report.write(self.folder, report.read(self.folder))
+        self.assertEqual({path.name: path.read_text(encoding="utf-8") for path in self.folder.iterdir()}, left)
+        self.assertEqual(report.read(self.folder / "nowhere"), [])
+
+    def test_a_part_takes_its_place_beside_earlier_ones(self):
+        script = bench_run()
+        script.ROWS[:] = [Row, Other]
+        results = script.Results(self.folder, [])
+        results.keep(measured(Other))
+        results.keep(measured(rate=10))
+        self.assertEqual([left.name for left in report.read(self.folder)], ["row", "other"])
+        script.Results(self.folder, report.read(self.folder)).keep(measured())
+        table = (self.folder / "table.md").read_text(encoding="utf-8")
+        self.assertIn("| row | urn / a < b | 1,000 |", table)
+        self.assertIn("| other | urn / a < b | 1,000 |", table)
+
+    def test_rows_measured_elsewhere_are_told_apart(self):
+        elsewhere = measured(Other)
+        elsewhere.facts = {**FACTS, "rounds": 1}
+        head = report.head_text([measured(), elsewhere])
+        self.assertIn("row:\n2 cores of X", head)
+        self.assertIn("other:\n2 cores of X", head)
+        self.assertNotIn("row", report.head_text([measured()]).partition("medians")[0])
+
+    def test_the_page_of_the_documentation_gets_the_table(self):
+        page = self.folder / "page.md"
+        page.write_text(f"before\n{report.BEGIN} -->\nold\n{report.END}\nbehind\n", encoding="utf-8")
+        for _ in range(2):  # again and again
+            report.write_into(page, [measured()])
+            text = page.read_text(encoding="utf-8")
+            self.assertTrue(text.startswith(f"before\n{report.BEGIN} -->\n"))
+            self.assertTrue(text.endswith(f"{report.END}\nbehind\n"))
+            self.assertEqual(text.count("| urn | 2,000,000 |"), 1)
+            self.assertNotIn("old", text)
+        page.write_text("no marks\n", encoding="utf-8")
+        with self.assertRaises(ValueError):
+            report.write_into(page, [measured()])
+        self.assertEqual(page.read_text(encoding="utf-8"), "no marks\n")
+        marked = (TOP / "docs" / "performance.md").read_text(encoding="utf-8")
+        self.assertEqual((marked.count(report.BEGIN), marked.count(report.END)), (1, 1))
+
+    def test_programs_that_fail_are_not_measured(self):
+        took_s, processor_s = timed("sh", "-c", "echo to nowhere; sleep 0.01")
+        self.assertGreaterEqual(took_s, 0.01)
+        self.assertGreaterEqual(processor_s, 0)
+        with self.assertRaisesRegex(Failed, "ended with 3: why"):
+            timed("sh", "-c", "echo why >&2; exit 3")
+        self.assertEqual(count_lines("a", "printf", "a1\nb\na2\n"), 2)
+        with self.assertRaisesRegex(Failed, "ended with 4: why"):
+            count_lines("a", "sh", "-c", "echo a; echo why >&2; exit 4")
+
+    def test_every_round_begins_with_another_side(self):
+        orders = [row.turned("abc", number) for number in range(4)]
+        self.assertEqual(["".join(order) for order in orders], ["abc", "bca", "cab", "abc"])
