@@ -124,10 +124,21 @@ def write(folder, results):
 
 
 def write_into(page, results):
-    """Puts the table into a page of the documentation, in place of what stands between two marks."""
+    """Puts the table into a page of the documentation, in place of what stands between two marks; and behind it the
+    curves, whose pictures get a folder of the page's name."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     mark_end, end, behind = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} has no marks to write between")
     mark_end = mark_end.partition("\n")[0]
-    page.write_text(f"{before}{begin}{mark_end}\n\n{table(results)}\n{end}{behind}", encoding="utf-8")
+    folder = page.with_suffix("")
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    shown = []
+    for result in results:
+        for (title, *_), (name, picture) in zip(result.curves, pictures(result)):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text(picture, encoding="utf-8")
+            shown += [f"![{title}]({folder.name}/{name})", ""]
+    text = "\n".join([table(results), *shown])
+    page.write_text(f"{before}{begin}{mark_end}\n\n{text}\n{end}{behind}", encoding="utf-8")

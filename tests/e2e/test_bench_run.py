@@ -124,12 +124,18 @@ class BenchRun(TestCase):
     def test_the_page_of_the_documentation_gets_the_table(self):
         page = self.folder / "page.md"
         page.write_text(f"before\n{report.BEGIN} -->\nold\n{report.END}\nbehind\n", encoding="utf-8")
+        curved = measured()
+        curved.curves = [("growth", "items", "draws/s", {"urn": [(1, 10), (1000, 20)]})]
+        (self.folder / "page").mkdir()
+        (self.folder / "page" / "old.svg").touch()
         for _ in range(2):  # again and again
-            report.write_into(page, [measured()])
+            report.write_into(page, [curved])
+            self.assertEqual([path.name for path in (self.folder / "page").iterdir()], ["row-1.svg"])
             text = page.read_text(encoding="utf-8")
             self.assertTrue(text.startswith(f"before\n{report.BEGIN} -->\n"))
             self.assertTrue(text.endswith(f"{report.END}\nbehind\n"))
             self.assertEqual(text.count("| urn | 2,000,000 |"), 1)
+            self.assertEqual(text.count("![growth](page/row-1.svg)"), 1)
             self.assertNotIn("old", text)
         page.write_text("no marks\n", encoding="utf-8")
         with self.assertRaises(ValueError):
