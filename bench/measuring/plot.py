@@ -1,4 +1,4 @@
-"""plot.py: two kinds of picture, as SVG: bars with their spread, and curves over logarithmic axes. Pure."""
+"""plot.py: two kinds of picture, as SVG: medians with their spread, and curves; all axes are logarithmic. Pure."""
 import math
 from html import escape
 
@@ -52,9 +52,10 @@ class LogScale:
         return self.begin + share * (self.end - self.begin)
 
 
-def bars(title, label, sides):
-    """sides: (name, samples): a bar to the median, a whisker over the spread; logarithmic."""
-    left, top, step = 240, 58, 30
+def medians(title, label, sides):
+    """sides: (name, samples): a dot at the median, a line over the spread. No bars: a logarithmic axis has no zero for
+    them to begin at."""
+    left, top, step = 30 + 7.5 * max(len(name) for name, _ in sides), 58, 30
     height = top + step * len(sides) + 16
     scale = LogScale([sample for _, samples in sides for sample in samples], left, WIDTH - 110)
     parts = [text(left, 44, f"{label} (logarithmic)")]
@@ -62,13 +63,13 @@ def bars(title, label, sides):
         parts.append(line(scale.at(tick), top - 6, scale.at(tick), height - 24))
         parts.append(text(scale.at(tick), height - 8, tick_text(tick), "middle", "#777"))
     for number, (name, samples) in enumerate(sides):
-        y = top + step * number
-        x = scale.at(median(samples))
-        colour = COLOURS[0] if name.startswith("urn") else "#9aa5ab"
-        parts.append(text(left - 8, y + 13, name, "end"))
-        parts.append(f'<rect x="{left}" y="{y}" width="{max(x - left, 1):.1f}" height="17" fill="{colour}"/>')
-        parts.append(line(scale.at(min(samples)), y + 8, scale.at(max(samples)), y + 8, "#222", 2))
-        parts.append(text(scale.at(max(samples)) + 6, y + 13, figure_text(median(samples))))
+        y = top + step * number + 8
+        colour = COLOURS[0] if "urn" in name else COLOURS[-1]
+        parts.append(text(left - 12, y + 5, name, "end"))
+        parts.append(line(left, y, scale.at(median(samples)), y, "#ddd"))
+        parts.append(line(scale.at(min(samples)), y, scale.at(max(samples)), y, colour, 3))
+        parts.append(f'<circle cx="{scale.at(median(samples)):.1f}" cy="{y}" r="6" fill="{colour}"/>')
+        parts.append(text(scale.at(max(samples)) + 12, y + 5, figure_text(median(samples))))
     return svg(height, title, parts)
 
 

@@ -2,7 +2,7 @@
 import json
 
 from measuring.figures import figure_text
-from measuring.plot import bars, curves
+from measuring.plot import curves, medians
 from measuring.row import Result
 
 BEGIN = "<!-- bench/run --docs writes what stands from here"
@@ -98,7 +98,7 @@ def pictures(result):
     key, label = result.columns[0]
     sides = [(name, series.values(key)) for name, series in result.sides.items() if series.values(key)]
     if len(sides) > 1 and not result.curves:
-        yield f"{result.name}.svg", bars(result.title, label, sides)
+        yield f"{result.name}.svg", medians(result.title, label, sides)
 
 
 def read(folder):
