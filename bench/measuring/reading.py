@@ -58,7 +58,8 @@ class Reading:
         large, large_bytes = self.urn(bench, f"{mib} MiB: ", mib)
         same, same_bytes = self.urn(bench, "", f"{calls}x")
         readers = {**large, **same, **readers}
-        result.notes += [f"{calls:,} calls of {self.draws:,} draws in each log of {same_bytes / 1e6:,.1f} MB (urn), "
+        each = f"{self.draws:,} draws" if self.draws > 1 else "a draw"
+        result.notes += [f"{calls:,} calls of {each} in each log: {same_bytes / 1e6:,.1f} MB (urn), "
                          f"{readers['pg_waldump'].log_bytes / 1e6:,.1f} MB (PostgreSQL), "
                          f"{readers['tarantoolctl cat'].log_bytes / 1e6:,.1f} MB (Tarantool, compressed); urn alone: "
                          f"{large_bytes / 1e9:.2f} GB",

@@ -46,12 +46,13 @@ def row_text(result):
 
 def summary(results):
     """All that has a target, in one table."""
+    aims = [(result.name, ratio) for result in results for ratio in result.ratios if ratio.target]
+    if not aims:
+        return
     yield "| work | figure | median | least to most | target | reached |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for result in results:
-        for ratio in result.ratios:
-            if ratio.target:
-                yield f"| {result.name} | {ratio_cells(ratio)} |"
+    for name, ratio in aims:
+        yield f"| {name} | {ratio_cells(ratio)} |"
 
 
 def floors(results):
