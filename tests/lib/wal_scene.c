@@ -15,6 +15,7 @@
 #include "engine/identity.h"
 #include "engine/snapshot_file.h"
 #include "engine/wal_reader.h"
+#include "tests/lib/golden.h"
 #include "tools/urn_wal/commands.h"
 #include "tools/urn_wal/options.h"
 
@@ -256,4 +257,22 @@ char *wal_scene_run(struct wal_scene *scene, in_use_probe in_use, enum exit_stat
                  text + (length > 600 ? length - 600 : 0));
     }
     return text;
+}
+
+void wal_scene_assert_golden(struct wal_scene *scene, in_use_probe in_use,
+                             enum exit_status expected, const char *golden,
+                             const char *const *words)
+{
+    char *text = wal_scene_run(scene, in_use, expected, words);
+    assert_golden(golden, text);
+    free(text);
+}
+
+void wal_scene_assert_tells(struct wal_scene *scene, in_use_probe in_use, enum exit_status expected,
+                            const char *told, const char *const *words)
+{
+    char *text = wal_scene_run(scene, in_use, expected, words);
+    if (strstr(text, told) == NULL)
+        fail_msg("expected \"%s\" in:\n%s", told, text);
+    free(text);
 }

@@ -72,6 +72,13 @@ char *wal_scene_run(struct wal_scene *scene, in_use_probe in_use, enum exit_stat
 char *wal_scene_run_any(struct wal_scene *scene, in_use_probe in_use, enum exit_status *status,
                         const char *const *words);
 
+/* What it prints is what stands in tests/golden under this name; or holds these words. */
+void wal_scene_assert_golden(struct wal_scene *scene, in_use_probe in_use,
+                             enum exit_status expected, const char *golden,
+                             const char *const *words);
+void wal_scene_assert_tells(struct wal_scene *scene, in_use_probe in_use, enum exit_status expected,
+                            const char *told, const char *const *words);
+
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 #endif

@@ -92,15 +92,6 @@ static const char *next_line(const char *line, const char *end)
     return line_end + 1;
 }
 
-/* Runs urn-wal with these words; what it says is in the golden output. */
-static void assert_says(struct wal_scene *scene, in_use_probe in_use, enum exit_status status,
-                        const char *golden, const char *const *words)
-{
-    char *text = wal_scene_run(scene, in_use, status, words);
-    assert_golden(golden, text);
-    free(text);
-}
-
 /* The same, and these are its very words. */
 static void assert_words(struct wal_scene *scene, const char *expected, const char *const *words)
 {
@@ -114,10 +105,11 @@ static void assert_words(struct wal_scene *scene, const char *expected, const ch
 static void test_cat_draws(void **context)
 {
     make_varied_log(*context);
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat.txt", WORDS("cat", "log"));
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat.json",
-                WORDS("cat", "log", "--format", "json"));
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat.csv", WORDS("cat", "log", "--format=csv"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat.txt", WORDS("cat", "log"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat.json",
+                            WORDS("cat", "log", "--format", "json"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat.csv",
+                            WORDS("cat", "log", "--format=csv"));
 }
 
 static void test_cat_groups_and_unknown_entries(void **context)
@@ -125,29 +117,30 @@ static void test_cat_groups_and_unknown_entries(void **context)
     struct wal_scene *scene = *context;
     (void)wal_scene_serve(scene);
     make_unknown_entry(scene);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.txt",
-                WORDS("cat", "log", "--groups", "--from", "4464"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.json",
-                WORDS("cat", "log", "--groups", "--from", "4464", "--format", "json"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.csv",
-                WORDS("cat", "log", "--groups", "--from", "4464", "--format", "csv"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.txt",
+                            WORDS("cat", "log", "--groups", "--from", "4464"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.json",
+                            WORDS("cat", "log", "--groups", "--from", "4464", "--format", "json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-groups.csv",
+                            WORDS("cat", "log", "--groups", "--from", "4464", "--format", "csv"));
 }
 
 static void test_cat_changes(void **context)
 {
     make_changes(*context);
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.txt", WORDS("cat", "log"));
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.json",
-                WORDS("cat", "log", "--format", "json"));
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.csv",
-                WORDS("cat", "log", "--format", "csv"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.txt",
+                            WORDS("cat", "log"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.json",
+                            WORDS("cat", "log", "--format", "json"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat-changes.csv",
+                            WORDS("cat", "log", "--format", "csv"));
 }
 
 static void test_cat_bytes(void **context)
 {
     make_varied_log(*context);
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-cat-hex.txt",
-                WORDS("cat", "log", "--hex", "--to", "4300"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-cat-hex.txt",
+                            WORDS("cat", "log", "--hex", "--to", "4300"));
 }
 
 /* ---- cat: filters -------------------------------------------------------------------------------- */
@@ -201,8 +194,8 @@ static void test_cat_a_stretch(void **context)
     (void)log_maker_draws(&scene->maker, 2);
     (void)snprintf(from, sizeof from, "%" PRIu64, last);
     (void)snprintf(to, sizeof to, "0x%" PRIx64, last + 8);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-stretch.txt",
-                WORDS("cat", "log", "--from", from, "--to", to));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-stretch.txt",
+                            WORDS("cat", "log", "--from", from, "--to", to));
 }
 
 /* ---- cat: in reverse ------------------------------------------------------------------------------- */
@@ -247,8 +240,8 @@ static void test_cat_in_reverse(void **context)
     assert_reversed(scene);
     assert_words(scene, "DRAW 8 autumn leaf,\\x20\"red\"\nCLOSE main odds_version=3\n",
                  WORDS("cat", "log", "--reverse", "-n", "2"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-reverse.txt",
-                WORDS("cat", "log", "--reverse", "--groups"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-reverse.txt",
+                            WORDS("cat", "log", "--reverse", "--groups"));
 }
 
 /* Several segments, of which the oldest have been overwritten. */
@@ -306,8 +299,8 @@ static void test_cat_up_to_a_torn_tail(void **context)
     (void)wal_scene_serve(scene);
     const uint64_t torn = log_maker_draws(&scene->maker, 1000);
     log_maker_flip(&scene->maker, torn + 900);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-torn.txt",
-                WORDS("cat", "log", "--from", "8192", "--groups"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-torn.txt",
+                            WORDS("cat", "log", "--from", "8192", "--groups"));
 }
 
 static void test_cat_goes_on_behind_damage(void **context)
@@ -321,9 +314,10 @@ static void test_cat_goes_on_behind_damage(void **context)
     maker->durable_lsn = maker->tail.lsn;
     (void)log_maker_mark(maker);
     log_maker_flip(maker, damaged + 130);
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-damage.txt", WORDS("cat", "log"));
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-damage-reverse.txt",
-                WORDS("cat", "log", "--reverse"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-damage.txt",
+                            WORDS("cat", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-damage-reverse.txt",
+                            WORDS("cat", "log", "--reverse"));
 }
 
 static void test_cat_goes_on_behind_what_cannot_be_read(void **context)
@@ -336,7 +330,8 @@ static void test_cat_goes_on_behind_what_cannot_be_read(void **context)
     maker->durable_lsn = maker->tail.lsn;
     (void)log_maker_mark(maker);
     log_maker_unreadable(maker, lsn + 500);
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-unreadable.txt", WORDS("cat", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-cat-unreadable.txt",
+                            WORDS("cat", "log"));
 }
 
 static void test_cat_over_a_missing_segment(void **context)
@@ -348,8 +343,8 @@ static void test_cat_over_a_missing_segment(void **context)
     scene->maker.durable_lsn = scene->maker.tail.lsn;
     (void)log_maker_draws(&scene->maker, 1);
     assert_true(sim_lose_file(scene->maker.world, "log/segment-0001"));
-    assert_says(scene, NULL, EXIT_MISSING, "urn-wal-cat-missing.txt",
-                WORDS("cat", "log", "--type", "group,pad"));
+    wal_scene_assert_golden(scene, NULL, EXIT_MISSING, "urn-wal-cat-missing.txt",
+                            WORDS("cat", "log", "--type", "group,pad"));
 }
 
 /* ---- cat: beside a server ------------------------------------------------------------------------------ */
@@ -362,8 +357,8 @@ static void test_cat_beside_a_server_prints_what_is_durable(void **context)
     (void)log_maker_draws(maker, 3);
     maker->durable_lsn = maker->tail.lsn;
     (void)log_maker_draws(maker, 4); /* whole, but nobody says that it is durable */
-    assert_says(scene, wal_scene_used, EXIT_SOUND, "urn-wal-cat-in-use.txt",
-                WORDS("cat", "log", "--groups"));
+    wal_scene_assert_golden(scene, wal_scene_used, EXIT_SOUND, "urn-wal-cat-in-use.txt",
+                            WORDS("cat", "log", "--groups"));
 }
 
 /* Every line is one of a draw that was made, in order, and nothing but a note about what has been
@@ -491,11 +486,12 @@ static void test_cat_of_snapshots(void **context)
     wal_scene_snapshot(scene, 0);
     char path[2 * DATA_DIR_NAME_MAX];
     (void)snprintf(path, sizeof path, "log/snapshot-%016" PRIx64 "-0000", scene->state.tail.lsn);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.txt", WORDS("cat", path));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.json",
-                WORDS("cat", path, "--format", "json"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.csv",
-                WORDS("cat", path, "--format", "csv"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.txt",
+                            WORDS("cat", path));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.json",
+                            WORDS("cat", path, "--format", "json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-cat-snapshot.csv",
+                            WORDS("cat", path, "--format", "csv"));
     assert_true(sim_flip_bit(scene->maker.world, path, 100, 1));
     free(wal_scene_run(scene, NULL, EXIT_DAMAGE, WORDS("cat", path)));
 }
@@ -513,11 +509,12 @@ static void test_ls(void **context)
     (void)log_maker_draws(&scene->maker, 4);
     scene->maker.durable_lsn = scene->maker.tail.lsn;
     (void)log_maker_epoch(&scene->maker);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-ls.txt", WORDS("ls", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-ls.txt", WORDS("ls", "log"));
     log_maker_flip(&scene->maker, damaged + 130);
     assert_true(sim_lose_file(scene->maker.world, "log/segment-0002"));
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-ls-damage.txt", WORDS("ls", "log"));
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-ls.json", WORDS("ls", "log", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-ls-damage.txt", WORDS("ls", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-ls.json",
+                            WORDS("ls", "log", "--json"));
 }
 
 /* ---- find -------------------------------------------------------------------------------------------------- */
@@ -526,13 +523,15 @@ static void test_find(void **context)
 {
     struct wal_scene *scene = *context;
     make_varied_log(scene);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-find.txt", WORDS("find", "log", "2"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-find-odds.txt",
-                WORDS("find", "log", "3", "--odds"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-find.json",
-                WORDS("find", "log", "3", "--odds", "--json"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-find-failed.txt", WORDS("find", "log", "6"));
-    assert_says(scene, NULL, EXIT_NOT_FOUND, "urn-wal-find-not-yet.txt", WORDS("find", "log", "8"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-find.txt", WORDS("find", "log", "2"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-find-odds.txt",
+                            WORDS("find", "log", "3", "--odds"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-find.json",
+                            WORDS("find", "log", "3", "--odds", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-find-failed.txt",
+                            WORDS("find", "log", "6"));
+    wal_scene_assert_golden(scene, NULL, EXIT_NOT_FOUND, "urn-wal-find-not-yet.txt",
+                            WORDS("find", "log", "8"));
 }
 
 static void test_find_in_an_empty_log(void **context)
@@ -549,7 +548,8 @@ static void test_find_after_changes(void **context)
     struct wal_scene *scene = *context;
     make_varied_log(scene);
     make_changes(scene);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-find-changed.txt", WORDS("find", "log", "8"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-find-changed.txt",
+                            WORDS("find", "log", "8"));
 }
 
 /* Every draw that is kept, in a ring of several laps; and ids that no draw has. */

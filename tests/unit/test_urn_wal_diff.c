@@ -130,23 +130,6 @@ static uint64_t make_parted(struct wal_scene *scene)
 
 /* ---- asking -------------------------------------------------------------------------------------- */
 
-static void assert_says(struct wal_scene *scene, enum exit_status status, const char *golden,
-                        const char *const *words)
-{
-    char *text = wal_scene_run(scene, NULL, status, words);
-    assert_golden(golden, text);
-    free(text);
-}
-
-static void assert_tells(struct wal_scene *scene, enum exit_status status, const char *told,
-                         const char *const *words)
-{
-    char *text = wal_scene_run(scene, NULL, status, words);
-    if (strstr(text, told) == NULL)
-        fail_msg("expected \"%s\" in:\n%s", told, text);
-    free(text);
-}
-
 /* ---- verdicts ------------------------------------------------------------------------------------ */
 
 static void test_alike(void **context)
@@ -154,20 +137,25 @@ static void test_alike(void **context)
     struct wal_scene *scene = *context;
     (void)wal_scene_serve(scene);
     copy_directory(scene, "log", "a");
-    assert_says(scene, EXIT_SOUND, "urn-wal-diff-alike.txt", WORDS("diff", "a", "log"));
-    assert_says(scene, EXIT_SOUND, "urn-wal-diff-alike.json", WORDS("diff", "a", "log", "--json"));
-    assert_tells(scene, EXIT_SOUND, "alike: one history", WORDS("diff", "log", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-diff-alike.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-diff-alike.json",
+                            WORDS("diff", "a", "log", "--json"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "alike: one history",
+                           WORDS("diff", "log", "log"));
 }
 
 static void test_they_part(void **context)
 {
     struct wal_scene *scene = *context;
     (void)make_parted(scene);
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-parted.txt", WORDS("diff", "a", "log"));
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-parted.json",
-                WORDS("diff", "a", "log", "--json"));
-    assert_tells(scene, EXIT_DIFFERS, "they part at LSN 8296",
-                 WORDS("diff", "a/segment-0000", "a/segment-0001", ":", "log/segment-0000"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-parted.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-parted.json",
+                            WORDS("diff", "a", "log", "--json"));
+    wal_scene_assert_tells(
+        scene, NULL, EXIT_DIFFERS, "they part at LSN 8296",
+        WORDS("diff", "a/segment-0000", "a/segment-0001", ":", "log/segment-0000"));
 }
 
 /* In the midst of a long request. */
@@ -184,7 +172,8 @@ static void test_a_draw_among_many(void **context)
     many[3210] = TICKET;
     (void)add_draws(scene, many, 5000);
     many[3210] = COIN;
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-many.txt", WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-many.txt",
+                            WORDS("diff", "a", "log"));
 }
 
 static void test_one_goes_on(void **context)
@@ -193,9 +182,10 @@ static void test_one_goes_on(void **context)
     (void)wal_scene_serve(scene);
     copy_directory(scene, "log", "a");
     (void)add_draws(scene, (uint32_t[]){TICKET, COIN}, 2);
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-prefix.txt", WORDS("diff", "a", "log"));
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-prefix.json",
-                WORDS("diff", "log", "a", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-prefix.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-prefix.json",
+                            WORDS("diff", "log", "a", "--json"));
 }
 
 /* One has drawn on, the other has been started: at the epoch group they part. */
@@ -209,7 +199,8 @@ static void test_they_part_at_a_start(void **context)
     copy_directory(scene, "log", "a");
     put_back(scene, "common", &moment);
     (void)log_maker_epoch(&scene->maker);
-    assert_tells(scene, EXIT_DIFFERS, "they part at LSN", WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS, "they part at LSN",
+                           WORDS("diff", "a", "log"));
 }
 
 /* The first LSN at which the engine's reader finds different groups in two logs that begin at 0. */
@@ -270,7 +261,7 @@ static void test_they_part_anywhere(void **context)
         draw_to(scene, &random, 2 * SEGMENT + SEGMENT / 4);
         (void)snprintf(told, sizeof told, "they part at LSN %" PRIu64 ":",
                        first_difference(scene, "a", "log"));
-        assert_tells(scene, EXIT_DIFFERS, told, WORDS("diff", "a", "log"));
+        wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS, told, WORDS("diff", "a", "log"));
         assert_int_equal(wal_scene_tear_down(&fresh), 0);
     }
 }
@@ -290,7 +281,8 @@ static void test_different_rings(void **context)
     assert_int_equal(os_dir_open(os, "other", &dir), 0);
     assert_int_equal(file_publish(dir, DATA_DIR_IDENTITY, text, length, &error), URN_OK);
     os_dir_close(dir);
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-rings.txt", WORDS("diff", "other", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-rings.txt",
+                            WORDS("diff", "other", "log"));
 }
 
 /* They parted so long ago that neither keeps the place. */
@@ -311,7 +303,8 @@ static void test_they_parted_below(void **context)
             put_back(scene, "common", &moment);
         }
     }
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-below.txt", WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-below.txt",
+                            WORDS("diff", "a", "log"));
 }
 
 /* A copy that is a lap behind. */
@@ -321,9 +314,11 @@ static void test_nothing_in_common(void **context)
     (void)wal_scene_serve(scene);
     copy_directory(scene, "log", "a");
     wal_scene_lap(scene);
-    assert_says(scene, EXIT_MISSING, "urn-wal-diff-apart.txt", WORDS("diff", "a", "log"));
-    assert_tells(scene, EXIT_MISSING, "\"verdict\":\"nothing in common is kept\",\"alike\":false",
-                 WORDS("diff", "a", "log", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_MISSING, "urn-wal-diff-apart.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING,
+                           "\"verdict\":\"nothing in common is kept\",\"alike\":false",
+                           WORDS("diff", "a", "log", "--json"));
 }
 
 /* A snapshot by itself, and the log that came to it; another log. */
@@ -338,12 +333,14 @@ static void test_a_snapshot_and_a_log(void **context)
     (void)log_maker_draws(&scene->maker, 3);
     data_dir_snapshot_name(name, scene->state.tail.lsn, 0);
     (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
-    assert_tells(scene, EXIT_MISSING, "of A continues the log of B: up to there they are the same",
-                 WORDS("diff", path, "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING,
+                           "of A continues the log of B: up to there they are the same",
+                           WORDS("diff", path, "log"));
     assert_true(parted < scene->state.tail.lsn);
     /* the other log has to come to that position, too */
-    assert_tells(scene, EXIT_MISSING, "no snapshot of one lies within the log of the other",
-                 WORDS("diff", "a", path));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING,
+                           "no snapshot of one lies within the log of the other",
+                           WORDS("diff", "a", path));
 }
 
 /* Which has gone another way than the log. */
@@ -358,8 +355,9 @@ static void test_a_snapshot_of_another_history(void **context)
     char path[PATH_BYTES];
     data_dir_snapshot_name(name, scene->state.tail.lsn, 7);
     (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
-    assert_tells(scene, EXIT_DIFFERS, "does not continue the log of B: they have parted below",
-                 WORDS("diff", path, "log/segment-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS,
+                           "does not continue the log of B: they have parted below",
+                           WORDS("diff", path, "log/segment-0000"));
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------- */
@@ -387,21 +385,24 @@ static void test_snapshots_that_differ(void **context)
         snapshot_file_write(dir, &scene->state, &scene->maker.data_dir.geometry, 0, &error),
         URN_OK);
     os_dir_close(dir);
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-snapshots.txt", WORDS("diff", "a", "log"));
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-snapshots.json",
-                WORDS("diff", "a", "log", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-snapshots.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-snapshots.json",
+                            WORDS("diff", "a", "log", "--json"));
     /* and by themselves */
     data_dir_snapshot_name(name, scene->state.tail.lsn, 0);
     (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
     (void)snprintf(other, sizeof other, "a/%s", name);
-    assert_tells(scene, EXIT_DIFFERS, "pool main: ticket: quantity: 55 and 3",
-                 WORDS("diff", other, path));
-    assert_tells(scene, EXIT_SOUND, "1 snapshot is the same in both", WORDS("diff", path, path));
-    assert_tells(scene, EXIT_MISSING, "no snapshots of the same LSN",
-                 WORDS("diff", path, "log/snapshot-0000000000000000-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS, "pool main: ticket: quantity: 55 and 3",
+                           WORDS("diff", other, path));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "1 snapshot is the same in both",
+                           WORDS("diff", path, path));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING, "no snapshots of the same LSN",
+                           WORDS("diff", path, "log/snapshot-0000000000000000-0000"));
     /* one of them damaged */
     assert_true(sim_flip_bit(scene->maker.world, other, 100, 1));
-    assert_tells(scene, EXIT_DAMAGE, "urn-wal: A: snapshot-", WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "urn-wal: A: snapshot-",
+                           WORDS("diff", "a", "log"));
 }
 
 /* ---- damage -------------------------------------------------------------------------------------- */
@@ -417,8 +418,9 @@ static void test_alike_but_damaged(void **context)
     (void)log_maker_mark(&scene->maker);
     copy_directory(scene, "log", "a");
     log_maker_flip(&scene->maker, last + 20);
-    assert_says(scene, EXIT_DAMAGE, "urn-wal-diff-damaged.txt", WORDS("diff", "a", "log"));
-    assert_tells(scene, EXIT_DAMAGE, "urn-wal: A: LSN", WORDS("diff", "log", "a"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-diff-damaged.txt",
+                            WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "urn-wal: A: LSN", WORDS("diff", "log", "a"));
 }
 
 static void test_parted_within_damage(void **context)
@@ -428,7 +430,8 @@ static void test_parted_within_damage(void **context)
     (void)add_draws(scene, (uint32_t[]){COIN}, 1);
     /* of "log", the group at which they part; "a" has a group where "log" goes on */
     log_maker_flip(&scene->maker, lsn + 20);
-    assert_says(scene, EXIT_DIFFERS, "urn-wal-diff-within.txt", WORDS("diff", "a", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-within.txt",
+                            WORDS("diff", "a", "log"));
 }
 
 /* Of "a" the end lies where "log" is damaged: by the chain behind the damage it is told whether they are one. */
@@ -442,12 +445,13 @@ static void test_an_end_within_damage(void **context)
     (void)add_draws(scene, (uint32_t[]){COIN}, 1);
     (void)log_maker_mark(&scene->maker);
     log_maker_flip(&scene->maker, damaged + 20);
-    assert_tells(scene, EXIT_DIFFERS, "A is the beginning of B: the same up to LSN 8432",
-                 WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS,
+                           "A is the beginning of B: the same up to LSN 8432",
+                           WORDS("diff", "a", "log"));
     log_maker_flip(&scene->maker, next + 20); /* and behind the end */
-    assert_tells(scene, EXIT_DIFFERS,
-                 "A ends at LSN 8432, where B cannot be read: the same up to LSN 8296",
-                 WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS,
+                           "A ends at LSN 8432, where B cannot be read: the same up to LSN 8296",
+                           WORDS("diff", "a", "log"));
 }
 
 static void test_an_end_that_cannot_be_read(void **context)
@@ -458,8 +462,8 @@ static void test_an_end_that_cannot_be_read(void **context)
                         (uint32_t)(OS_SECTOR_BYTES - scene->maker.tail.lsn % OS_SECTOR_BYTES));
     copy_directory(scene, "log", "a");
     log_maker_unreadable(&scene->maker, scene->maker.tail.lsn);
-    assert_tells(scene, EXIT_DAMAGE, "whether the log goes on there cannot be told",
-                 WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "whether the log goes on there cannot be told",
+                           WORDS("diff", "a", "log"));
 }
 
 static void test_a_missing_segment(void **context)
@@ -472,12 +476,14 @@ static void test_a_missing_segment(void **context)
     (void)log_maker_mark(&scene->maker);
     copy_directory(scene, "log", "a");
     assert_true(sim_lose_file(scene->maker.world, "a/segment-0001"));
-    assert_tells(scene, EXIT_SOUND, "alike: one history", WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "alike: one history",
+                           WORDS("diff", "a", "log"));
     assert_true(sim_lose_file(scene->maker.world, "a/segment-0002"));
-    assert_tells(scene, EXIT_DIFFERS, "A is the beginning of B", WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DIFFERS, "A is the beginning of B",
+                           WORDS("diff", "a", "log"));
     assert_true(sim_lose_file(scene->maker.world, "a/segment-0000"));
-    assert_tells(scene, EXIT_MISSING, "no stretch of the log is kept by both",
-                 WORDS("diff", "a", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING, "no stretch of the log is kept by both",
+                           WORDS("diff", "a", "log"));
 }
 
 /* ---- beside a server ------------------------------------------------------------------------------ */
@@ -539,14 +545,18 @@ static void test_wrong_command_lines(void **context)
 {
     struct wal_scene *scene = *context;
     (void)wal_scene_serve(scene);
-    assert_tells(scene, EXIT_USAGE, "diff wants two data directories", WORDS("diff", "log"));
-    assert_tells(scene, EXIT_USAGE, "two sets of files with : between",
-                 WORDS("diff", "log", "log", "log"));
-    assert_tells(scene, EXIT_USAGE, "two sets of files with : between",
-                 WORDS("diff", ":", "log/segment-0000"));
-    assert_tells(scene, EXIT_USAGE, "did you mean --json?", WORDS("diff", "log", "log", "--jsno"));
-    assert_tells(scene, EXIT_CANNOT_OPEN, "nowhere", WORDS("diff", "log", "nowhere"));
-    assert_tells(scene, EXIT_CANNOT_OPEN, "nowhere", WORDS("diff", "nowhere", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "diff wants two data directories",
+                           WORDS("diff", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "two sets of files with : between",
+                           WORDS("diff", "log", "log", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "two sets of files with : between",
+                           WORDS("diff", ":", "log/segment-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "did you mean --json?",
+                           WORDS("diff", "log", "log", "--jsno"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_OPEN, "nowhere",
+                           WORDS("diff", "log", "nowhere"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_OPEN, "nowhere",
+                           WORDS("diff", "nowhere", "log"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, wal_scene_set_up, wal_scene_tear_down)

@@ -125,24 +125,6 @@ static struct places make_history(struct wal_scene *scene)
 
 /* ---- asking -------------------------------------------------------------------------------------- */
 
-static void assert_says(struct wal_scene *scene, in_use_probe in_use, enum exit_status status,
-                        const char *golden, const char *const *words)
-{
-    char *text = wal_scene_run(scene, in_use, status, words);
-    assert_golden(golden, text);
-    free(text);
-}
-
-/* Ends so, and says these words. */
-static void assert_tells(struct wal_scene *scene, enum exit_status status, const char *words_told,
-                         const char *const *words)
-{
-    char *text = wal_scene_run(scene, NULL, status, words);
-    if (strstr(text, words_told) == NULL)
-        fail_msg("expected \"%s\" in:\n%s", words_told, text);
-    free(text);
-}
-
 /* "lsn:8192" and the like. */
 static const char *moment_text(const char *kind, uint64_t number)
 {
@@ -173,16 +155,17 @@ static void build(struct wal_scene *scene, struct moment until, const char *from
 static void test_the_end(void **context)
 {
     (void)make_history(*context);
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-replay.txt", WORDS("replay", "log"));
-    assert_says(*context, NULL, EXIT_SOUND, "urn-wal-replay.json",
-                WORDS("replay", "log", "--json"));
-    assert_says(*context, wal_scene_used, EXIT_SOUND, "urn-wal-replay-in-use.txt",
-                WORDS("replay", "log"));
-    assert_says(
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-replay.txt",
+                            WORDS("replay", "log"));
+    wal_scene_assert_golden(*context, NULL, EXIT_SOUND, "urn-wal-replay.json",
+                            WORDS("replay", "log", "--json"));
+    wal_scene_assert_golden(*context, wal_scene_used, EXIT_SOUND, "urn-wal-replay-in-use.txt",
+                            WORDS("replay", "log"));
+    wal_scene_assert_golden(
         *context, NULL, EXIT_SOUND, "urn-wal-replay-pool.txt",
         WORDS("replay", "log", "--pool", "autumn", "--from", "snapshot-0000000000000000-0000"));
-    assert_tells(*context, EXIT_NO_MOMENT, "there is no pool spring",
-                 WORDS("replay", "log", "--pool", "spring"));
+    wal_scene_assert_tells(*context, NULL, EXIT_NO_MOMENT, "there is no pool spring",
+                           WORDS("replay", "log", "--pool", "spring"));
 }
 
 /* Right behind each draw, from either snapshot, the pools hold what the draws up to it left. */
@@ -222,17 +205,19 @@ static void test_in_the_midst_of_a_group(void **context)
 {
     struct wal_scene *scene = *context;
     const struct places places = make_history(scene);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-midst.txt",
-                WORDS("replay", "log", "--until", "id:6"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-midst.json",
-                WORDS("replay", "log", "--until", "id:6", "--json"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-midst.txt",
+                            WORDS("replay", "log", "--until", "id:6"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-midst.json",
+                            WORDS("replay", "log", "--until", "id:6", "--json"));
     /* the last one of its group: all of it */
-    assert_tells(scene, EXIT_SOUND, "state at LSN", WORDS("replay", "log", "--until", "id:11"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "state at LSN",
+                           WORDS("replay", "log", "--until", "id:11"));
     char told[200];
     (void)snprintf(told, sizeof told, "midst of the group from %" PRIu64 " to %" PRIu64,
                    places.second, places.snapshot);
-    assert_tells(scene, EXIT_SOUND, told,
-                 WORDS("replay", "log", "--until", moment_text("lsn", places.second + 8)));
+    wal_scene_assert_tells(
+        scene, NULL, EXIT_SOUND, told,
+        WORDS("replay", "log", "--until", moment_text("lsn", places.second + 8)));
 }
 
 static void test_by_time(void **context)
@@ -240,14 +225,15 @@ static void test_by_time(void **context)
     struct wal_scene *scene = *context;
     (void)make_history(scene);
     /* groups were sealed 1, 2.5, 4 and 6 s behind 2023-11-14T22:13:20Z */
-    assert_tells(scene, EXIT_SOUND, ": next request id 5,",
-                 WORDS("replay", "log", "--until", "2023-11-14T22:13:22Z"));
-    assert_tells(scene, EXIT_SOUND, ": next request id 12,",
-                 WORDS("replay", "log", "--until", "time:2023-11-14T23:13:22.5+01:00"));
-    assert_tells(scene, EXIT_SOUND, ": next request id 103,",
-                 WORDS("replay", "log", "--until", "2033-11-14"));
-    assert_tells(scene, EXIT_SOUND, "built from snapshot-0000000000000000-0000 (LSN 0): 0 groups",
-                 WORDS("replay", "log", "--until", "2001-01-01"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 5,",
+                           WORDS("replay", "log", "--until", "2023-11-14T22:13:22Z"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 12,",
+                           WORDS("replay", "log", "--until", "time:2023-11-14T23:13:22.5+01:00"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 103,",
+                           WORDS("replay", "log", "--until", "2033-11-14"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND,
+                           "built from snapshot-0000000000000000-0000 (LSN 0): 0 groups",
+                           WORDS("replay", "log", "--until", "2001-01-01"));
 }
 
 static void test_a_clock_that_goes_back(void **context)
@@ -260,39 +246,42 @@ static void test_a_clock_that_goes_back(void **context)
     header.wall_time_us -= 5000000;
     wal_group_seal(&header, maker->group);
     log_maker_write(maker, maker->tail.lsn, maker->group, header.length_bytes);
-    assert_tells(scene, EXIT_SOUND, "the server's clock went back from 2023-11-14T22:13:26.5",
-                 WORDS("replay", "log", "--until", "2023-11-15"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND,
+                           "the server's clock went back from 2023-11-14T22:13:26.5",
+                           WORDS("replay", "log", "--until", "2023-11-15"));
 }
 
 static void test_moments_that_are_none(void **context)
 {
     struct wal_scene *scene = *context;
     const struct places places = make_history(scene);
-    assert_tells(scene, EXIT_NO_MOMENT,
-                 "request id 50 is of no draw in the log: at a start or a repair (LSN ",
-                 WORDS("replay", "log", "--until", "id:50"));
-    assert_tells(scene, EXIT_NO_MOMENT, "the next request id is 103",
-                 WORDS("replay", "log", "--until", "id:103"));
-    assert_tells(scene, EXIT_NO_MOMENT, "the log ends before that, at LSN",
-                 WORDS("replay", "log", "--until", "lsn:1000000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT,
+                           "request id 50 is of no draw in the log: at a start or a repair (LSN ",
+                           WORDS("replay", "log", "--until", "id:50"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT, "the next request id is 103",
+                           WORDS("replay", "log", "--until", "id:103"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT, "the log ends before that, at LSN",
+                           WORDS("replay", "log", "--until", "lsn:1000000"));
     char name[DATA_DIR_NAME_MAX];
     data_dir_snapshot_name(name, places.snapshot, 0);
-    assert_tells(scene, EXIT_NO_MOMENT, "was taken behind that",
-                 WORDS("replay", "log", "--until", "id:3", "--from", name));
-    assert_tells(scene, EXIT_CANNOT_OPEN, "evening is no snapshot of log",
-                 WORDS("replay", "log", "--from", "evening"));
-    assert_tells(scene, EXIT_USAGE, "a number alone could be a position or an id), not 8192",
-                 WORDS("replay", "log", "--until", "8192"));
-    assert_tells(scene, EXIT_USAGE, "did you mean --until?",
-                 WORDS("replay", "log", "--untill", "id:3"));
-    assert_tells(scene, EXIT_USAGE, "--item goes with --trace only",
-                 WORDS("replay", "log", "--item", "coin"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT, "was taken behind that",
+                           WORDS("replay", "log", "--until", "id:3", "--from", name));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_OPEN, "evening is no snapshot of log",
+                           WORDS("replay", "log", "--from", "evening"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE,
+                           "a number alone could be a position or an id), not 8192",
+                           WORDS("replay", "log", "--until", "8192"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "did you mean --until?",
+                           WORDS("replay", "log", "--untill", "id:3"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "--item goes with --trace only",
+                           WORDS("replay", "log", "--item", "coin"));
     assert_true(sim_lose_file(scene->maker.world, "log/snapshot-0000000000000000-0000"));
-    assert_tells(scene, EXIT_NO_MOMENT,
-                 "no snapshot from before that is kept: the oldest is of LSN",
-                 WORDS("replay", "log", "--until", moment_text("lsn", places.first)));
-    assert_tells(scene, EXIT_NO_MOMENT, "(next request id 12, 2023-11-14T22:13:22.500000Z)",
-                 WORDS("replay", "log", "--until", "id:11"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT,
+                           "no snapshot from before that is kept: the oldest is of LSN",
+                           WORDS("replay", "log", "--until", moment_text("lsn", places.first)));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT,
+                           "(next request id 12, 2023-11-14T22:13:22.500000Z)",
+                           WORDS("replay", "log", "--until", "id:11"));
 }
 
 /* ---- snapshots written ------------------------------------------------------------------------------ */
@@ -330,24 +319,27 @@ static void test_what_is_written_is_a_snapshot(void **context)
     make_folder(scene);
     data_dir_snapshot_name(name, places.snapshot, 0);
     (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
-    assert_tells(scene, EXIT_SOUND, "written to out/a: synced, read back and found the same",
-                 WORDS("replay", "log", "--from", "log/snapshot-0000000000000000-0000", "--until",
-                       moment_text("lsn", places.snapshot), "--output", "out/a"));
+    wal_scene_assert_tells(
+        scene, NULL, EXIT_SOUND, "written to out/a: synced, read back and found the same",
+        WORDS("replay", "log", "--from", "log/snapshot-0000000000000000-0000", "--until",
+              moment_text("lsn", places.snapshot), "--output", "out/a"));
     assert_same_files(scene, path, "out/a");
-    assert_tells(scene, EXIT_SOUND, "\"from\":\"snapshot-0000000000000000-0000\"",
-                 WORDS("replay", "log", "--from", "snapshot-0000000000000000-0000", "--until",
-                       "id:11", "--output=out/b", "--json"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "\"from\":\"snapshot-0000000000000000-0000\"",
+                           WORDS("replay", "log", "--from", "snapshot-0000000000000000-0000",
+                                 "--until", "id:11", "--output=out/b", "--json"));
     assert_same_files(scene, path, "out/b");
     assert_int_equal(sim_unsynced(scene->maker.world), 0);
     /* and a state begins with it as with any other: files by themselves */
-    assert_tells(scene, EXIT_SOUND, "built from a (LSN",
-                 WORDS("replay", "out/a", "log/segment-0000", "log/segment-0001"));
-    assert_tells(scene, EXIT_SOUND, ": next request id 12,", WORDS("replay", "out/a"));
-    assert_tells(scene, EXIT_SOUND, "built from snapshot-0000000000000000-0000 (LSN 0)",
-                 WORDS("replay", "out/a", "log/snapshot-0000000000000000-0000", "--from",
-                       "log/snapshot-0000000000000000-0000"));
-    assert_tells(scene, EXIT_CANNOT_OPEN, "elsewhere/a is no snapshot of",
-                 WORDS("replay", "out/a", "--from", "elsewhere/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "built from a (LSN",
+                           WORDS("replay", "out/a", "log/segment-0000", "log/segment-0001"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 12,",
+                           WORDS("replay", "out/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND,
+                           "built from snapshot-0000000000000000-0000 (LSN 0)",
+                           WORDS("replay", "out/a", "log/snapshot-0000000000000000-0000", "--from",
+                                 "log/snapshot-0000000000000000-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_OPEN, "elsewhere/a is no snapshot of",
+                           WORDS("replay", "out/a", "--from", "elsewhere/a"));
 }
 
 static void test_where_nothing_is_written(void **context)
@@ -356,25 +348,26 @@ static void test_where_nothing_is_written(void **context)
     const struct places places = make_history(scene);
     char told[300];
     make_folder(scene);
-    assert_tells(scene, EXIT_SOUND, "written", WORDS("replay", "log", "--output", "out/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "written",
+                           WORDS("replay", "log", "--output", "out/a"));
     const uint64_t hash = sim_hash(scene->maker.world);
-    assert_tells(scene, EXIT_CANNOT_CREATE, "there is a out/a already",
-                 WORDS("replay", "log", "--output", "out/a"));
-    assert_tells(scene, EXIT_CANNOT_CREATE, "log/a would lie in a data directory",
-                 WORDS("replay", "log", "--output", "log/a"));
-    assert_tells(scene, EXIT_CANNOT_CREATE, "cannot create nowhere/a",
-                 WORDS("replay", "log", "--output", "nowhere/a"));
-    assert_tells(scene, EXIT_CANNOT_CREATE, "cannot be the name of a file",
-                 WORDS("replay", "log", "--output", "out/"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_CREATE, "there is a out/a already",
+                           WORDS("replay", "log", "--output", "out/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_CREATE, "log/a would lie in a data directory",
+                           WORDS("replay", "log", "--output", "log/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_CREATE, "cannot create nowhere/a",
+                           WORDS("replay", "log", "--output", "nowhere/a"));
+    wal_scene_assert_tells(scene, NULL, EXIT_CANNOT_CREATE, "cannot be the name of a file",
+                           WORDS("replay", "log", "--output", "out/"));
     (void)snprintf(told, sizeof told,
                    "before it: --until lsn:%" PRIu64
                    " (up to draw 4); behind it: --until id:11 (or "
                    "lsn:%" PRIu64 ")",
                    places.second, places.snapshot);
-    assert_tells(scene, EXIT_NO_MOMENT, told,
-                 WORDS("replay", "log", "--until", "id:6", "--output", "out/c"));
-    assert_tells(scene, EXIT_USAGE, "--output writes the whole state",
-                 WORDS("replay", "log", "--output", "out/c", "--trace"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT, told,
+                           WORDS("replay", "log", "--until", "id:6", "--output", "out/c"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "--output writes the whole state",
+                           WORDS("replay", "log", "--output", "out/c", "--trace"));
     assert_int_equal(sim_hash(scene->maker.world), hash);
 }
 
@@ -385,16 +378,16 @@ static void test_trace(void **context)
     struct wal_scene *scene = *context;
     (void)make_history(scene);
     static const char zero[] = "snapshot-0000000000000000-0000";
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace.txt",
-                WORDS("replay", "log", "--trace", "--from", zero));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace.json",
-                WORDS("replay", "log", "--trace", "--json", "--from", zero));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-item.txt",
-                WORDS("replay", "log", "--trace", "--from", zero, "--item", "ticket"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-pool.txt",
-                WORDS("replay", "log", "--trace", "--from", zero, "--pool", "autumn"));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-midst.txt",
-                WORDS("replay", "log", "--trace", "--until", "id:9"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace.txt",
+                            WORDS("replay", "log", "--trace", "--from", zero));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace.json",
+                            WORDS("replay", "log", "--trace", "--json", "--from", zero));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-item.txt",
+                            WORDS("replay", "log", "--trace", "--from", zero, "--item", "ticket"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-pool.txt",
+                            WORDS("replay", "log", "--trace", "--from", zero, "--pool", "autumn"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-trace-midst.txt",
+                            WORDS("replay", "log", "--trace", "--until", "id:9"));
 }
 
 /* ---- what cannot be built --------------------------------------------------------------------------- */
@@ -405,9 +398,10 @@ static void test_a_torn_tail(void **context)
     (void)wal_scene_serve(scene);
     const uint64_t torn = log_maker_draws(&scene->maker, 1000);
     log_maker_flip(&scene->maker, torn + 900);
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-torn.txt", WORDS("replay", "log"));
-    assert_says(scene, wal_scene_used, EXIT_SOUND, "urn-wal-replay-torn-in-use.txt",
-                WORDS("replay", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-torn.txt",
+                            WORDS("replay", "log"));
+    wal_scene_assert_golden(scene, wal_scene_used, EXIT_SOUND, "urn-wal-replay-torn-in-use.txt",
+                            WORDS("replay", "log"));
 }
 
 static void test_damage(void **context)
@@ -415,18 +409,20 @@ static void test_damage(void **context)
     struct wal_scene *scene = *context;
     const struct places places = make_history(scene);
     log_maker_flip(&scene->maker, places.third + 20);
-    assert_says(scene, NULL, EXIT_DAMAGE, "urn-wal-replay-damage.txt", WORDS("replay", "log"));
-    assert_tells(scene, EXIT_DAMAGE, "durable data is damaged",
-                 WORDS("replay", "log", "--until", "id:102"));
-    assert_tells(scene, EXIT_DAMAGE, "durable data is damaged",
-                 WORDS("replay", "log", "--until", "2024-01-01"));
+    wal_scene_assert_golden(scene, NULL, EXIT_DAMAGE, "urn-wal-replay-damage.txt",
+                            WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "durable data is damaged",
+                           WORDS("replay", "log", "--until", "id:102"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "durable data is damaged",
+                           WORDS("replay", "log", "--until", "2024-01-01"));
     /* up to it all is well */
-    assert_tells(scene, EXIT_SOUND, ": next request id 12,",
-                 WORDS("replay", "log", "--until", moment_text("lsn", places.third)));
-    assert_tells(scene, EXIT_SOUND, ": next request id 5,",
-                 WORDS("replay", "log", "--until", "id:4"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 12,",
+                           WORDS("replay", "log", "--until", moment_text("lsn", places.third)));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 5,",
+                           WORDS("replay", "log", "--until", "id:4"));
     log_maker_unreadable(&scene->maker, places.third);
-    assert_tells(scene, EXIT_DAMAGE, "a sector cannot be read", WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "a sector cannot be read",
+                           WORDS("replay", "log"));
 }
 
 /* Where nothing says that anything durable is: but a start would refuse, too. */
@@ -438,18 +434,18 @@ static void test_an_end_that_cannot_be_read(void **context)
                         (uint32_t)(OS_SECTOR_BYTES - scene->maker.tail.lsn % OS_SECTOR_BYTES));
     const uint64_t end = scene->maker.tail.lsn;
     log_maker_unreadable(&scene->maker, end);
-    assert_tells(scene, EXIT_DAMAGE, "whether the log goes on there cannot be told",
-                 WORDS("replay", "log"));
-    assert_tells(scene, EXIT_SOUND, ": next request id 103,",
-                 WORDS("replay", "log", "--until", moment_text("lsn", end)));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "whether the log goes on there cannot be told",
+                           WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, ": next request id 103,",
+                           WORDS("replay", "log", "--until", moment_text("lsn", end)));
 }
 
 static void test_no_snapshot_at_all(void **context)
 {
     struct wal_scene *scene = *context;
     (void)wal_scene_serve(scene);
-    assert_tells(scene, EXIT_NO_MOMENT, "no snapshot from before that can be read",
-                 WORDS("replay", "log/segment-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_NO_MOMENT, "no snapshot from before that can be read",
+                           WORDS("replay", "log/segment-0000"));
 }
 
 static void test_a_damaged_header_page_is_passed_by(void **context)
@@ -462,8 +458,9 @@ static void test_a_damaged_header_page_is_passed_by(void **context)
     }
     (void)log_maker_mark(maker);
     log_maker_flip(maker, SEGMENT + 100);
-    assert_tells(scene, EXIT_SOUND, "the segment's header page: the checksum does not match",
-                 WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND,
+                           "the segment's header page: the checksum does not match",
+                           WORDS("replay", "log"));
 }
 
 static void test_missing_parts(void **context)
@@ -472,8 +469,8 @@ static void test_missing_parts(void **context)
     wal_scene_lap(scene);
     assert_true(sim_lose_file(scene->maker.world,
                               log_maker_path(&scene->maker, scene->maker.tail.lsn - SEGMENT)));
-    assert_tells(scene, EXIT_MISSING, "is missing",
-                 WORDS("replay", "log", "--until", "2033-01-01"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING, "is missing",
+                           WORDS("replay", "log", "--until", "2033-01-01"));
 }
 
 /* The log has gone on so far that what lies behind an old snapshot is overwritten. */
@@ -490,9 +487,9 @@ static void test_a_snapshot_whose_log_is_gone(void **context)
     wal_scene_lap(scene);
     assert_int_equal(
         snapshot_file_write(scene->maker.data_dir.dir, &beginning, &geometry, 0, &error), URN_OK);
-    assert_tells(scene, EXIT_MISSING, "of a later lap: stale bytes",
-                 WORDS("replay", "log", "--from", "snapshot-0000000000000000-0000"));
-    assert_tells(scene, EXIT_SOUND, "state at LSN", WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MISSING, "of a later lap: stale bytes",
+                           WORDS("replay", "log", "--from", "snapshot-0000000000000000-0000"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "state at LSN", WORDS("replay", "log"));
     state_free(&beginning);
 }
 
@@ -505,13 +502,14 @@ static void test_a_damaged_snapshot_is_passed_by(void **context)
     data_dir_snapshot_name(name, places.snapshot, 0);
     (void)snprintf(path, sizeof path, LOG_MAKER_PATH "/%s", name);
     assert_true(sim_flip_bit(scene->maker.world, path, 100, 1));
-    assert_says(scene, NULL, EXIT_SOUND, "urn-wal-replay-fallback.txt",
-                WORDS("replay", "log", "--pool", "main"));
-    assert_tells(scene, EXIT_DAMAGE, name, WORDS("replay", "log", "--from", name));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-replay-fallback.txt",
+                            WORDS("replay", "log", "--pool", "main"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, name, WORDS("replay", "log", "--from", name));
     /* its name proves that the log went on so far */
     static const uint8_t zeros[SEGMENT] = {0};
     log_maker_write(&scene->maker, 0, zeros, sizeof zeros);
-    assert_tells(scene, EXIT_DAMAGE, "segment-0000 does not hold it", WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "segment-0000 does not hold it",
+                           WORDS("replay", "log"));
 }
 
 static void test_untrue_logs(void **context)
@@ -521,10 +519,11 @@ static void test_untrue_logs(void **context)
     log_maker_entries(&scene->maker);
     draw(scene, 0, (uint32_t[]){DIAMOND, DIAMOND, DIAMOND}, 3);
     (void)log_maker_add(&scene->maker, WAL_DATA, 0);
-    assert_tells(scene, EXIT_MEANING, "draw 123 took blue diamond of pool main, of which nothing",
-                 WORDS("replay", "log"));
-    assert_tells(scene, EXIT_SOUND, "right behind draw 122,",
-                 WORDS("replay", "log", "--until", "id:122"));
+    wal_scene_assert_tells(scene, NULL, EXIT_MEANING,
+                           "draw 123 took blue diamond of pool main, of which nothing",
+                           WORDS("replay", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_SOUND, "right behind draw 122,",
+                           WORDS("replay", "log", "--until", "id:122"));
 }
 
 /* ---- beside a server --------------------------------------------------------------------------------- */
@@ -752,11 +751,12 @@ static void test_a_server_that_cannot_be_asked(void **context)
 {
     struct wal_scene *scene = *context;
     (void)make_history(scene);
-    assert_tells(scene, EXIT_UNAVAILABLE, "cannot connect",
-                 WORDS("replay", "log", "--against", "unix:nobody-listens-here"));
-    assert_tells(scene, EXIT_USAGE, "urn-wal: ", WORDS("replay", "log", "--against", "no address"));
-    assert_tells(scene, EXIT_USAGE, "compares with the server as it is now",
-                 WORDS("replay", "log", "--against", "unix:x", "--until", "id:3"));
+    wal_scene_assert_tells(scene, NULL, EXIT_UNAVAILABLE, "cannot connect",
+                           WORDS("replay", "log", "--against", "unix:nobody-listens-here"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE,
+                           "urn-wal: ", WORDS("replay", "log", "--against", "no address"));
+    wal_scene_assert_tells(scene, NULL, EXIT_USAGE, "compares with the server as it is now",
+                           WORDS("replay", "log", "--against", "unix:x", "--until", "id:3"));
     struct peer peer;
     peer_listen(&peer);
     pack_pools(&peer, 0, (const char *const[]){"main"}, 1);

@@ -202,14 +202,6 @@ static void test_periods(void **context)
 
 /* ---- the command ---------------------------------------------------------------------------------- */
 
-static void assert_says(struct wal_scene *scene, enum exit_status status, const char *golden,
-                        const char *const *words)
-{
-    char *text = wal_scene_run(scene, NULL, status, words);
-    assert_golden(golden, text);
-    free(text);
-}
-
 static void make_log(struct wal_scene *scene)
 {
     static const struct wal_change changes[] = {
@@ -241,9 +233,9 @@ static void test_stats(void **context)
 {
     struct wal_scene *scene = *context;
     make_log(scene);
-    assert_says(scene, EXIT_SOUND, "urn-wal-stats.txt", WORDS("stats", "log"));
-    assert_says(scene, EXIT_SOUND, "urn-wal-stats.json",
-                WORDS("stats", "log", "--json", "--pool", "autumn"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-stats.txt", WORDS("stats", "log"));
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-stats.json",
+                            WORDS("stats", "log", "--json", "--pool", "autumn"));
 }
 
 static void test_stats_of_a_new_directory(void **context)
