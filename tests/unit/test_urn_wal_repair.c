@@ -795,6 +795,21 @@ enum how {
 static const char *const how_texts[HOWS] = {"process", "machine",     "amid", "both",
                                             "fail",    "fail, crash", "short"};
 
+/* What a repair that met a fault said is what it left. */
+static void assert_told(const struct interruption *what, const struct sim_world *world,
+                        enum exit_status status, const char *text, const char *how)
+{
+    const bool begun = sim_file_exists(world, "log/REPAIR");
+    const bool done = !begun && files_hash(world) != what->files;
+    if ((strstr(text, "a repair has begun and has not ended") != NULL) != begun ||
+        (strstr(text, "repaired: the log ends at") != NULL) != done ||
+        (!done && status == EXIT_SOUND))
+        fail_msg("%s: status %d, and REPAIR is%s there:\n%s", how, (int)status, begun ? "" : " not",
+                 text);
+    if (done && status != EXIT_SOUND && strstr(text, "may bring REPAIR back") == NULL)
+        fail_msg("%s: nothing is said of a power loss:\n%s", how, text);
+}
+
 /* False: the repair came to its end before the nth call. */
 static bool interrupt(struct interruption *what, uint64_t n, enum how how, uint64_t luck)
 {
@@ -818,6 +833,8 @@ static bool interrupt(struct interruption *what, uint64_t n, enum how how, uint6
                    (unsigned long long)luck);
     if (how == SHORT && status != EXIT_SOUND)
         fail_msg("%s: status %d:\n%s", words, (int)status, text);
+    if (how == FAIL || how == FAIL_THEN_CRASH)
+        assert_told(what, world, status, text, words);
     free(text);
     if (how == FAIL_THEN_CRASH || how == CRASH_BOTH || sim_is_stopped(world))
         sim_crash_now(world, SIM_CRASH_MACHINE);

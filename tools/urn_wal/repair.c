@@ -58,21 +58,33 @@ static bool is_the_same(const struct repair_options *options, const struct repai
     return options->truncate_at == intent->lsn && options->accept_loss == intent->loss;
 }
 
+/* Is REPAIR there? Where that cannot be told it is taken for there. */
+static bool is_begun(const struct repair *repair)
+{
+    struct urn_error ignored;
+    bool begun = true;
+    return data_dir_repair_begun(repair->data_dir.dir, &begun, &ignored) != URN_OK || begun;
+}
+
 static enum exit_status finish(struct repair *repair, const struct repair_intent *intent)
 {
     struct urn_error error;
     FILE *out = repair->tool->out;
+    enum exit_status status = EXIT_SOUND;
     if (repair_finish(repair, intent, &error) != URN_OK) {
         (void)tool_fail(repair->tool, &error);
-        repair_print_begun(repair, intent);
-        return error.code == URN_IO ? EXIT_READ_ERROR : EXIT_DAMAGE;
+        status = error.code == URN_IO ? EXIT_READ_ERROR : EXIT_DAMAGE;
+        if (is_begun(repair)) {
+            repair_print_begun(repair, intent);
+            return status;
+        }
     }
     (void)fprintf(out, "repaired: the log ends at LSN %" PRIu64, intent->lsn);
     if (intent->what == REPAIR_AT)
         (void)fprintf(out, ", and goes on in epoch %" PRIu32 " with request id %" PRIu64,
                       intent->epoch, intent->next_request_id);
     (void)fprintf(out, "\ncopies of what was changed are in %s/%s\n", repair->path, intent->copies);
-    return EXIT_SOUND;
+    return status;
 }
 
 static enum exit_status go_on(struct repair *repair, const struct repair_intent *intent)
@@ -101,13 +113,11 @@ static enum exit_status write_plan(struct repair *repair, struct repair_plan *pl
         return tool_fail(repair->tool, &error);
     if (repair_intent_publish(repair->data_dir.dir, &plan->intent, &error) == URN_OK)
         return finish(repair, &plan->intent);
-    struct urn_error ignored;
-    bool begun = true; /* renamed, but perhaps not durable: the copies are needed */
-    if (data_dir_repair_begun(repair->data_dir.dir, &begun, &ignored) == URN_OK && !begun) {
+    if (is_begun(repair)) { /* renamed, but perhaps not durable: the copies are needed */
+        repair_print_begun(repair, &plan->intent);
+    } else {
         (void)error_prefix(&error, "nothing was changed: ");
         repair_uncopy(repair, plan);
-    } else {
-        repair_print_begun(repair, &plan->intent);
     }
     return tool_fail(repair->tool, &error);
 }

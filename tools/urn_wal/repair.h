@@ -173,7 +173,8 @@ void repair_uncopy(struct repair *repair, const struct repair_plan *plan);
 enum urn_code repair_copy_is_there(const struct repair *repair, const struct repair_intent *intent,
                                    const char *name, struct urn_error *error);
 
-/* R5 to R9, REPAIR being in place. Errors: URN_DAMAGED, URN_IO, URN_NOMEMORY: it can be called again. */
+/* R5 to R9, REPAIR being in place. Errors: URN_DAMAGED, URN_IO, URN_NOMEMORY: it can be called again. Where REPAIR
+ * is gone all the same, all is done, but a power loss may bring it back. */
 enum urn_code repair_finish(struct repair *repair, const struct repair_intent *intent,
                             struct urn_error *error);
 

@@ -266,6 +266,27 @@ enum urn_code repair_secure_tail(const struct repair *repair, const struct repai
     return code == URN_OK ? URN_OK : error_prefix(error, "nothing was changed: ");
 }
 
+/* ---- R9: the end ------------------------------------------------------------------------------- */
+
+/* A start passes once REPAIR is removed, and makes that durable before anything else. */
+static enum urn_code remove_intent(const struct repair *repair, struct urn_error *error)
+{
+    struct os_dir *dir = repair->data_dir.dir;
+    int failure = os_remove(dir, DATA_DIR_REPAIR);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure,
+                         "all is repaired, but " DATA_DIR_REPAIR
+                         ", which no start passes, cannot be removed");
+    failure = os_dir_sync(dir);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure,
+                         "all is repaired, but the directory %.200s cannot be synced: a power loss "
+                         "may bring " DATA_DIR_REPAIR
+                         " back, and the same command then finishes it",
+                         repair->path);
+    return URN_OK;
+}
+
 /* ---- all of it --------------------------------------------------------------------------------- */
 
 enum urn_code repair_finish(struct repair *repair, const struct repair_intent *intent,
@@ -278,11 +299,5 @@ enum urn_code repair_finish(struct repair *repair, const struct repair_intent *i
         code = make_end(repair, intent, error);
     if (code != URN_OK)
         return error_prefix(error, "the repair has begun and has not ended: ");
-    int failure = os_remove(repair->data_dir.dir, DATA_DIR_REPAIR);
-    if (failure == 0)
-        failure = os_dir_sync(repair->data_dir.dir);
-    return failure == 0
-               ? URN_OK
-               : error_set(error, URN_IO, failure,
-                           "the repair is done, but " DATA_DIR_REPAIR " cannot be removed");
+    return remove_intent(repair, error);
 }
