@@ -178,16 +178,13 @@ static bool take_skipped(const struct draw_reader *reader, uint64_t request_id,
                          struct log_draw *draw)
 {
     const struct wal_group_header *header = &reader->header;
-    uint32_t offset = 0;
-    struct wal_entry entry;
-    if (wal_entry_next(reader->group, header, &offset, &entry) != WAL_READ_OK ||
-        entry.type != WAL_ENTRY_EPOCH || request_id < header->first_request_id ||
-        request_id >= entry.next_request_id)
+    const uint64_t next_id = wal_group_end_id(header, reader->group);
+    if (header->kind != WAL_EPOCH || request_id < header->first_request_id || request_id >= next_id)
         return false;
     *draw = (struct log_draw){
         .lsn = header->lsn,
         .skipped_first = header->first_request_id,
-        .skipped_last = entry.next_request_id - 1,
+        .skipped_last = next_id - 1,
     };
     return true;
 }

@@ -733,6 +733,18 @@ enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group
     return WAL_READ_OK;
 }
 
+uint64_t wal_group_end_id(const struct wal_group_header *header, const uint8_t *group)
+{
+    const uint64_t end_id = header->first_request_id + header->draws;
+    uint32_t offset = 0;
+    struct wal_entry entry;
+    if (header->kind != WAL_EPOCH ||
+        wal_entry_next(group, header, &offset, &entry) != WAL_READ_OK ||
+        entry.type != WAL_ENTRY_EPOCH || entry.next_request_id < end_id)
+        return end_id;
+    return entry.next_request_id;
+}
+
 void wal_outcomes_begin(const struct wal_entry *entry, struct wal_outcome_cursor *cursor)
 {
     CHECK(entry->type == WAL_ENTRY_DRAWS);

@@ -412,6 +412,10 @@ static inline bool wal_entry_is_change(uint8_t type)
 enum wal_read_result wal_entry_next(const uint8_t *group, const struct wal_group_header *header,
                                     uint32_t *offset, struct wal_entry *entry);
 
+/* Where ids go on behind a valid group: behind its draws; behind an epoch group, where that says. Ids from an epoch
+ * group's first on and below this one were left out there: they are of no draw. */
+uint64_t wal_group_end_id(const struct wal_group_header *header, const uint8_t *group);
+
 /* Runs of a draws entry, in order. */
 struct wal_outcome_cursor {
     const uint8_t *at, *end;

@@ -4,7 +4,7 @@ import re
 import shutil
 import threading
 
-from harness import MAIN_CATALOG, RpcError, Server, TestCase, make_config, run
+from harness import MAIN_CATALOG, RpcError, Server, TestCase, make_config, run, wait_until
 
 BATCH = 1000
 SEGMENT_BYTES = 64 * 1024
@@ -216,6 +216,24 @@ class BesideARestingServer(TestCase):
                                server.data_dir)
                     self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
                     self.assertIn("log and server say the same: 1 pool, 4 items", done.stdout)
+
+
+class IdsThatAStartLeftOut(TestCase):
+    def test_server_and_tool_name_the_same_group(self):
+        """With nothing behind the epoch group, and with draws behind it."""
+        config = make_config(wal={"mode": "interval"})
+        server = self.serve(config)
+        last = server.call("draw", "main", 100)[0] + 99
+        server.kill()
+        server = self.serve(config, create=False)
+        for _ in range(2):
+            done = run("urn", "--address", f"unix:{server.unix_address}", "lookup", str(last + 1))
+            told = re.search(r"a start or a repair left out \d+ to (\d+) \(LSN \d+\)", done.stderr)
+            self.assertTrue(told, done.stderr)
+            for request_id in (last + 1, int(told[1])):
+                wait_until(lambda: told[0] in run("urn-wal", "find", server.data_dir, str(request_id)).stderr,
+                           "urn-wal find to say the same")
+            server.call("draw", "main", 10)
 
 
 class AfterAServer(TestCase):

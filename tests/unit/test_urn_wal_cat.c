@@ -552,6 +552,18 @@ static void test_find_after_changes(void **context)
                             WORDS("find", "log", "8"));
 }
 
+/* An epoch group as an engine writes it: where ids go on stands in its entry alone. Returns its LSN. */
+static uint64_t add_epoch(struct log_maker *maker, uint64_t next_id)
+{
+    static const uint8_t nonce[WAL_NONCE_BYTES] = "a nonce of test";
+    maker->tail.epoch++;
+    log_maker_entries(maker);
+    wal_entries_add_epoch(&maker->entries, nonce, next_id);
+    const uint64_t lsn = log_maker_add(maker, WAL_EPOCH, 0);
+    maker->first_request_id = next_id;
+    return lsn;
+}
+
 /* Every draw that is kept, in a ring of several laps; and ids that no draw has. */
 static void test_find_everything(void **context)
 {
@@ -559,9 +571,13 @@ static void test_find_everything(void **context)
     struct log_maker *maker = &scene->maker;
     (void)log_maker_epoch(maker);
     wal_scene_lap(scene);
-    maker->first_request_id += 1000; /* skipped by the epoch that follows */
-    const uint64_t skipped = maker->first_request_id - 1;
-    (void)log_maker_epoch(maker);
+    const uint64_t skipped = maker->first_request_id + 999;
+    const uint64_t epoch_lsn = add_epoch(maker, skipped + 1);
+    char told[160];
+    (void)snprintf(told, sizeof told,
+                   "is of no draw in the log: a start or a repair left out %" PRIu64 " to %" PRIu64
+                   " (LSN %" PRIu64 ")",
+                   skipped - 999, skipped, epoch_lsn);
     (void)log_maker_draws(maker, 100);
     maker->durable_lsn = maker->tail.lsn;
     (void)log_maker_mark(maker);
@@ -579,13 +595,40 @@ static void test_find_everything(void **context)
         (void)snprintf(expected, sizeof expected, "request id    %" PRIu64 "\n", at);
         assert_true((strstr(text, expected) != NULL) == given);
         if (!given)
-            assert_non_null(strstr(text, "is of no draw in the log: at a start or a repair (LSN "));
+            if (strstr(text, told) == NULL)
+                fail_msg("%s is not in %s", told, text);
         free(text);
     }
     (void)snprintf(id, sizeof id, "%" PRIu64, oldest - 1);
     text = wal_scene_run(scene, NULL, EXIT_NOT_FOUND, WORDS("find", "log", id));
     assert_non_null(strstr(text, "older than what is kept"));
     free(text);
+}
+
+/* The epoch group is what left them out, also as long as nothing follows it. */
+static void test_find_what_an_epoch_left_out(void **context)
+{
+    struct wal_scene *scene = *context;
+    struct log_maker *maker = &scene->maker;
+    (void)wal_scene_serve(scene);
+    const uint64_t epoch_lsn = add_epoch(maker, 1121);
+    char expected[200];
+    (void)snprintf(
+        expected, sizeof expected,
+        "is of no draw in the log: a start or a repair left out 121 to 1120 (LSN %" PRIu64
+        "); if its draw was answered, it was lost there",
+        epoch_lsn);
+    for (int followed = 0; followed < 2; followed++) {
+        wal_scene_assert_tells(scene, NULL, EXIT_NOT_FOUND, expected, WORDS("find", "log", "121"));
+        wal_scene_assert_tells(scene, NULL, EXIT_NOT_FOUND, expected, WORDS("find", "log", "1120"));
+        wal_scene_assert_tells(scene, NULL, followed ? EXIT_SOUND : EXIT_NOT_FOUND,
+                               followed ? "request id    1121\n"
+                                        : "not been given yet: the next one is 1121",
+                               WORDS("find", "log", "1121"));
+        (void)log_maker_draws(maker, 10);
+        maker->durable_lsn = maker->tail.lsn;
+        (void)log_maker_mark(maker);
+    }
 }
 
 static void test_find_in_damage(void **context)
@@ -704,6 +747,7 @@ int main(void)
         TEST(test_find_in_an_empty_log),
         TEST(test_find_after_changes),
         TEST(test_find_everything),
+        TEST(test_find_what_an_epoch_left_out),
         TEST(test_find_in_damage),
         TEST(test_wrong_usage),
         TEST(test_failing_calls),

@@ -423,9 +423,10 @@ static const char *why_not(const struct find *find, char text[BREAK_TEXT_BYTES +
         break;
     case LOCATED_SKIPPED:
         (void)snprintf(text, bytes,
-                       "is of no draw in the log: at a start or a repair (LSN %" PRIu64
-                       ") ids went on at %" PRIu64 "; if its draw was answered, it was lost there",
-                       located->lsn, located->next_id);
+                       "is of no draw in the log: a start or a repair left out %" PRIu64
+                       " to %" PRIu64 " (LSN %" PRIu64
+                       "); if its draw was answered, it was lost there",
+                       located->skipped_first, located->next_id - 1, located->lsn);
         break;
     case LOCATED_LOST:
         break_text(&find->history, &located->gap, 0, 0, what);

@@ -200,15 +200,20 @@ static bool answers(const struct walk *walk, struct ids *ids, uint64_t request_i
                     struct located *located)
 {
     const struct wal_group_header *header = &walk->item.header;
-    const uint64_t end_id = header->first_request_id + header->draws;
-    located->next_id = header->first_request_id;
+    const uint64_t first_id = header->first_request_id;
+    const uint64_t end_id = wal_group_end_id(header, walk->item.bytes);
+    const bool is_epoch = header->kind == WAL_EPOCH;
+    located->next_id = is_epoch ? end_id : first_id;
     located->lsn = header->lsn;
-    if (request_id < header->first_request_id) {
+    if (request_id < first_id) {
         located->kind = ids->gap            ? LOCATED_LOST
                         : ids->next_id == 0 ? LOCATED_BEFORE
                                             : LOCATED_SKIPPED;
+        located->skipped_first = ids->next_id;
         return true;
     }
+    located->kind = is_epoch ? LOCATED_SKIPPED : LOCATED_GROUP;
+    located->skipped_first = ids->gap || ids->next_id == 0 ? first_id : ids->next_id;
     ids->next_id = end_id;
     ids->gap = false;
     return request_id < end_id;
@@ -223,7 +228,7 @@ static enum urn_code walk_to_request(struct walk *walk, uint64_t request_id,
         case WALK_GROUP:
             if (!answers(walk, &ids, request_id, located))
                 break;
-            if (request_id < walk->item.header.first_request_id)
+            if (located->kind != LOCATED_GROUP)
                 return URN_OK;
             return keep_group(located, &walk->item, error);
         case WALK_SEGMENT:

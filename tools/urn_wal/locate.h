@@ -17,13 +17,14 @@ enum located_kind {
     LOCATED_GROUP,  /* it holds the draw */
     LOCATED_BEFORE, /* the id is below all that is kept: next_id is the first one that is */
     LOCATED_NOT_YET, /* the id has not been given (or is not durable yet): next_id will be the next one */
-    LOCATED_SKIPPED, /* no draw ever got it: ids went on above it at a start, in the group at lsn */
-    LOCATED_LOST,    /* it lies where the log is damaged or missing: at gap */
+    LOCATED_SKIPPED, /* no draw has it: the epoch group at lsn left out skipped_first up to below next_id */
+    LOCATED_LOST, /* it lies where the log is damaged or missing: at gap */
 };
 
 struct located {
     enum located_kind kind;
     uint64_t next_id;
+    uint64_t skipped_first;
     uint64_t lsn;
     struct walk_break gap;
     struct wal_group_header header; /* LOCATED_GROUP */
