@@ -12,7 +12,7 @@
  *     room is short, and two snapshots here would make more of it: with a full ring one follows the other,
  *     both at the head of the log;
  *     the engine stops cleanly and something was logged since the newest.
- * After a failure the next attempt waits for SNAPSHOT_RETRY_NS.
+ * After a failure the next attempt waits for SNAPSHOT_RETRY_NS, unless somebody asks for one.
  */
 #include "engine/check.h"
 #include "engine/engine.h"
@@ -131,6 +131,13 @@ static void begin(struct urn_engine *engine, uint64_t lsn)
     snapshots_note_pause(engine, began_ns);
 }
 
+static bool pauses(const struct urn_engine *engine)
+{
+    const struct writer_snapshots *snapshots = &engine->writer.snapshots;
+    return snapshots->asked == NULL && snapshots->retry_ns != 0 &&
+           os_monotonic_ns(engine->os) < snapshots->retry_ns;
+}
+
 void snapshots_at_group_end(struct urn_engine *engine)
 {
     struct writer *writer = &engine->writer;
@@ -138,8 +145,7 @@ void snapshots_at_group_end(struct urn_engine *engine)
     if (snapshots->asked != NULL && writer->end_lsn == snapshots->ledger.newest.lsn)
         finish_requests(engine, &snapshots->asked, URN_OK, writer->end_lsn);
     if (snapshots->stage != SNAPSHOTS_NONE || !is_wanted(engine, writer->end_lsn) ||
-        !task_rests(engine) ||
-        (snapshots->retry_ns != 0 && os_monotonic_ns(engine->os) < snapshots->retry_ns))
+        !task_rests(engine) || pauses(engine))
         return;
     begin(engine, writer->end_lsn);
 }

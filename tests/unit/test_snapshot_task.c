@@ -274,6 +274,20 @@ static void test_a_snapshot_that_fails_leaves_nothing(void **unused)
     done(driver);
 }
 
+/* Who asks behind a failure does not wait for the next attempt that comes by itself. */
+static void test_an_asked_one_begins_at_once_behind_a_failure(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver();
+    assert_int_equal(driver_draw(driver, "main", 1, false), URN_OK);
+    sim_fail_at(driver->world, SIM_RENAME, 1, EACCES);
+    assert_int_equal(driver_snapshot(driver), URN_IO);
+    const uint64_t failed_ns = os_monotonic_ns(driver->config.os);
+    assert_int_equal(driver_snapshot(driver), URN_OK);
+    assert_true(os_monotonic_ns(driver->config.os) - failed_ns < SNAPSHOT_RETRY_NS / 2);
+    done(driver);
+}
+
 /* ---- a fail stop ----------------------------------------------------------------------------- */
 
 /* The log fails while a snapshot is at this step: it gives up, its asker is told, and the disk is left as it
@@ -533,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_with_time_pauses),
         cmocka_unit_test(test_a_snapshot_without_time_does_not_pause),
         cmocka_unit_test(test_a_snapshot_that_fails_leaves_nothing),
+        cmocka_unit_test(test_an_asked_one_begins_at_once_behind_a_failure),
         cmocka_unit_test(test_a_fail_stop_ends_a_snapshot_at_any_step),
         cmocka_unit_test(test_short_reads_and_writes_are_gone_on_with),
         cmocka_unit_test(test_a_change_in_how_snapshots_fare_is_told),
