@@ -929,6 +929,23 @@ static enum urn_code check_combinations(struct loader *loader)
     return URN_OK;
 }
 
+static bool is_given(const struct loader *loader, enum section section, const char *name)
+{
+    return loader->places[find_key(section, name) - keys].line != 0;
+}
+
+/* What was meant by a key that nothing looks at is not what happens. */
+static void note_idle_keys(struct loader *loader)
+{
+    struct config *config = loader->config;
+    if (is_given(loader, SECTION_WAL, "interval") && config->wal.mode != URN_WAL_INTERVAL)
+        config->idle[config->idle_count++] =
+            "wal.interval has no effect: it is looked at in wal.mode `interval` only";
+    if (is_given(loader, SECTION_WAL, "archive_policy") && config->wal.archive[0] == 0)
+        config->idle[config->idle_count++] =
+            "wal.archive_policy has no effect: there is no wal.archive";
+}
+
 static enum urn_code read_document(struct loader *loader)
 {
     struct yaml_value value;
@@ -941,6 +958,8 @@ static enum urn_code read_document(struct loader *loader)
         code = fill_defaults(loader);
     if (code == URN_OK)
         code = check_combinations(loader);
+    if (code == URN_OK)
+        note_idle_keys(loader);
     return code;
 }
 

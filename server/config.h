@@ -22,6 +22,8 @@ struct config_listen {
 
 struct config_arena; /* config.c: memory of texts */
 
+#define CONFIG_IDLE_MAX 2
+
 struct config {
     char *file;     /* the path that was loaded, for messages */
     char *data_dir; /* resolved: absolute, or relative to the working directory */
@@ -56,6 +58,8 @@ struct config {
         uint32_t max_pools;
         uint32_t max_items;
     } limits;
+    const char *idle[CONFIG_IDLE_MAX]; /* of keys that stand in the file and have no effect: why */
+    uint32_t idle_count;
     struct config_arena *texts; /* all that is not a name */
     struct config_arena *names; /* of pools and items */
 };

@@ -211,6 +211,8 @@ int main(int argc, char **argv)
         config_free(&config);
         return give_up(&error);
     }
+    for (uint32_t i = 0; i < config.idle_count; i++)
+        log_line(LOG_PRIORITY_WARNING, "%s: %s", config.file, config.idle[i]);
     int status = options.check_config ? check_only(&config) : run(&config, options.create);
     config_free(&config);
     return status;

@@ -51,6 +51,15 @@ class Options(TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["urn.yaml"])
 
+    def test_keys_without_an_effect_are_told(self):
+        path = write_config(self.folder, make_config(wal={"mode": "commit", "interval": "20ms"}))
+        done = run("urnd", "--config", path, "--check-config")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"{path}: wal.interval has no effect", done.stderr)
+        path = write_config(self.folder, make_config(wal={"mode": "interval", "interval": "20ms"}))
+        done = run("urnd", "--config", path, "--check-config")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_the_sample_is_right(self):
         done = run("urnd", "--config", TOP / "samples" / "config.yaml", "--check-config")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -122,6 +122,30 @@ static void defaults_are_those_of_the_table(void **state)
     config_free(&config);
 }
 
+static void assert_idle(const struct folder *folder, const char *text, const char *const *keys,
+                        uint32_t count)
+{
+    struct config config;
+    load_well(folder, text, &config);
+    assert_int_equal(config.idle_count, count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_memory_equal(config.idle[i], keys[i], strlen(keys[i]));
+    config_free(&config);
+}
+
+static void keys_without_an_effect_are_told(void **state)
+{
+    const struct folder *folder = *state;
+    static const char *const interval[] = {"wal.interval has no effect"};
+    static const char *const both[] = {"wal.interval has no effect",
+                                       "wal.archive_policy has no effect"};
+    assert_idle(folder, "{}\n", NULL, 0);
+    assert_idle(folder, "wal: {mode: interval, interval: 20ms}\n", NULL, 0);
+    assert_idle(folder, "wal: {archive: kept, archive_policy: gap}\n", NULL, 0);
+    assert_idle(folder, "wal: {interval: 20ms}\n", interval, 1);
+    assert_idle(folder, "wal: {mode: os, interval: 20ms, archive_policy: block}\n", both, 2);
+}
+
 static void every_key_reaches_its_member(void **state)
 {
     const struct folder *folder = *state;
@@ -852,6 +876,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(defaults_are_those_of_the_table, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(keys_without_an_effect_are_told, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(every_key_reaches_its_member, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(catalogs_keep_order_and_numbers, make_folder,
