@@ -3,6 +3,7 @@ holds those to --help), and what options and operands take. Run in a bash, witho
 import os
 import pathlib
 import re
+import socket
 import subprocess
 
 import harness
@@ -38,11 +39,13 @@ class Completion(TestCase):
                     "PATH": os.pathsep.join([*folders, os.environ["PATH"]])}
         self.env.pop("URN_ADDRESS", None)
 
-    def complete(self, *words):
-        """What is offered for the last of the words, as bash splits them."""
-        script = ('. "$1" && shift && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _urn && '
-                  'printf "%s\\n" "${COMPREPLY[@]}"')
-        done = subprocess.run(["bash", "-c", script, "-", SCRIPT, *map(str, words)], cwd=self.folder,
+    def complete(self, *words, line=None):
+        """What is offered for the last of the words, as bash splits the line."""
+        script = ('. "$1" && COMP_LINE=$2 && shift 2 && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && '
+                  '_urn && printf "%s\\n" "${COMPREPLY[@]}"')
+        words = [str(word) for word in words]
+        line = " ".join(words) if line is None else line
+        done = subprocess.run(["bash", "-c", script, "-", SCRIPT, line, *words], cwd=self.folder,
                               env=self.env, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""), words)
@@ -81,6 +84,41 @@ class Completion(TestCase):
         self.assertEqual(self.complete("urn", "--timeout", "5s", "cat"), ["catalog"])
         self.assertEqual(self.complete("urn-wal", "cat", "data", "--rev"), ["--reverse"])
 
+    def test_two_dashes_alone(self):
+        for program in PROGRAMS:
+            offered = self.complete(program, "--")
+            self.assertIn("--help", offered, program)
+            self.assertIn("--version", offered, program)
+        self.assertIn("--draws", self.complete("urn-bench", "--"))
+        self.assertIn("--json", self.complete("urn-wal", "backup", "--"))
+
+    def complete_line(self, line):
+        """As bash splits it: at blanks, and before and behind = and :."""
+        words = re.findall(r"[=:]|[^ =:]+", line)
+        return self.complete(*words, *([""] if line.endswith(" ") else []), line=line)
+
+    def test_addresses(self):
+        (self.folder / "sockets").mkdir()
+        (self.folder / "sources.txt").touch()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.folder / "sock.et"))
+            for start in ("urn --address ", "urn --address=", "urn-bench --address ",
+                          "urn-wal replay data --against "):
+                self.assertEqual(self.complete_line(start + "u"), ["unix:"], start)
+                offered = self.complete_line(start + "unix:")
+                self.assertEqual(set(offered), {"sock.et", "sockets"}, start)
+                self.assertEqual(self.complete_line(start + "unix:sock."), ["sock.et"], start)
+                self.assertEqual(self.complete_line(start + "unix:none"), [], start)
+                self.assertEqual(self.complete_line(start + "127.0.0.1:"), [], start)
+        self.assertEqual(self.complete("urn", "--address", "unix:socke"), ["unix:sockets"],
+                         "in a shell that does not split at colons")
+
+    def test_colons_of_other_words(self):
+        (self.folder / "data").mkdir()
+        since = "urn-wal cat --since 2026-11-22T05:14:29Z "
+        self.assertEqual(self.complete_line(since + "da"), ["data"])
+        self.assertEqual(self.complete_line("urn-wal diff data : da"), ["data"])
+
     def test_values(self):
         self.assertEqual(self.complete("urn-wal", "cat", "--format", ""), ["text", "json", "csv"])
         self.assertEqual(self.complete("urn-wal", "cat", "--format", "=", "j"), ["json"])
@@ -108,6 +146,8 @@ class Completion(TestCase):
         self.assertEqual(self.complete("urn", "--address", address, "draw", ""), ["main"])
         self.assertEqual(self.complete("urn", "--address", address, "state", "x"), [])
         self.assertEqual(self.complete("urn-bench", "--address", address, "--pool", "m"), ["main"])
+        self.assertEqual(self.complete_line(f"urn --address {address} draw "), ["main"])
+        self.assertEqual(self.complete_line(f"urn --address={address} draw "), ["main"])
         server.stop()
         self.assertEqual(self.complete("urn", "--address", address, "draw", ""), [])
 
