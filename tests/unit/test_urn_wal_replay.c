@@ -747,6 +747,38 @@ static void test_a_server_of_another_directory(void **context)
     }
 }
 
+/* The log is a copy that no server has open: it ends before the server's answer, and nothing is damaged. */
+static void test_a_copy_that_is_behind(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)make_history(scene);
+    wal_scene_follow(scene);
+    const uint64_t end_lsn = scene->maker.tail.lsn;
+    const uint64_t lsns[] = {end_lsn + 400, end_lsn + 3 * SEGMENT};
+    for (size_t i = 0; i < sizeof lsns / sizeof lsns[0]; i++) {
+        struct peer peer;
+        enum exit_status status = EXIT_SOUND;
+        char expected[300];
+        peer_listen(&peer);
+        pack_pools(&peer, 0, (const char *const[]){"main"}, 1);
+        scene->state.tail.lsn = lsns[i];
+        pack_state(&peer, 1, &scene->state, 0, 0, 3);
+        peer_answer_in_turn(&peer);
+        char *text = wal_scene_run_any(scene, NULL, &status,
+                                       WORDS("replay", "log", "--against", peer.address));
+        peer_join(&peer);
+        peer_stop(&peer);
+        (void)snprintf(expected, sizeof expected,
+                       "the log of log ends at LSN %" PRIu64 ", and the server at %s is at LSN "
+                       "%" PRIu64 ": nothing was compared",
+                       end_lsn, peer.address, lsns[i]);
+        if (status != EXIT_NO_MOMENT || strstr(text, expected) == NULL ||
+            strstr(text, "damaged") != NULL)
+            fail_msg("status %d:\n%s", (int)status, text);
+        free(text);
+    }
+}
+
 static void test_a_server_that_cannot_be_asked(void **context)
 {
     struct wal_scene *scene = *context;
@@ -827,6 +859,7 @@ int main(void)
         TEST(test_a_server_that_says_the_same),
         TEST(test_a_server_that_differs),
         TEST(test_a_server_of_another_directory),
+        TEST(test_a_copy_that_is_behind),
         TEST(test_a_server_that_cannot_be_asked),
         TEST(test_failing_calls),
     };

@@ -225,8 +225,35 @@ static void print_differences(const struct job *job,
         comparison->first_lsn, comparison->last_lsn);
 }
 
-static enum exit_status tell_unreached(const struct job *job)
+/* The log is whole, and no server adds to it: a copy from before. */
+static bool is_behind(struct job *job, const struct comparison_with_server *comparison)
 {
+    const struct replay *replay = &job->replay;
+    const bool broken_behind_end = replay->outcome == REPLAY_BROKEN &&
+                                   replay->gap.kind != WALK_UNREADABLE &&
+                                   replay->gap.from_lsn == comparison->log_end_lsn;
+    return comparison->asked_lsn > comparison->log_end_lsn && !history_live(&job->history) &&
+           (broken_behind_end || replay->outcome == REPLAY_BEYOND_END);
+}
+
+static enum exit_status tell_behind(const struct job *job,
+                                    const struct comparison_with_server *comparison)
+{
+    const char *path = job->history.path;
+    (void)fprintf(job->tool->notes,
+                  "urn-wal: the log of %s ends at LSN %" PRIu64 ", and the server at %s is at LSN "
+                  "%" PRIu64 ": nothing was compared\n"
+                  "urn-wal: a copy from before cannot be held against it: name the directory that "
+                  "the server has open, or take a copy now; `urn-wal diff` compares two logs\n",
+                  path, comparison->log_end_lsn, job->options->against, comparison->asked_lsn);
+    return EXIT_NO_MOMENT;
+}
+
+static enum exit_status tell_unreached(struct job *job,
+                                       const struct comparison_with_server *comparison)
+{
+    if (is_behind(job, comparison))
+        return tell_behind(job, comparison);
     replay_tell(&job->replay);
     (void)fprintf(job->tool->notes,
                   "urn-wal: the log of %s could not be brought to where the server is: is %s the "
@@ -261,7 +288,7 @@ static enum exit_status compare(struct job *job)
     if (code != URN_OK)
         return tool_fail(job->tool, &error);
     if (!reached)
-        return tell_unreached(job);
+        return tell_unreached(job, &comparison);
     if (job->options->json)
         print_differences_json(job, &comparison);
     else

@@ -170,6 +170,7 @@ static enum urn_code compare_pool(struct meeting *meeting, const char *name,
         }
         if (status != URNCLIENT_OK)
             return server_failed(meeting, error);
+        meeting->comparison->asked_lsn = there.lsn;
         const enum urn_code code = follow(meeting, there.lsn, &again, error);
         if (code == URN_OK && !again && meeting->reached) {
             note_lsn(meeting->comparison, there.lsn);
@@ -233,6 +234,8 @@ enum urn_code replay_against(struct replay *replay, struct urnclient *client, co
     CHECK(replay->until.kind == MOMENT_END);
     enum urn_code code = replay_build(replay, error);
     meeting.reached = code == URN_OK && replay->outcome == REPLAY_REACHED;
+    if (meeting.reached)
+        comparison->log_end_lsn = replay->state.tail.lsn;
     if (meeting.reached && pool != NULL) {
         code = compare_pool(&meeting, pool, error);
     } else if (meeting.reached) {

@@ -21,7 +21,9 @@ struct difference {
 };
 
 struct comparison_with_server {
-    uint64_t first_lsn; /* of the answers */
+    uint64_t log_end_lsn; /* where the log ended when the server was first asked */
+    uint64_t asked_lsn;   /* of its last answer; 0: none came */
+    uint64_t first_lsn;   /* of the answers compared */
     uint64_t last_lsn;
     uint64_t pools; /* compared */
     uint64_t items;
