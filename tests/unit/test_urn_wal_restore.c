@@ -92,6 +92,23 @@ static void test_the_end_is_restored(void **context)
     free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("cat", DEST)));
 }
 
+/* The two have nothing in common but what stands in them. */
+static void test_the_old_and_the_new_ring_are_compared(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("restore", LOG_MAKER_PATH, DEST)));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-restored.txt",
+                            WORDS("diff", LOG_MAKER_PATH, DEST));
+    (void)log_maker_draws(&scene->maker, 5);
+    scene->maker.durable_lsn = scene->maker.tail.lsn;
+    (void)log_maker_mark(&scene->maker);
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-restored-since.txt",
+                            WORDS("diff", LOG_MAKER_PATH, DEST));
+    wal_scene_assert_golden(scene, NULL, EXIT_DIFFERS, "urn-wal-diff-restored-since.json",
+                            WORDS("diff", LOG_MAKER_PATH, DEST, "--json"));
+}
+
 static void test_a_lap_is_restored(void **context)
 {
     struct wal_scene *scene = *context;
@@ -412,6 +429,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(test_the_end_is_restored),
+        SCENE_TEST(test_the_old_and_the_new_ring_are_compared),
         SCENE_TEST(test_a_lap_is_restored),
         SCENE_TEST(test_a_new_directory_is_restored),
         SCENE_TEST(test_a_backup_is_restored),

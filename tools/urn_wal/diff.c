@@ -10,6 +10,7 @@
 #include "engine/identity.h"
 #include "tools/urn_wal/break_text.h"
 #include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/diff_ends.h"
 #include "tools/urn_wal/diff_find.h"
 #include "tools/urn_wal/diff_lines.h"
 #include "tools/urn_wal/diff_state.h"
@@ -37,6 +38,7 @@ struct diff {
     struct history histories[SIDES];
     const char *names[SIDES]; /* the operands */
     struct diff_log log;
+    struct diff_ends ends;              /* of DIFF_RINGS */
     char *says[SIDES][DIFF_GROUPS_MAX]; /* the lines of the groups at which they part */
     struct line_split split;            /* of what the last of them hold */
     uint64_t same_lsn;                  /* of the newest snapshot that both have, and the same */
@@ -135,6 +137,12 @@ static enum urn_code compare_snapshots(struct diff *diff, struct urn_error *erro
     return code;
 }
 
+static enum urn_code compare_ends(struct diff *diff, struct urn_error *error)
+{
+    return diff_ends_compare(&diff->histories[SIDE_A], &diff->histories[SIDE_B], diff->tool->notes,
+                             &diff->ends, error);
+}
+
 /* ---- the looking ------------------------------------------------------------------------------------ */
 
 /* What the last of a side's groups holds: its lines but the first, which is on the group itself. */
@@ -180,8 +188,9 @@ static enum urn_code look(struct diff *diff, struct urn_error *error)
         diff->log.sides[side].history = &diff->histories[side];
     enum urn_code code = diff_log_find(&diff->log, error);
     diff->overtaken = diff->log.overtaken;
-    if (code == URN_OK && !diff->overtaken && diff->log.verdict != DIFF_RINGS)
-        code = compare_snapshots(diff, error);
+    if (code == URN_OK && !diff->overtaken)
+        code = diff->log.verdict == DIFF_RINGS ? compare_ends(diff, error)
+                                               : compare_snapshots(diff, error);
     if (code == URN_OK && !diff->overtaken)
         code = make_lines(diff, error);
     return code;
@@ -372,7 +381,9 @@ static void print_verdict(const struct diff *diff, FILE *out)
     case DIFF_RINGS:
         for (uint32_t side = 0; side < SIDES; side++)
             uuid_text(diff->histories[side].geometry.ring_uuid, ring[side]);
-        (void)fprintf(out, "different rings: A is of %s, B of %s\n", ring[SIDE_A], ring[SIDE_B]);
+        (void)fprintf(
+            out, "different rings: A is of %s, B of %s; their logs have no position in common\n",
+            ring[SIDE_A], ring[SIDE_B]);
         return;
     case DIFF_APART:
         print_apart(diff, out);
@@ -385,6 +396,37 @@ static void print_verdict(const struct diff *diff, FILE *out)
         print_says(diff, side, out);
 }
 
+static void print_differences(const struct state_differences *differences, FILE *out)
+{
+    for (uint64_t which = 0; which < differences->count && which < STATE_DIFFERENCES_MAX; which++)
+        (void)fprintf(out, "    %s\n", differences->texts[which]);
+    if (differences->count > STATE_DIFFERENCES_MAX)
+        (void)fprintf(out, "    ... and %" PRIu64 " more\n",
+                      differences->count - STATE_DIFFERENCES_MAX);
+}
+
+static void print_ends(const struct diff *diff, FILE *out)
+{
+    bool both = true;
+    for (uint32_t side = 0; side < SIDES; side++) {
+        const struct diff_end *end = &diff->ends.sides[side];
+        both = both && end->reached;
+        if (end->reached)
+            (void)fprintf(out, "%c ends at LSN %" PRIu64 ", next request id %" PRIu64 "\n",
+                          side_names[side], end->lsn, end->next_request_id);
+        else
+            (void)fprintf(out, "%c's end cannot be built\n", side_names[side]);
+    }
+    if (!both)
+        return;
+    if (diff->ends.differences.count == 0) {
+        (void)fprintf(out, "at their ends pools, items and stock are the same\n");
+        return;
+    }
+    (void)fprintf(out, "at their ends these differ, in A and B:\n");
+    print_differences(&diff->ends.differences, out);
+}
+
 static void print_snapshots(const struct diff *diff, FILE *out)
 {
     if (diff->snapshots_same > 0)
@@ -394,15 +436,9 @@ static void print_snapshots(const struct diff *diff, FILE *out)
     else if (!has_log(diff) && diff->pair_count == 0)
         (void)fprintf(out, "no snapshots of the same LSN: they cannot be compared\n");
     for (uint32_t i = 0; i < diff->pair_count; i++) {
-        const struct state_differences *differences = &diff->pairs[i].differences;
         (void)fprintf(out, "the snapshots of LSN %" PRIu64 " differ, in A and B:\n",
                       diff->pairs[i].lsn);
-        for (uint64_t which = 0; which < differences->count && which < STATE_DIFFERENCES_MAX;
-             which++)
-            (void)fprintf(out, "    %s\n", differences->texts[which]);
-        if (differences->count > STATE_DIFFERENCES_MAX)
-            (void)fprintf(out, "    ... and %" PRIu64 " more\n",
-                          differences->count - STATE_DIFFERENCES_MAX);
+        print_differences(&diff->pairs[i].differences, out);
     }
 }
 
@@ -414,7 +450,9 @@ static void print_text(const struct diff *diff)
     if (diff->overtaken)
         return;
     print_verdict(diff, out);
-    if (diff->log.verdict != DIFF_RINGS)
+    if (diff->log.verdict == DIFF_RINGS)
+        print_ends(diff, out);
+    else
         print_snapshots(diff, out);
 }
 
@@ -462,6 +500,38 @@ static void json_side(const struct diff *diff, uint32_t side, struct output *out
     output_text(output, "}");
 }
 
+static void json_differences(const struct state_differences *differences, struct output *output)
+{
+    put_field(output, ",\"difference_count\":", differences->count);
+    output_text(output, ",\"differences\":[");
+    for (uint64_t which = 0; which < differences->count && which < STATE_DIFFERENCES_MAX; which++) {
+        output_text(output, which == 0 ? "" : ",");
+        put_string(output, differences->texts[which], strlen(differences->texts[which]));
+    }
+    output_text(output, "]");
+}
+
+/* An end that cannot be built is null; without both there is nothing to compare. */
+static void json_ends(const struct diff *diff, struct output *output)
+{
+    static const char *const names[SIDES] = {",\"end_a\":", ",\"end_b\":"};
+    bool both = true;
+    for (uint32_t side = 0; side < SIDES; side++) {
+        const struct diff_end *end = &diff->ends.sides[side];
+        both = both && end->reached;
+        output_text(output, names[side]);
+        if (!end->reached) {
+            output_text(output, "null");
+            continue;
+        }
+        put_field(output, "{\"lsn\":", end->lsn);
+        put_field(output, ",\"next_request_id\":", end->next_request_id);
+        output_text(output, "}");
+    }
+    if (both)
+        json_differences(&diff->ends.differences, output);
+}
+
 static void json_snapshots(const struct diff *diff, struct output *output)
 {
     put_field(output, ",\"snapshots_same\":", diff->snapshots_same);
@@ -469,16 +539,9 @@ static void json_snapshots(const struct diff *diff, struct output *output)
         put_field(output, ",\"snapshot_same_lsn\":", diff->same_lsn);
     output_text(output, ",\"snapshots_different\":[");
     for (uint32_t i = 0; i < diff->pair_count; i++) {
-        const struct state_differences *differences = &diff->pairs[i].differences;
         put_field(output, i == 0 ? "{\"lsn\":" : ",{\"lsn\":", diff->pairs[i].lsn);
-        put_field(output, ",\"difference_count\":", differences->count);
-        output_text(output, ",\"differences\":[");
-        for (uint64_t which = 0; which < differences->count && which < STATE_DIFFERENCES_MAX;
-             which++) {
-            output_text(output, which == 0 ? "" : ",");
-            put_string(output, differences->texts[which], strlen(differences->texts[which]));
-        }
-        output_text(output, "]}");
+        json_differences(&diff->pairs[i].differences, output);
+        output_text(output, "}");
     }
     output_text(output, "]");
 }
@@ -505,6 +568,8 @@ static enum urn_code print_json(const struct diff *diff, struct urn_error *error
     for (uint32_t side = 0; side < SIDES; side++)
         json_side(diff, side, output);
     json_snapshots(diff, output);
+    if (log->verdict == DIFF_RINGS)
+        json_ends(diff, output);
     output_text(output, "}");
     output_line_end(output);
     const bool came_out = output_end(output);
@@ -582,9 +647,11 @@ const struct command command_diff = {
         "files\n"
         "below it are whole. Tells the first position at which they part, and the first lines that "
         "each\n"
-        "has there; or that one is the beginning of the other, or that they are of different "
-        "rings, or\n"
-        "that nothing is kept by both. Snapshots that both have of the same position are compared, "
+        "has there; or that one is the beginning of the other, or that nothing is kept by both. "
+        "Directories\n"
+        "of different rings (one was restored) have no position in common: their last states are "
+        "compared,\n"
+        "pools, items and stock. Snapshots that both have of the same position are compared, "
         "too;\n"
         "two snapshot files can be compared by themselves.\n"
         "\n"

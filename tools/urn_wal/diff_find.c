@@ -373,14 +373,14 @@ enum urn_code diff_log_find(struct diff_log *diff, struct urn_error *error)
     const struct history *a = diff->sides[SIDE_A].history;
     const struct history *b = diff->sides[SIDE_B].history;
     struct common common = {.any = false};
-    if (wal_ring_short(a->geometry.ring_uuid) != wal_ring_short(b->geometry.ring_uuid)) {
-        part(diff, DIFF_RINGS, 0);
-        return URN_OK;
-    }
     for (uint32_t side = 0; side < SIDES; side++) {
         const struct history *history = diff->sides[side].history;
         if (history->log_count > 0)
             diff->sides[side].begin_lsn = history_begin_lsn(history, &history->segments[0]);
+    }
+    if (wal_ring_short(a->geometry.ring_uuid) != wal_ring_short(b->geometry.ring_uuid)) {
+        part(diff, DIFF_RINGS, 0);
+        return URN_OK;
     }
     enum urn_code code = find_common(diff, &common, error);
     if (code != URN_OK)

@@ -20,7 +20,7 @@ enum diff_verdict {
     DIFF_PARTED,        /* both go on at lsn, in different ways */
     DIFF_PARTED_BELOW,  /* at lsn, the first that both keep, their chains differ already */
     DIFF_PARTED_WITHIN, /* somewhere from gap_lsn on to lsn, where one of them cannot be read */
-    DIFF_RINGS,         /* of different rings */
+    DIFF_RINGS,         /* of different rings: no position of one means anything in the other */
     DIFF_APART,   /* no stretch is kept by both: they cannot be compared; bridge may tell more */
     DIFF_UNKNOWN, /* of all that both keep, one or the other cannot be read */
 };

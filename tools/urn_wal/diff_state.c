@@ -109,7 +109,15 @@ static void compare_counters(struct state_differences *differences, const struct
                    (int64_t)b->engine_time_us);
     compare_number(differences, &place, "wall time, us", (int64_t)a->wall_time_us,
                    (int64_t)b->wall_time_us);
+}
+
+static void compare_pools(struct state_differences *differences, const struct state *a,
+                          const struct state *b)
+{
+    const struct place place = {NULL, NULL};
     compare_number(differences, &place, "pools", a->pool_count, b->pool_count);
+    for (uint32_t id = 0; id < a->pool_count && id < b->pool_count; id++)
+        compare_pool(differences, a->pools[id], b->pools[id]);
 }
 
 void state_compare(const struct state *a, const struct state *b,
@@ -117,6 +125,12 @@ void state_compare(const struct state *a, const struct state *b,
 {
     differences->count = 0;
     compare_counters(differences, a, b);
-    for (uint32_t id = 0; id < a->pool_count && id < b->pool_count; id++)
-        compare_pool(differences, a->pools[id], b->pools[id]);
+    compare_pools(differences, a, b);
+}
+
+void state_compare_pools(const struct state *a, const struct state *b,
+                         struct state_differences *differences)
+{
+    differences->count = 0;
+    compare_pools(differences, a, b);
 }

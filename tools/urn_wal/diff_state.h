@@ -18,4 +18,8 @@ struct state_differences {
 void state_compare(const struct state *a, const struct state *b,
                    struct state_differences *differences);
 
+/* The same of pools and items only: what states of two rings can have in common. */
+void state_compare_pools(const struct state *a, const struct state *b,
+                         struct state_differences *differences);
+
 #endif
