@@ -24,6 +24,7 @@
 #include "engine/error.h"
 #include "engine/identity.h"
 #include "engine/os.h"
+#include "engine/progress.h"
 #include "engine/wal_format.h"
 
 #define DATA_DIR_LOCK           "LOCK"
@@ -41,7 +42,8 @@ struct data_dir {
     struct os_dir *dir;
     struct os_file *lock; /* NULL when opened to look only */
     struct wal_geometry geometry;
-    bool created; /* by this opening */
+    bool created;                    /* by this opening */
+    const struct progress *progress; /* told by what takes long here; NULL: nobody waits */
 };
 
 /* ---- names: pure, any thread ----------------------------------------------------------------- */

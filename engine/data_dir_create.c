@@ -11,6 +11,7 @@
 #include "engine/file_io.h"
 #include "engine/identity.h"
 #include "engine/snapshot_file.h"
+#include "engine/wal_ring.h"
 
 #define ZEROES_BYTES (1024u * 1024) /* of one write while a segment is filled, or read over */
 
@@ -383,8 +384,16 @@ static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *erro
 /* Allocated and written, so that a commit never changes file metadata; the cache is dropped because
  * it keeps what such large writes left as large folios, which every small sync would then write
  * whole (docs/wal-format.md, "Traps"). */
+/* How much of the ring has been written before a segment. */
+struct filling {
+    const struct progress *progress;
+    uint64_t begin_bytes;
+    uint64_t all_bytes;
+};
+
 static enum urn_code fill_segment(struct os_file *file, const char *name, uint64_t size_bytes,
-                                  const uint8_t *zeroes, struct urn_error *error)
+                                  const uint8_t *zeroes, const struct filling *filling,
+                                  struct urn_error *error)
 {
     int failed = os_file_allocate(file, size_bytes);
     if (failed != 0)
@@ -396,6 +405,8 @@ static enum urn_code fill_segment(struct os_file *file, const char *name, uint64
         enum urn_code code = file_write_exact(file, name, zeroes, length, offset, error);
         if (code != URN_OK)
             return code;
+        progress_tell(filling->progress, "writing the ring", filling->begin_bytes + offset + length,
+                      filling->all_bytes);
     }
     failed = os_file_sync(file);
     if (failed != 0)
@@ -406,9 +417,11 @@ static enum urn_code fill_segment(struct os_file *file, const char *name, uint64
     return URN_OK;
 }
 
-enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
-                                     const char *suffix, struct urn_error *error)
+enum urn_code data_dir_make_segments(const struct data_dir *data_dir,
+                                     const struct wal_geometry *geometry, const char *suffix,
+                                     struct urn_error *error)
 {
+    struct os_dir *dir = data_dir->dir;
     uint8_t *zeroes = calloc(1, ZEROES_BYTES);
     if (zeroes == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory to write the segments");
@@ -424,7 +437,10 @@ enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geomet
             code = error_set(error, URN_IO, failed, "cannot create %s", name);
             break;
         }
-        code = fill_segment(file, name, geometry->segment_size_bytes, zeroes, error);
+        const struct filling filling = {.progress = data_dir->progress,
+                                        .begin_bytes = slot * geometry->segment_size_bytes,
+                                        .all_bytes = wal_ring_bytes(geometry)};
+        code = fill_segment(file, name, geometry->segment_size_bytes, zeroes, &filling, error);
         os_file_close(file);
     }
     free(zeroes);
@@ -528,7 +544,7 @@ static enum urn_code create_files(struct urn_os *os, const struct data_dir *data
         code = remove_leftovers(dir, error);
     if (code != URN_OK)
         return code;
-    code = data_dir_make_segments(dir, geometry, "", error);
+    code = data_dir_make_segments(data_dir, geometry, "", error);
     if (code != URN_OK) {
         give_segments_back(dir, geometry);
         return code;

@@ -73,8 +73,9 @@ enum urn_code data_dir_sync_parent(struct urn_os *os, const struct data_dir *dat
 /* C2 for a ring of this geometry, with a suffix ("" or DATA_DIR_TEMPORARY) behind each name: none of its segments
  * exists. Errors: URN_IO, URN_NOMEMORY; what has
  * been made is then still there. */
-enum urn_code data_dir_make_segments(struct os_dir *dir, const struct wal_geometry *geometry,
-                                     const char *suffix, struct urn_error *error);
+enum urn_code data_dir_make_segments(const struct data_dir *data_dir,
+                                     const struct wal_geometry *geometry, const char *suffix,
+                                     struct urn_error *error);
 
 /* A random UUID of version 4. */
 void data_dir_make_uuid(struct urn_os *os, uint8_t uuid[WAL_UUID_BYTES]);

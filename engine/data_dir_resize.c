@@ -68,8 +68,7 @@ enum urn_code data_dir_resize_prepare(const struct data_dir *data_dir,
                          "%" PRIu64,
                          state->tail.lsn, (uint64_t)URN_NUMBER_MAX);
     state->tail.lsn = resizing->begin_lsn;
-    enum urn_code code =
-        data_dir_make_segments(data_dir->dir, &resizing->to, DATA_DIR_TEMPORARY, error);
+    enum urn_code code = data_dir_make_segments(data_dir, &resizing->to, DATA_DIR_TEMPORARY, error);
     if (code == URN_OK)
         code = write_snapshots(data_dir, &resizing->to, state, error);
     if (code == URN_OK)

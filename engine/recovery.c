@@ -161,9 +161,11 @@ static enum recovery_stop stop_of(enum wal_read_result why)
 
 /* Applies group after group. On URN_OK *stop says what ended the walk; for RECOVERY_STOP_MEANING
  * *error holds the reason. */
-static enum urn_code walk(struct wal_reader *reader, struct state *state, struct recovery *recovery,
-                          enum recovery_stop *stop, struct urn_error *error)
+static enum urn_code walk(struct wal_reader *reader, const struct progress *progress,
+                          struct state *state, struct recovery *recovery, enum recovery_stop *stop,
+                          struct urn_error *error)
 {
+    const uint64_t begin_lsn = state->tail.lsn;
     for (;;) {
         struct wal_group_header header;
         const uint8_t *group;
@@ -185,6 +187,8 @@ static enum urn_code walk(struct wal_reader *reader, struct state *state, struct
             if (apply_group(state, &header, group, error) == URN_OK) {
                 recovery->replayed_groups++;
                 recovery->replayed_draws += header.draws;
+                progress_tell(progress, "reading the log as a start does",
+                              state->tail.lsn - begin_lsn, 0);
                 continue;
             }
             if (error->code == URN_CONFIG || error->code == URN_NOMEMORY)
@@ -296,7 +300,7 @@ static enum urn_code walk_log(struct reading *reading, struct state *state,
         return code;
     if (reading->defers_digests)
         wal_reader_defer_digests(reader, reading->helper);
-    code = walk(reader, state, recovery, stop, error);
+    code = walk(reader, reading->data_dir->progress, state, recovery, stop, error);
     if (reading->defers_digests)
         reading->is_void = !wal_reader_settle(reader);
     wal_reader_close(reader);
@@ -311,6 +315,7 @@ static enum urn_code decide(const struct reading *reading, enum recovery_stop st
     const struct data_dir *data_dir = reading->data_dir;
     const uint64_t x = state->tail.lsn;
     struct wal_evidence evidence = {0};
+    progress_tell(data_dir->progress, "looking through the ring for more", 0, 0);
     if (stop != RECOVERY_STOP_MEANING && stop != RECOVERY_STOP_UNREADABLE &&
         wal_search_end(reading->search, x, &evidence, error) != URN_OK)
         return error->code;

@@ -91,7 +91,7 @@ struct recovery {
 
 /* Steps 3 to 5's decision. On URN_OK *state is the recovered one, its tail at x; the caller frees
  * it. The helper (or NULL) takes over a part of the work, and reads files of data_dir beside this thread; it
- * is free again by the return. Errors: URN_DAMAGED and URN_FORMAT with the case, the file, the place and the tool that shows
+ * is free again by the return. data_dir->progress is told how far the log has been read. Errors: URN_DAMAGED and URN_FORMAT with the case, the file, the place and the tool that shows
  * more; URN_CONFIG when the state exceeds the configured bounds; URN_IO, URN_NOMEMORY. Nothing is
  * written. */
 enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,

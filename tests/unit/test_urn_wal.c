@@ -27,7 +27,7 @@ static void verify_asking(struct wal_scene *scene, in_use_probe in_use, void *co
     struct tool tool = wal_scene_tool(scene, stdout, stderr);
     tool.in_use = in_use;
     tool.in_use_context = context;
-    if (verify_log(&tool, WORDS(LOG_MAKER_PATH), 1, NULL, NULL, report, &error) != URN_OK)
+    if (verify_log(&tool, WORDS(LOG_MAKER_PATH), 1, report, &error) != URN_OK)
         fail_msg("%s", error.text);
     report->duration_s = 0;
 }
@@ -528,8 +528,7 @@ static void test_failing_calls(void **context)
         sim_event_forget(scene->maker.world);
         sim_fail_at(scene->maker.world, SIM_ANY_CALL, nth, 0);
         const struct tool tool = wal_scene_tool(scene, stdout, stderr);
-        const enum urn_code code =
-            verify_log(&tool, WORDS(LOG_MAKER_PATH), 1, NULL, NULL, &report, &error);
+        const enum urn_code code = verify_log(&tool, WORDS(LOG_MAKER_PATH), 1, &report, &error);
         const bool fired = sim_last_event(scene->maker.world)->number != 0;
         if (code == URN_OK) {
             if (verify_exit_status(&report) == EXIT_SOUND)

@@ -240,6 +240,54 @@ static void test_no_server_starts_from_it(void **context)
 
 /* ---- beside a server ------------------------------------------------------------------------- */
 
+static void test_it_speaks_to_programs(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-backup.json",
+                            WORDS("backup", LOG_MAKER_PATH, COPY, "--json"));
+    whole_dir_remove(scene->maker.world, COPY);
+    char *text = wal_scene_run(scene, wal_scene_used, EXIT_SOUND,
+                               WORDS("backup", LOG_MAKER_PATH, COPY, "--quiet"));
+    assert_string_equal(text, "");
+    free(text);
+}
+
+/* What it tells who waits, a letter each; a step that goes on is told of once. */
+struct told {
+    char letters[64];
+    size_t count;
+    const char *last;
+};
+
+static void note(void *context, const char *what, uint64_t done_bytes, uint64_t all_bytes)
+{
+    struct told *told = context;
+    assert_true(all_bytes == 0 || done_bytes <= all_bytes);
+    if (what == NULL || what == told->last || told->count + 1 == sizeof told->letters)
+        return;
+    told->letters[told->count++] = what[0];
+    told->last = what;
+}
+
+static void test_who_waits_is_told(void **context)
+{
+    struct log_maker *maker = &((struct wal_scene *)*context)->maker;
+    struct told told = {.count = 0};
+    const struct progress progress = {.tell = note, .context = &told};
+    FILE *nowhere = fopen("/dev/null", "w");
+    assert_non_null(nowhere);
+    (void)wal_scene_serve(*context);
+    const struct tool tool = {
+        .os = sim_os(maker->world), .out = nowhere, .notes = nowhere, .progress = &progress};
+    struct backup_report report;
+    assert_int_equal(backup_make(&tool, LOG_MAKER_PATH, COPY, BACKUP_NEWEST, &report, &test_error),
+                     URN_OK);
+    assert_int_equal(fclose(nowhere), 0);
+    /* syncing the copy, writing a snapshot, reading it, looking for more, writing the other one */
+    assert_string_equal(told.letters, "swrlw");
+}
+
 /* What is above the durable LSN is not in the copy, though it is whole. */
 static void test_only_what_is_durable_beside_a_server(void **context)
 {
@@ -441,6 +489,8 @@ int main(void)
         SCENE_TEST(test_mistakes),
         SCENE_TEST(test_one_maker_at_a_time),
         SCENE_TEST(test_no_server_starts_from_it),
+        SCENE_TEST(test_it_speaks_to_programs),
+        SCENE_TEST(test_who_waits_is_told),
         SCENE_TEST(test_only_what_is_durable_beside_a_server),
         SCENE_TEST(test_server_laps_meanwhile),
         SCENE_TEST(test_server_laps_while_all_is_copied),

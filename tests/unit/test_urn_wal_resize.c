@@ -189,6 +189,28 @@ static void test_history_is_not_given_up_silently(void **context)
     assert_int_equal(sim_hash(scene->maker.world), before);
 }
 
+static void test_it_speaks_to_programs(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    const char *const *const lines[] = {
+        WORDS("resize", LOG_MAKER_PATH, "--json"),
+        WORDS("resize", LOG_MAKER_PATH, "--json", "--segments", "4", "--max-batch", "1000"),
+        WORDS("resize", LOG_MAKER_PATH, "--json", "--segments", "4", "--max-batch", "1000",
+              "--backup", "copy"),
+    };
+    static const char *const goldens[] = {
+        "urn-wal-resize-same.json", "urn-wal-resize-undecided-json.txt", "urn-wal-resize.json"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        wal_scene_assert_golden(scene, NULL, i == 1 ? EXIT_USAGE : EXIT_SOUND, goldens[i],
+                                lines[i]);
+    char *text = wal_scene_run(scene, NULL, EXIT_SOUND,
+                               WORDS("resize", LOG_MAKER_PATH, "--segments", "3", "--max-batch",
+                                     "1000", "--discard-history", "--quiet"));
+    assert_string_equal(text, "");
+    free(text);
+}
+
 static void test_sizes_that_no_server_takes(void **context)
 {
     struct wal_scene *scene = *context;
@@ -480,6 +502,7 @@ int main(void)
         SCENE_TEST(test_tails),
         SCENE_TEST(test_history_is_kept),
         SCENE_TEST(test_history_is_not_given_up_silently),
+        SCENE_TEST(test_it_speaks_to_programs),
         SCENE_TEST(test_sizes_that_no_server_takes),
         SCENE_TEST(test_other_directories_are_left_alone),
         SCENE_TEST(test_damage_is_refused),

@@ -92,6 +92,23 @@ static void test_the_end_is_restored(void **context)
     free(wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("cat", DEST)));
 }
 
+static void test_it_speaks_to_programs(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    wal_scene_assert_golden(scene, NULL, EXIT_SOUND, "urn-wal-restore-json.txt",
+                            WORDS("restore", LOG_MAKER_PATH, DEST, "--json"));
+    whole_dir_remove(scene->maker.world, DEST);
+    char *text =
+        wal_scene_run(scene, NULL, EXIT_SOUND, WORDS("restore", LOG_MAKER_PATH, DEST, "--quiet"));
+    assert_string_equal(text, "");
+    free(text);
+    whole_dir_remove(scene->maker.world, DEST);
+    /* What this source gives cause to warn of is said all the same. */
+    wal_scene_assert_golden(scene, wal_scene_used, EXIT_SOUND, "urn-wal-restore-quiet.txt",
+                            WORDS("restore", LOG_MAKER_PATH, DEST, "--quiet", "--until", "id:70"));
+}
+
 /* The two have nothing in common but what stands in them. */
 static void test_the_old_and_the_new_ring_are_compared(void **context)
 {
@@ -429,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(test_the_end_is_restored),
+        SCENE_TEST(test_it_speaks_to_programs),
         SCENE_TEST(test_the_old_and_the_new_ring_are_compared),
         SCENE_TEST(test_a_lap_is_restored),
         SCENE_TEST(test_a_new_directory_is_restored),

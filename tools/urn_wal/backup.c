@@ -32,6 +32,7 @@ struct backup {
     struct state state;
     bool has_state;
     struct wal_tail tail; /* where the copied log ends */
+    struct walk_progress telling;
     /* the segment that is being written, contiguously */
     struct os_file *file;
     char name[DATA_DIR_NAME_MAX];
@@ -197,6 +198,7 @@ static enum urn_code copy_walk(struct backup *backup, struct walk *walk, struct 
         switch (walk_next(walk, error)) {
         case WALK_GROUP:
             code = take_group(backup, walk, error);
+            walk_tell(walk, &backup->telling);
             break;
         case WALK_SEGMENT:
             code = take_segment(backup, walk, error);
@@ -258,6 +260,10 @@ static enum urn_code copy_log(struct backup *backup, struct urn_error *error)
     const uint64_t begin_lsn = first_lsn(backup);
     struct walk walk;
     backup->report->begin_lsn = begin_lsn;
+    backup->telling = (struct walk_progress){.progress = backup->tool->progress,
+                                             .what = "copying the log",
+                                             .begin_lsn = begin_lsn,
+                                             .told_lsn = begin_lsn};
     enum urn_code code = walk_begin(history, begin_lsn, UINT64_MAX, durable_by_snapshots(backup),
                                     SCAN_DIGESTS, &walk, error);
     if (code != URN_OK)
@@ -347,8 +353,11 @@ static enum urn_code make_empty_segments(struct backup *backup, struct urn_error
 static enum urn_code sync_segments(struct backup *backup, struct urn_error *error)
 {
     struct os_dir *dir = backup->dest.dir;
+    const uint64_t size = backup->dest.geometry.segment_size_bytes;
     for (uint32_t slot = 0; slot < backup->dest.geometry.segments; slot++) {
         struct os_file *file = NULL;
+        progress_tell(backup->tool->progress, "syncing the copy", slot * size,
+                      wal_ring_bytes(&backup->dest.geometry));
         data_dir_segment_name(backup->name, slot);
         int failure = os_file_open(dir, backup->name, OS_READ, &file);
         if (failure != 0)
@@ -370,6 +379,7 @@ static enum urn_code write_snapshot(struct backup *backup, const struct state *s
     char name[DATA_DIR_NAME_MAX];
     struct os_file *file = NULL;
     uint64_t size_bytes = 0;
+    progress_tell(backup->tool->progress, "writing a snapshot", 0, 0);
     const enum urn_code code =
         snapshot_file_write(backup->dest.dir, state, &backup->dest.geometry, serial, error);
     if (code != URN_OK)
@@ -540,6 +550,7 @@ enum urn_code backup_make(const struct tool *tool, const char *source, const cha
     if (code != URN_OK)
         return code;
     code = data_dir_build_begin(tool->os, dest, "urn-wal backup", &backup.dest, error);
+    backup.dest.progress = tool->progress;
     if (code == URN_OK) {
         code = copy(&backup, error);
         data_dir_close(&backup.dest);

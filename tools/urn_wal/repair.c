@@ -199,7 +199,7 @@ static enum exit_status plan_and_do(struct repair *repair)
 static enum exit_status look(struct repair *repair)
 {
     struct urn_error error;
-    if (verify_log(repair->tool, &repair->path, 1, NULL, NULL, &repair->report, &error) != URN_OK)
+    if (verify_log(repair->tool, &repair->path, 1, &repair->report, &error) != URN_OK)
         return tool_fail_to_open(repair->tool, repair->path, &error);
     enum exit_status status = EXIT_SOUND;
     if (!repair->report.is_directory)

@@ -213,6 +213,10 @@ static enum urn_code begin(struct replay *replay, struct urn_error *error)
     if (code != URN_OK)
         return code;
     replay->walking = true;
+    replay->telling = (struct walk_progress){.progress = replay->progress,
+                                             .what = "replaying the log",
+                                             .begin_lsn = tail.lsn,
+                                             .told_lsn = tail.lsn};
     if (replay->walk.tail.lsn != tail.lsn)
         break_at_once(replay);
     else
@@ -351,6 +355,7 @@ static void take_end(struct replay *replay)
         replay->outcome = replay->until.kind == MOMENT_LSN && walk->tail.lsn >= replay->until.number
                               ? REPLAY_REACHED
                               : REPLAY_BEYOND_END;
+    progress_tell(replay->progress, NULL, 0, 0);
     if (walk->end_why != WAL_READ_OK && walk->end_why != WAL_READ_ZERO)
         (void)fprintf(replay->notes,
                       "urn-wal: the log ends at LSN %" PRIu64
@@ -363,6 +368,7 @@ static enum urn_code step(struct replay *replay, bool *done, bool *ended, struct
     if (!replay->pending) {
         switch (walk_next(&replay->walk, error)) {
         case WALK_GROUP:
+            walk_tell(&replay->walk, &replay->telling);
             break;
         case WALK_SEGMENT:
             return URN_OK;
@@ -506,6 +512,7 @@ static void tell_broken(const struct replay *replay)
 void replay_tell(const struct replay *replay)
 {
     FILE *notes = replay->notes;
+    progress_tell(replay->progress, NULL, 0, 0);
     switch (replay->outcome) {
     case REPLAY_REACHED:
         return;

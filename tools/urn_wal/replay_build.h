@@ -52,6 +52,7 @@ struct replay {
     void (*visit)(void *context, const struct state *state, const struct wal_group_header *header,
                   const struct wal_entry *entry, uint64_t first_request_id, uint32_t draws);
     void *visit_context;
+    const struct progress *progress; /* NULL: nobody waits */
 
     enum replay_outcome outcome;
     struct state state; /* where the replay stands; its tail is the end of the last whole group */
@@ -70,6 +71,7 @@ struct replay {
 
     /* private */
     struct walk walk;
+    struct walk_progress telling;
     bool walking;
     bool pending;            /* the walk has come to a group that is not the state's yet */
     bool visited;            /* what has been seen cannot be taken back */

@@ -174,6 +174,7 @@ static enum urn_code resize_whole(struct resize *resize, struct data_dir *data_d
     enum urn_code code = open_as_it_is(resize, data_dir, error);
     if (code != URN_OK)
         return code;
+    data_dir->progress = resize->tool->progress; /* opened anew */
     resize->from = resize->to = data_dir->geometry;
     if (resize->segments != 0)
         resize->to.segments = resize->segments;
@@ -192,6 +193,7 @@ enum urn_code resize_ring(struct resize *resize, struct urn_error *error)
     struct data_dir data_dir;
     enum urn_code code =
         data_dir_open_resizing(resize->tool->os, resize->path, &data_dir, &resizing, error);
+    data_dir.progress = resize->tool->progress;
     if (code == URN_OK)
         code = finish_begun(resize, &data_dir, &resizing, error);
     else if (code == URN_FORMAT)

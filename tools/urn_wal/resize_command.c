@@ -2,7 +2,9 @@
 #include <inttypes.h>
 
 #include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/json_text.h"
 #include "tools/urn_wal/options.h"
+#include "tools/urn_wal/progress_bar.h"
 #include "tools/urn_wal/resize.h"
 
 #define MAX_BATCH_DEFAULT                                                                          \
@@ -14,6 +16,8 @@ struct resize_options {
     uint64_t max_batch;
     const char *backup;
     bool discards;
+    bool quiet;
+    bool json;
 };
 
 static const struct resize_options defaults = {.max_batch = MAX_BATCH_DEFAULT};
@@ -26,6 +30,8 @@ static const struct option_row rows[] = {
     {"--max-batch", WANTS_COUNT, FIELD(max_batch), parse_count},
     {"--backup", "the name of a directory to be made", FIELD(backup), parse_text},
     {"--discard-history", NULL, FIELD(discards), NULL},
+    {"--quiet", NULL, FIELD(quiet), NULL},
+    {"--json", NULL, FIELD(json), NULL},
     {.name = NULL},
 };
 
@@ -85,7 +91,7 @@ static void print_undecided(const struct resize *resize)
                "up; nothing was changed\n");
 }
 
-static enum exit_status tell(const struct resize *resize)
+static void print_text(const struct resize *resize)
 {
     switch (resize->outcome) {
     case RESIZE_DONE:
@@ -97,18 +103,72 @@ static enum exit_status tell(const struct resize *resize)
         print_configuration(resize);
         break;
     case RESIZE_UNDECIDED:
-        print_undecided(resize);
-        return EXIT_USAGE;
+        break;
     }
-    return EXIT_SOUND;
+}
+
+static void print_json_history(const struct resize *resize, FILE *out)
+{
+    (void)fprintf(out,
+                  ",\"last_request_id\":%" PRIu64 ",\"history\":{\"begin_lsn\":%" PRIu64
+                  ",\"end_lsn\":%" PRIu64,
+                  resize->last_id, resize->history_lsn, resize->end_lsn);
+    if (resize->first_id > 0)
+        (void)fprintf(out, ",\"first_request_id\":%" PRIu64 ",\"last_request_id\":%" PRIu64,
+                      resize->first_id, resize->last_id);
+    if (resize->backup != NULL) {
+        (void)fputs(",\"backup\":", out);
+        json_string(resize->backup, out);
+    }
+    (void)fputc('}', out);
+}
+
+/* What the ring is now; of a change, what it was, where its log goes on, and of one that was not begun before, what
+ * history it had. */
+static void print_json(const struct resize *resize)
+{
+    static const char *const outcomes[] = {[RESIZE_DONE] = "done",
+                                           [RESIZE_FINISHED] = "finished",
+                                           [RESIZE_SAME] = "same",
+                                           [RESIZE_UNDECIDED] = "undecided"};
+    const enum resize_outcome outcome = resize->outcome;
+    const bool changed = outcome == RESIZE_DONE || outcome == RESIZE_FINISHED;
+    const struct wal_geometry *now = changed ? &resize->to : &resize->from;
+    FILE *out = resize->tool->out;
+    (void)fputs("{\"directory\":", out);
+    json_string(resize->path, out);
+    (void)fprintf(out, ",\"outcome\":\"%s\",\"segments\":%" PRIu32 ",\"segment_size\":%" PRIu64,
+                  outcomes[outcome], now->segments, now->segment_size_bytes);
+    if (changed)
+        (void)fprintf(out,
+                      ",\"old_segments\":%" PRIu32 ",\"old_segment_size\":%" PRIu64
+                      ",\"begin_lsn\":%" PRIu64,
+                      resize->from.segments, resize->from.segment_size_bytes, resize->begin_lsn);
+    if (outcome == RESIZE_DONE || outcome == RESIZE_UNDECIDED)
+        print_json_history(resize, out);
+    (void)fputs("}\n", out);
+}
+
+static enum exit_status tell(const struct resize *resize, const struct resize_options *wanted)
+{
+    if (wanted->json)
+        print_json(resize);
+    else if (!wanted->quiet)
+        print_text(resize);
+    if (resize->outcome != RESIZE_UNDECIDED)
+        return EXIT_SOUND;
+    print_undecided(resize);
+    return EXIT_USAGE;
 }
 
 static enum exit_status run(const struct tool *tool, const char *const *operands,
                             uint32_t operand_count, const void *options)
 {
     const struct resize_options *wanted = options;
+    struct progress_bar bar;
+    const struct tool shows = progress_bar_begin(&bar, tool, wanted->quiet);
     struct resize resize = {
-        .tool = tool,
+        .tool = &shows,
         .path = operands[0],
         .segments = wanted->segments > SEGMENTS_MAX ? SEGMENTS_MAX + 1 : (uint32_t)wanted->segments,
         .segment_size_bytes = wanted->segment_size_bytes,
@@ -118,16 +178,16 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
         .discards = wanted->discards};
     struct urn_error error;
     (void)operand_count;
-    if (resize_ring(&resize, &error) != URN_OK)
-        return tool_fail(tool, &error);
-    return tell(&resize);
+    const enum urn_code code = resize_ring(&resize, &error);
+    progress_bar_end(&bar);
+    return code == URN_OK ? tell(&resize, wanted) : tool_fail(tool, &error);
 }
 
 const struct command command_resize = {
     .name = "resize",
     .summary = "gives a stopped server's ring another size or number of segments",
     .usage = "DIR [--segments N] [--segment-size S] [--backup DEST | --discard-history]\n"
-             "                      [--max-batch N]",
+             "                      [--max-batch N] [--quiet] [--json]",
     .help =
         "Makes a new ring with the same UUID, state, ids and time, whose log goes on behind the "
         "old one's.\n"
@@ -150,6 +210,8 @@ const struct command command_resize = {
         "    --max-batch N        limits.max_batch of the configuration, which a segment has to "
         "hold;\n"
         "                         default 100000, as there\n"
+        "    --quiet              prints nothing but complaints\n"
+        "    --json               prints one JSON object\n"
         "\n"
         "exit status: 0 done; 2 the log is damaged, or files are missing; 64 wrong usage, sizes "
         "that do\n"

@@ -106,9 +106,11 @@ static enum urn_code read_back(const struct data_dir *data_dir, const struct sta
 static enum urn_code fill(const struct data_dir *data_dir, const struct state *state,
                           struct urn_error *error)
 {
-    enum urn_code code = data_dir_make_segments(data_dir->dir, &data_dir->geometry, "", error);
-    for (uint32_t serial = 0; code == URN_OK && serial < 2; serial++)
+    enum urn_code code = data_dir_make_segments(data_dir, &data_dir->geometry, "", error);
+    for (uint32_t serial = 0; code == URN_OK && serial < 2; serial++) {
+        progress_tell(data_dir->progress, "writing a snapshot", 0, 0);
         code = snapshot_file_write(data_dir->dir, state, &data_dir->geometry, serial, error);
+    }
     return code == URN_OK ? read_back(data_dir, state, error) : code;
 }
 
@@ -121,6 +123,7 @@ static enum urn_code make_directory(struct restore *restore, const struct state 
     if (code != URN_OK)
         return code;
     data_dir.geometry = restore->geometry;
+    data_dir.progress = restore->tool->progress;
     code = fill(&data_dir, state, error);
     if (code != URN_OK)
         error_prefix(error, "cannot make %.200s: ", restore->dest);
@@ -146,6 +149,7 @@ static enum urn_code restore_state(struct restore *restore, struct history *hist
         return URN_OK;
     }
     report_state(restore, &replay->state);
+    progress_tell(restore->tool->progress, "looking for what was given later", 0, 0);
     code = known_survey(history, &replay->state, &restore->known, error);
     if (code == URN_OK)
         code = move_state(restore, &replay->state, error);
@@ -159,8 +163,10 @@ enum urn_code restore_make(struct restore *restore, struct urn_error *error)
         history_open(&history, restore->tool, restore->sources, restore->source_count, error);
     if (code != URN_OK)
         return code;
-    struct replay replay = {
-        .history = &history, .until = restore->until, .notes = restore->tool->notes};
+    struct replay replay = {.history = &history,
+                            .until = restore->until,
+                            .notes = restore->tool->notes,
+                            .progress = restore->tool->progress};
     code = choose_geometry(restore, &history, error);
     if (code == URN_OK) {
         code = restore_state(restore, &history, &replay, error);

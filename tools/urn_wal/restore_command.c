@@ -4,7 +4,9 @@
 #include "engine/data_dir.h"
 #include "engine/identity.h"
 #include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/json_text.h"
 #include "tools/urn_wal/options.h"
+#include "tools/urn_wal/progress_bar.h"
 #include "tools/urn_wal/restore.h"
 #include "tools/urn_wal/time_text.h"
 
@@ -13,6 +15,8 @@ struct restore_options {
     uint64_t id_margin;
     uint64_t segments;
     uint64_t segment_size_bytes;
+    bool quiet;
+    bool json;
 };
 
 static const struct restore_options defaults = {.id_margin = RESTORE_ID_MARGIN};
@@ -24,6 +28,8 @@ static const struct option_row rows[] = {
     {"--id-margin", WANTS_COUNT, FIELD(id_margin), parse_count},
     {"--segments", WANTS_COUNT, FIELD(segments), parse_count},
     {"--segment-size", WANTS_SIZE, FIELD(segment_size_bytes), parse_size},
+    {"--quiet", NULL, FIELD(quiet), NULL},
+    {"--json", NULL, FIELD(json), NULL},
     {.name = NULL},
 };
 
@@ -58,12 +64,53 @@ static void print_report(const struct restore *restore)
         restore->dest, restore->geometry.segments, size);
 }
 
+static void print_json(const struct restore *restore)
+{
+    FILE *out = restore->tool->out;
+    const struct known *known = &restore->known;
+    char uuid[UUID_TEXT_BYTES];
+    char time[TIME_TEXT_BYTES];
+    uuid_text(restore->geometry.ring_uuid, uuid);
+    time_text(restore->moment_time_us, time);
+    (void)fputs("{\"directory\":", out);
+    json_string(restore->dest, out);
+    (void)fputs(",\"source\":", out);
+    json_string(restore->sources[0], out);
+    (void)fprintf(out,
+                  ",\"lsn\":%" PRIu64 ",\"time\":\"%s\",\"last_request_id\":%" PRIu64
+                  ",\"pools\":%" PRIu32 ",\"items\":%" PRIu64 ",\"drawn\":%" PRIu64
+                  ",\"left\":%" PRIu64,
+                  restore->moment_lsn, time, restore->last_request_id, restore->pools,
+                  restore->items, restore->drawn, restore->left);
+    (void)fprintf(out,
+                  ",\"ring\":\"%s\",\"segments\":%" PRIu32 ",\"segment_size\":%" PRIu64
+                  ",\"begin_lsn\":%" PRIu64 ",\"next_request_id\":%" PRIu64
+                  ",\"known_request_id\":%" PRIu64 ",\"id_margin\":%" PRIu64,
+                  uuid, restore->geometry.segments, restore->geometry.segment_size_bytes,
+                  restore->begin_lsn, restore->next_request_id, known->request_id,
+                  restore->id_margin);
+    (void)fprintf(out, ",\"in_use\":%s,\"later_draws\":%" PRIu64 ",\"later_incomplete\":%s}\n",
+                  json_bool(restore->live), known->later_draws, json_bool(known->incomplete));
+}
+
+/* What holds for every restore. */
+static void print_general_warnings(const struct restore *restore)
+{
+    FILE *notes = restore->tool->notes;
+    (void)fprintf(notes, "urn-wal: WARNING: prizes that were given after that moment are in stock "
+                         "again, and may be given a second time\n");
+    (void)fprintf(notes,
+                  "urn-wal: WARNING: what the source does not know of is not counted; if more than "
+                  "%" PRIu64 " ids may have been given since, restore again with a larger "
+                  "--id-margin, or ids repeat\n",
+                  restore->id_margin);
+}
+
+/* What does of this one. */
 static void print_warnings(const struct restore *restore)
 {
     FILE *notes = restore->tool->notes;
     const struct known *known = &restore->known;
-    (void)fprintf(notes, "urn-wal: WARNING: prizes that were given after that moment are in stock "
-                         "again, and may be given a second time\n");
     if (known->later_draws > 0)
         (void)fprintf(notes,
                       "urn-wal: WARNING: the source itself holds %" PRIu64
@@ -73,11 +120,6 @@ static void print_warnings(const struct restore *restore)
     if (known->incomplete)
         (void)fprintf(notes, "urn-wal: WARNING: what follows is damaged or missing in part: there "
                              "may have been more draws; `urn-wal verify` says where\n");
-    (void)fprintf(notes,
-                  "urn-wal: WARNING: what the source does not know of is not counted; if more than "
-                  "%" PRIu64 " ids may have been given since, restore again with a larger "
-                  "--id-margin, or ids repeat\n",
-                  restore->id_margin);
     if (restore->live)
         (void)fprintf(notes,
                       "urn-wal: WARNING: a server has %s open and goes on giving out the same "
@@ -109,7 +151,9 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
                             uint32_t operand_count, const void *options)
 {
     const struct restore_options *wanted = options;
-    struct restore restore = {.tool = tool,
+    struct progress_bar bar;
+    const struct tool shows = progress_bar_begin(&bar, tool, wanted->quiet);
+    struct restore restore = {.tool = &shows,
                               .sources = operands,
                               .source_count = operand_count - 1,
                               .dest = operands[operand_count - 1],
@@ -120,11 +164,18 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
                                                            ? SEGMENTS_MAX + 1
                                                            : (uint32_t)wanted->segments}};
     struct urn_error error;
-    if (restore_make(&restore, &error) != URN_OK)
+    const enum urn_code code = restore_make(&restore, &error);
+    progress_bar_end(&bar);
+    if (code != URN_OK)
         return tool_fail_to_open(tool, operands[0], &error);
     if (restore.outcome != REPLAY_REACHED)
         return status_of(&restore);
-    print_report(&restore);
+    if (wanted->json)
+        print_json(&restore);
+    else if (!wanted->quiet)
+        print_report(&restore);
+    if (!wanted->quiet)
+        print_general_warnings(&restore);
     print_warnings(&restore);
     return EXIT_SOUND;
 }
@@ -132,7 +183,8 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
 const struct command command_restore = {
     .name = "restore",
     .summary = "a backup, or a moment of the past, as a new data directory",
-    .usage = "SOURCE... DEST [--until MOMENT] [--id-margin N] [--segments N] [--segment-size S]",
+    .usage = "SOURCE... DEST [--until MOMENT] [--id-margin N] [--segments N] [--segment-size S]\n"
+             "                       [--quiet] [--json]",
     .help =
         "Makes DEST, which must not exist, a data directory that urnd starts from. SOURCE is a "
         "backup, a\n"
@@ -154,6 +206,10 @@ const struct command command_restore = {
         "1000000000\n"
         "    --segments N      of the new ring; default: as many as the source's\n"
         "    --segment-size S  such as 64MiB; default: as the source's\n"
+        "    --quiet           prints nothing but complaints, and warnings that this very source "
+        "gives cause\n"
+        "                      for\n"
+        "    --json            prints one JSON object; warnings go to standard error all the same\n"
         "\n"
         "exit status: 0 done; 1 there is no such moment, or it is not kept; 2 damage before it; 4 "
         "sound\n"

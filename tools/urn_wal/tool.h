@@ -11,6 +11,7 @@
 
 #include "engine/error.h"
 #include "engine/os.h"
+#include "engine/progress.h"
 #include "tools/urn_wal/exit_status.h"
 
 /* Asks whether a server has the directory open, now. */
@@ -26,10 +27,11 @@ struct tool {
     /* Opens for reading what is not of a log ("-": standard input); NULL and errno when it cannot. */
     FILE *(*open_input)(void *context, const char *path);
     void *input_context;
-    FILE *out;               /* what was asked for */
-    FILE *notes;             /* what a person should know besides */
-    bool shows_progress;     /* notes goes to a terminal */
-    uint32_t terminal_width; /* columns of out; 0: no terminal */
+    FILE *out;                       /* what was asked for */
+    FILE *notes;                     /* what a person should know besides */
+    bool shows_progress;             /* notes goes to a terminal */
+    const struct progress *progress; /* told by what takes long; NULL: nobody waits */
+    uint32_t terminal_width;         /* columns of out; 0: no terminal */
 };
 
 /* One option of a command. parse reads the text into the field, which lies at offset in the command's

@@ -39,9 +39,7 @@ struct inspection {
     bool ends_with_break; /* behind which nothing of the log was found */
     uint64_t trusted_lsn; /* from here to the walk's tail all groups are whole and in one chain */
     struct segment_report *segment; /* of the last group */
-    verify_progress progress;
-    void *progress_context;
-    uint64_t progress_lsn; /* of the last call */
+    struct walk_progress progress;
 };
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
@@ -346,25 +344,12 @@ static void tell_break(struct inspection *inspection, uint64_t first_id)
                    inspection->gap.from_lsn, "%s", text);
 }
 
-static void show_progress(struct inspection *inspection)
-{
-    enum { STEP_BYTES = 4 * 1024 * 1024 };
-    const struct walk *walk = &inspection->walk;
-    if (inspection->progress == NULL || walk->tail.lsn < inspection->progress_lsn + STEP_BYTES)
-        return;
-    inspection->progress_lsn = walk->tail.lsn;
-    const uint64_t begin = inspection->report->begin_lsn;
-    const uint64_t done = walk->tail.lsn - begin;
-    const uint64_t all = walk->durable_lsn > begin ? walk->durable_lsn - begin : done;
-    inspection->progress(inspection->progress_context, done, all > done ? all : done);
-}
-
 static enum urn_code take_group(struct inspection *inspection, struct urn_error *error)
 {
     const struct wal_group_header *header = &inspection->walk.item.header;
     tell_break(inspection, header->first_request_id);
     count_group(inspection, header);
-    show_progress(inspection);
+    walk_tell(&inspection->walk, &inspection->progress);
     /* A snapshot may have been taken between a segment's header page and its first group; one behind the
      * group before has been seen there, but for the first group of all. */
     struct wal_tail before = {.lsn = header->lsn, .epoch = header->epoch};
@@ -576,7 +561,7 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
     report->walked = true;
     report->begin_lsn = inspection->walk.tail.lsn;
     tell_gaps_before(inspection);
-    inspection->progress_lsn = report->begin_lsn;
+    inspection->progress.begin_lsn = inspection->progress.told_lsn = report->begin_lsn;
     inspection->trusted_lsn = report->begin_lsn;
     code = walk_to_end(inspection, error);
     while (code == URN_OK && !inspection->overtaken) {
@@ -718,11 +703,12 @@ static enum urn_code inspect(struct inspection *inspection, struct urn_error *er
 }
 
 /* One look at everything. */
-static enum urn_code look(struct history *history, verify_progress progress, void *context,
+static enum urn_code look(struct history *history, const struct progress *progress,
                           struct verify_report *report, bool *overtaken, struct urn_error *error)
 {
-    struct inspection inspection = {
-        .history = history, .report = report, .progress = progress, .progress_context = context};
+    struct inspection inspection = {.history = history,
+                                    .report = report,
+                                    .progress = {.progress = progress, .what = "checking the log"}};
     enum urn_code code = report_begin(history, report, error);
     if (code == URN_OK)
         code = inspect(&inspection, error);
@@ -736,8 +722,8 @@ static enum urn_code look(struct history *history, verify_progress progress, voi
 }
 
 enum urn_code verify_log(const struct tool *tool, const char *const *operands,
-                         uint32_t operand_count, verify_progress progress, void *context,
-                         struct verify_report *report, struct urn_error *error)
+                         uint32_t operand_count, struct verify_report *report,
+                         struct urn_error *error)
 {
     enum { LOOKS_MAX = 8 }; /* beside a server that laps faster than its log can be read */
     const uint64_t began_ns = os_monotonic_ns(tool->os);
@@ -748,7 +734,7 @@ enum urn_code verify_log(const struct tool *tool, const char *const *operands,
         return code;
     for (uint32_t looks = 1;; looks++) {
         bool overtaken = false;
-        code = look(&history, progress, context, report, &overtaken, error);
+        code = look(&history, tool->progress, report, &overtaken, error);
         if (code != URN_OK)
             break;
         report->overtaken = overtaken;

@@ -109,15 +109,12 @@ struct verify_report {
     double duration_s;
 };
 
-/* Called now and then while it looks: how much of the log has been walked. */
-typedef void (*verify_progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
-
 /* Looks at everything there is. URN_OK whatever was found: that stands in *report, which the caller has to
- * verify_report_free(). progress may be NULL. Errors are of the looking itself: those of history_open,
+ * verify_report_free(). Errors are of the looking itself: those of history_open,
  * URN_IO, URN_NOMEMORY. */
 enum urn_code verify_log(const struct tool *tool, const char *const *operands,
-                         uint32_t operand_count, verify_progress progress, void *context,
-                         struct verify_report *report, struct urn_error *error);
+                         uint32_t operand_count, struct verify_report *report,
+                         struct urn_error *error);
 void verify_report_free(struct verify_report *report);
 
 /* The first of damage, missing, meaning and torn tail that was found. */

@@ -1,7 +1,6 @@
-/* verify_command.c: `urn-wal verify`: its options, and a bar of progress. */
-#include <inttypes.h>
-
+/* verify_command.c: `urn-wal verify`: its options. */
 #include "tools/urn_wal/commands.h"
+#include "tools/urn_wal/progress_bar.h"
 #include "tools/urn_wal/verify.h"
 
 struct verify_options {
@@ -15,53 +14,16 @@ static const struct option_row rows[] = {
     {.name = NULL},
 };
 
-/* ---- progress ------------------------------------------------------------------------------------ */
-
-struct progress {
-    const struct tool *tool;
-    uint64_t began_ns;
-    uint64_t shown_ns; /* 0: never */
-};
-
-static void show(void *context, uint64_t done_bytes, uint64_t all_bytes)
-{
-    enum { CELLS = 30 };
-    static const uint64_t pause_ns = 100 * 1000 * 1000;
-    struct progress *progress = context;
-    const uint64_t now_ns = os_monotonic_ns(progress->tool->os);
-    if (now_ns - progress->began_ns < 3 * pause_ns || now_ns - progress->shown_ns < pause_ns)
-        return;
-    progress->shown_ns = now_ns;
-    const double share = all_bytes == 0 ? 1 : (double)done_bytes / (double)all_bytes;
-    const double seconds = (double)(now_ns - progress->began_ns) / 1e9;
-    char bar[CELLS + 1];
-    for (int cell = 0; cell < CELLS; cell++)
-        bar[cell] = cell < (int)(share * CELLS) ? '=' : cell == (int)(share * CELLS) ? '>' : ' ';
-    bar[CELLS] = 0;
-    (void)fprintf(progress->tool->notes, "\r[%s] %3.0f%%  %.0f MB  %.0f MB/s ", bar, 100 * share,
-                  (double)done_bytes / 1e6, (double)done_bytes / 1e6 / seconds);
-    (void)fflush(progress->tool->notes);
-}
-
-static void clear(const struct progress *progress)
-{
-    if (progress->shown_ns != 0)
-        (void)fprintf(progress->tool->notes, "\r\x1b[K");
-}
-
-/* ---- the command ---------------------------------------------------------------------------------- */
-
 static enum exit_status run(const struct tool *tool, const char *const *operands,
                             uint32_t operand_count, const void *options)
 {
     const struct verify_options *wanted = options;
-    struct progress progress = {.tool = tool, .began_ns = os_monotonic_ns(tool->os)};
+    struct progress_bar bar;
     struct verify_report report;
     struct urn_error error;
-    const bool shows = tool->shows_progress && !wanted->quiet;
-    const enum urn_code code =
-        verify_log(tool, operands, operand_count, shows ? show : NULL, &progress, &report, &error);
-    clear(&progress);
+    const struct tool shows = progress_bar_begin(&bar, tool, wanted->quiet);
+    const enum urn_code code = verify_log(&shows, operands, operand_count, &report, &error);
+    progress_bar_end(&bar);
     if (code != URN_OK)
         return tool_fail_to_open(tool, operands[0], &error);
     if (wanted->json)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "engine/identity.h"
+#include "tools/urn_wal/json_text.h"
 #include "tools/urn_wal/verify.h"
 
 /* ---- the verdict ----------------------------------------------------------------------------- */
@@ -262,27 +263,6 @@ void verify_print_text(const struct verify_report *report, bool quiet, FILE *out
 }
 
 /* ---- for programs ---------------------------------------------------------------------------- */
-
-/* A string of JSON. Texts are valid UTF-8 but for a path, whose odd bytes are left as they are. */
-static void json_string(const char *text, FILE *out)
-{
-    (void)fputc('"', out);
-    for (; *text != 0; text++) {
-        const unsigned char byte = (unsigned char)*text;
-        if (byte == '"' || byte == '\\')
-            (void)fprintf(out, "\\%c", byte);
-        else if (byte < 0x20 || byte == 0x7f)
-            (void)fprintf(out, "\\u%04x", byte);
-        else
-            (void)fputc(byte, out);
-    }
-    (void)fputc('"', out);
-}
-
-static const char *json_bool(bool value)
-{
-    return value ? "true" : "false";
-}
 
 static void json_snapshots(const struct verify_report *report, FILE *out)
 {

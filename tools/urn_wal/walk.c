@@ -509,3 +509,19 @@ enum urn_code walk_safe_start(struct history *history, uint64_t *lsn, struct urn
         *lsn = history_begin_lsn(history, &history->segments[index]);
     return URN_OK;
 }
+
+/* ---- for who waits ---------------------------------------------------------------------------- */
+
+void walk_tell(const struct walk *walk, struct walk_progress *telling)
+{
+    enum { STEP_BYTES = 4 * 1024 * 1024 };
+    const uint64_t lsn = walk->tail.lsn;
+    if (telling->progress == NULL || lsn < telling->begin_lsn ||
+        lsn < telling->told_lsn + STEP_BYTES)
+        return;
+    telling->told_lsn = lsn;
+    const uint64_t done = lsn - telling->begin_lsn;
+    const uint64_t all =
+        walk->durable_lsn > telling->begin_lsn ? walk->durable_lsn - telling->begin_lsn : done;
+    progress_tell(telling->progress, telling->what, done, all > done ? all : done);
+}

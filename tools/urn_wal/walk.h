@@ -100,4 +100,14 @@ enum urn_code walk_find_group(struct history *history, uint64_t lsn, uint64_t *g
  */
 enum urn_code walk_safe_start(struct history *history, uint64_t *lsn, struct urn_error *error);
 
+/* Tells who waits how far a walk has come that began at begin_lsn; begin with told_lsn 0. Cheap enough for every
+ * group. */
+struct walk_progress {
+    const struct progress *progress; /* NULL: nobody waits */
+    const char *what;
+    uint64_t begin_lsn;
+    uint64_t told_lsn; /* of the last time */
+};
+void walk_tell(const struct walk *walk, struct walk_progress *telling);
+
 #endif
