@@ -16,6 +16,24 @@ PORT = 7707
 ITEMS = ("diamond", "ruby", "gold", "silver", "clay", "mud")
 
 
+LATER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    if (real == 0)
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    if (clock == CLOCK_REALTIME)
+        now->tv_sec += 120 * 86400;
+    return failed;
+}
+"""
+
+
 def port_is_free():
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -188,13 +206,35 @@ class Documentation(TestCase):
         for line in lines:
             self.assertIn(line.split(" ")[1], ITEMS)
 
-    def run_in_page(self, command):
+    def serve_small(self, command):
+        """A server beside the sample's, as a page starts it."""
+        words = command.removesuffix(" &").split()
+        words[0] = harness.program(words[0])
+        small = subprocess.Popen(words, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        self.addCleanup(small.wait)
+        self.addCleanup(small.kill)
+        wait_until((self.folder / "small.sock").exists, "urnd to listen")
+
+    def months_later(self):
+        """An environment in which the clock is 120 days ahead."""
+        source = self.folder / "later.c"
+        if not source.exists():
+            source.write_text(LATER, encoding="ascii")
+            self.command("cc", "-shared", "-fPIC", "-o", "later.so", source)
+        return {**self.env, "LD_PRELOAD": str(self.folder / "later.so")}
+
+    def run_in_page(self, command, later=False):
         """What a command prints to both streams; urnd in the background is a server of the test."""
-        if command.endswith(" &"):
+        if command == "urnd --config samples/config.yaml &":
             self.process.wait()
             self.start()
             return ""
-        done = subprocess.run(["bash", "-c", self.as_here(command)], cwd=self.folder, env=self.env, text=True,
+        if command.endswith(" &"):
+            self.serve_small(command)
+            return ""
+        env = self.months_later() if later else self.env
+        done = subprocess.run(["bash", "-c", self.as_here(command)], cwd=self.folder, env=env, text=True,
                               check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=DEADLINE_S)
         if command.startswith("kill "):
@@ -214,7 +254,9 @@ class Documentation(TestCase):
             if command == commands[4][0]:  # the mark that says of the last draw that it is durable
                 wait_until(lambda: "DRAW 5510 " in self.shell("urn-wal cat samples/data | tail -n 1"),
                            "the mark")
-            output = self.run_in_page(command)
+            # The page says "four months later" between the first prune of the archive and the second.
+            later = command.startswith("urn-wal prune archive") and "|" in command
+            output = self.run_in_page(command, later)
             printed.append((command, output))
             if "URN_DOCS_UPDATE" not in os.environ:
                 rows = [row for row in output.split("\n") if row.strip()]
