@@ -173,6 +173,19 @@ enum urn_code driver_snapshot(struct driver *driver)
     return finish(driver);
 }
 
+enum urn_code driver_lookup(struct driver *driver, uint64_t request_id, struct urn_request *lookup,
+                            struct urn_error *error)
+{
+    error->code = URN_OK;
+    *lookup = (struct urn_request){.op = URN_LOOKUP, .request_id = request_id, .error = error};
+    urn_submit(driver->engine, lookup);
+    struct urn_request *done = urn_collect(driver->engine);
+    while (done == NULL && lookups_step(driver->engine))
+        done = urn_collect(driver->engine);
+    CHECK(done == lookup);
+    return lookup->code;
+}
+
 enum urn_code driver_state(struct driver *driver, const char *pool)
 {
     driver->request = (struct urn_request){.op = URN_STATE,

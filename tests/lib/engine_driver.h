@@ -51,6 +51,10 @@ enum urn_code driver_snapshot(struct driver *driver);
 /* Draws; runs until the answer is there and returns its code. */
 enum urn_code driver_draw(struct driver *driver, const char *pool, uint32_t count, bool draw_all);
 
+/* Looks up a draw, beside whatever is under way; the answer is in *lookup, its text in *error. */
+enum urn_code driver_lookup(struct driver *driver, uint64_t request_id, struct urn_request *lookup,
+                            struct urn_error *error);
+
 /* Reads a pool's state (its first 16 items) or catalog. */
 enum urn_code driver_state(struct driver *driver, const char *pool);
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -28,4 +29,10 @@ void assert_golden(const char *name, const char *text)
     (void)fclose(file);
     expected[length] = 0;
     assert_string_equal(text, expected);
+}
+
+void assert_contains(const char *text, const char *words)
+{
+    if (strstr(text, words) == NULL)
+        fail_msg("\"%s\" is not in:\n%.2000s", words, text);
 }

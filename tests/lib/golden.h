@@ -7,4 +7,7 @@
  * URN_GOLDEN_UPDATE=1 in the environment writes the file anew instead. */
 void assert_golden(const char *name, const char *text);
 
+/* Fails the test, and prints the text, unless it holds these words. */
+void assert_contains(const char *text, const char *words);
+
 #endif

@@ -37,6 +37,9 @@ uint64_t wal_scene_serve(struct wal_scene *scene);
 /* Goes on for a lap around the whole ring, with snapshots on the way of which the two newest are kept. */
 void wal_scene_lap(struct wal_scene *scene);
 
+/* Goes on for a third of the ring, with a snapshot at the end of which the two newest are kept. */
+void wal_scene_write_on(struct wal_scene *scene);
+
 /* Loses all snapshots but so many, the newest. */
 void wal_scene_keep_snapshots(struct wal_scene *scene, uint32_t count);
 

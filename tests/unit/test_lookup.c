@@ -73,15 +73,7 @@ static void draw(struct scene *scene, uint32_t count)
 
 static enum urn_code look_up(struct scene *scene, uint64_t id)
 {
-    scene->error.code = URN_OK;
-    scene->lookup =
-        (struct urn_request){.op = URN_LOOKUP, .request_id = id, .error = &scene->error};
-    urn_submit(scene->driver.engine, &scene->lookup);
-    struct urn_request *done = urn_collect(scene->driver.engine);
-    while (done == NULL && lookups_step(scene->driver.engine))
-        done = urn_collect(scene->driver.engine);
-    assert_ptr_equal(done, &scene->lookup);
-    return scene->lookup.code;
+    return driver_lookup(&scene->driver, id, &scene->lookup, &scene->error);
 }
 
 /* The draw is found, just as it was told. */

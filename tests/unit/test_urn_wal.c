@@ -430,24 +430,11 @@ static void check_interleaved(struct wal_scene *scene, in_use_probe in_use,
     }
 }
 
-static void write_on(struct wal_scene *scene)
-{
-    for (int i = 0; i < 3; i++) {
-        (void)log_maker_draws(&scene->maker, 7000);
-        scene->maker.durable_lsn = scene->maker.tail.lsn;
-    }
-    wal_scene_follow(scene);
-    if (scene->maker.tail.lsn % 2 == 0) {
-        wal_scene_snapshot(scene, 0);
-        wal_scene_keep_snapshots(scene, 2);
-    }
-}
-
 static void test_a_server_that_writes_meanwhile(void **context)
 {
     struct wal_scene *scene = *context;
     wal_scene_lap(scene);
-    check_interleaved(scene, wal_scene_used, write_on);
+    check_interleaved(scene, wal_scene_used, wal_scene_write_on);
 }
 
 static void test_a_server_that_laps_meanwhile(void **context)

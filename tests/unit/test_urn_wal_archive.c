@@ -12,6 +12,7 @@
 
 #include "engine/archive_format.h"
 #include "tests/lib/engine_driver.h"
+#include "tests/lib/golden.h"
 #include "tools/urn_wal/commands.h"
 #include "tools/urn_wal/history.h"
 #include "tools/urn_wal/options.h"
@@ -95,12 +96,6 @@ static char *run(struct driver *driver, enum exit_status expected, const char *c
         fail_msg("status %d instead of %d:\n%.1500s", (int)status, (int)expected,
                  text + (length > 1500 ? length - 1500 : 0));
     return text;
-}
-
-static void assert_contains(const char *text, const char *wanted)
-{
-    if (strstr(text, wanted) == NULL)
-        fail_msg("\"%s\" is not in:\n%.1500s", wanted, text);
 }
 
 static void assert_lacks(const char *text, const char *unwanted)

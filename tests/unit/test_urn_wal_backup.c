@@ -12,6 +12,7 @@
 #include "engine/data_dir_build.h"
 #include "engine/recovery.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/trial.h"
 #include "tests/lib/wal_scene.h"
 #include "tests/lib/whole_dir.h"
 #include "tools/urn_wal/backup.h"
@@ -374,61 +375,52 @@ static void assert_whole_or_repeatable(struct sim_world *world)
     whole_dir_free(&copy);
 }
 
-static void test_crashes_at_every_call(void **context)
+struct copying {
+    uint32_t whole; /* behind how many crashes and failures it was */
+};
+
+static bool copy_once(void *context, struct sim_world *world)
 {
-    struct wal_scene *scene = *context;
+    struct backup_report report;
+    (void)context;
+    const enum urn_code code = back_up(sim_os(world), NULL, &report);
+    if (code != URN_OK && sim_crashed(world) == SIM_NO_CRASH &&
+        sim_last_event(world)->call != SIM_DIR_LOCK)
+        assert_true(test_error.text[0] != '\0');
+    return code == URN_OK;
+}
+
+static void check_copy(void *context, struct sim_world *world, bool done)
+{
+    struct copying *copying = context;
+    const bool whole = sim_file_exists(world, COPY "/IDENTITY");
+    assert_true(whole || !done);
+    copying->whole += whole;
+    assert_whole_or_repeatable(world);
+}
+
+/* A log to be copied, all of it durable. */
+static struct trial a_trial(struct wal_scene *scene, struct copying *copying)
+{
     (void)wal_scene_serve(scene);
     whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    uint32_t whole = 0;
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 6 && fired; luck++) {
-            struct sim_world *world = sim_world_clone(scene->maker.world, n * 8 + luck);
-            (void)sim_restart(world);
-            sim_crash_at(world, n, luck % 2 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS,
-                         luck % 4 < 2 ? SIM_CRASH_BEFORE : SIM_CRASH_AMID);
-            struct backup_report report;
-            const enum urn_code code = back_up(sim_os(world), NULL, &report);
-            fired = sim_crashed(world) != SIM_NO_CRASH;
-            if (!fired) { /* it said that it is done: no crash undoes that */
-                assert_int_equal(code, URN_OK);
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            }
-            (void)sim_restart(world);
-            whole += sim_file_exists(world, COPY "/IDENTITY");
-            assert_true(fired || sim_file_exists(world, COPY "/IDENTITY"));
-            assert_whole_or_repeatable(world);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
-    assert_true(whole > 1);
+    *copying = (struct copying){.whole = 0};
+    return (struct trial){scene->maker.world, copying, copy_once, check_copy};
+}
+
+static void test_crashes_at_every_call(void **context)
+{
+    struct copying copying;
+    const struct trial trial = a_trial(*context, &copying);
+    trial_crash_everywhere(&trial, 6);
+    assert_true(copying.whole > 1);
 }
 
 static void test_every_call_may_fail(void **context)
 {
-    struct wal_scene *scene = *context;
-    (void)wal_scene_serve(scene);
-    whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 4 && fired; luck++) {
-            struct sim_world *world = sim_world_clone(scene->maker.world, n * 8 + luck);
-            (void)sim_restart(world);
-            sim_fail_at(world, SIM_ANY_CALL, n, 0);
-            struct backup_report report;
-            const enum urn_code code = back_up(sim_os(world), NULL, &report);
-            fired = sim_last_event(world)->number != 0;
-            if (code != URN_OK && sim_last_event(world)->call != SIM_DIR_LOCK)
-                assert_true(test_error.text[0] != '\0');
-            assert_true(fired || code == URN_OK);
-            if (luck % 2 == 0 || sim_is_stopped(world))
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            (void)sim_restart(world);
-            assert_true(code != URN_OK || sim_file_exists(world, COPY "/IDENTITY"));
-            assert_whole_or_repeatable(world);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
+    struct copying copying;
+    const struct trial trial = a_trial(*context, &copying);
+    trial_fail_everywhere(&trial);
 }
 
 static void test_short_reads_and_writes_are_gone_on_with(void **context)
@@ -445,31 +437,21 @@ static void test_short_reads_and_writes_are_gone_on_with(void **context)
     sim_world_free(world);
 }
 
-/* A disk that is full at any point: the room is given back, and with more of it repeating works. */
+/* The room is given back. */
+static void check_refused(void *context, struct sim_world *world, uint64_t used_bytes)
+{
+    (void)context;
+    assert_int_equal(test_error.system_errno, ENOSPC);
+    assert_false(sim_file_exists(world, COPY "/IDENTITY"));
+    assert_true(sim_used_bytes(world) <= used_bytes + 2ull * OS_PAGE_BYTES); /* LOCK, UNFINISHED */
+}
+
+/* A disk that is full at any point: with more room repeating works. */
 static void test_full_disk(void **context)
 {
-    struct wal_scene *scene = *context;
-    (void)wal_scene_serve(scene);
-    whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    const uint64_t used = sim_used_bytes(scene->maker.world);
-    enum urn_code code = URN_IO;
-    for (uint64_t more = 0; code != URN_OK; more += 8192) {
-        struct sim_world *world = sim_world_clone(scene->maker.world, more);
-        (void)sim_restart(world);
-        sim_set_capacity(world, used + more);
-        struct backup_report report;
-        code = back_up(sim_os(world), NULL, &report);
-        if (code != URN_OK) {
-            assert_int_equal(test_error.system_errno, ENOSPC);
-            assert_false(sim_file_exists(world, COPY "/IDENTITY"));
-            assert_true(sim_used_bytes(world) <=
-                        used + 2ull * OS_PAGE_BYTES); /* LOCK, UNFINISHED */
-        }
-        sim_set_capacity(world, UINT64_MAX);
-        assert_whole_or_repeatable(world);
-        sim_world_free(world);
-        assert_true(more < 4 * 1024 * 1024);
-    }
+    struct copying copying;
+    const struct trial trial = a_trial(*context, &copying);
+    trial_fill_disk(&trial, 8192, check_refused);
 }
 
 #define SCENE_TEST(test)                                                                           \

@@ -225,12 +225,6 @@ static void test_skipped_ids(void **context)
 
 /* ---- where the log does not tell -------------------------------------------------------------------- */
 
-static void assert_contains(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in: %.2000s", part, text);
-}
-
 static void test_older_than_what_is_kept(void **context)
 {
     struct wal_scene *scene = *context;

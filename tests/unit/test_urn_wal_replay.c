@@ -528,17 +528,6 @@ static void test_untrue_logs(void **context)
 
 /* ---- beside a server --------------------------------------------------------------------------------- */
 
-static void write_on(struct wal_scene *scene)
-{
-    for (int i = 0; i < 3; i++) {
-        (void)log_maker_draws(&scene->maker, 7000);
-        scene->maker.durable_lsn = scene->maker.tail.lsn;
-    }
-    wal_scene_follow(scene);
-    wal_scene_snapshot(scene, 0);
-    wal_scene_keep_snapshots(scene, 2);
-}
-
 /* Between any two calls the server goes on: the state is a true one all the same, and none from before the
  * look began. */
 static void check_interleaved(struct wal_scene *scene, void (*act)(struct wal_scene *scene))
@@ -572,7 +561,7 @@ static void check_interleaved(struct wal_scene *scene, void (*act)(struct wal_sc
 
 static void test_a_server_that_writes_meanwhile(void **context)
 {
-    check_interleaved(*context, write_on);
+    check_interleaved(*context, wal_scene_write_on);
 }
 
 static void test_a_server_that_laps_meanwhile(void **context)

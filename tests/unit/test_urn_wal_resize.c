@@ -11,6 +11,7 @@
 
 #include "engine/limits.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/trial.h"
 #include "tests/lib/wal_scene.h"
 #include "tests/lib/whole_dir.h"
 #include "tools/urn_wal/resize.h"
@@ -319,15 +320,6 @@ static void finish(struct sim_world *world, enum found found, const struct whole
     assert_resized(sim_os(world), before, NEW_SEGMENT, NEW_SEGMENTS);
 }
 
-static struct sim_world *begin_crashing(struct wal_scene *scene, uint64_t n, uint64_t luck)
-{
-    struct sim_world *world = sim_world_clone(scene->maker.world, n * 16 + luck);
-    (void)sim_restart(world);
-    sim_crash_at(world, n, luck % 2 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS,
-                 luck % 4 < 2 ? SIM_CRASH_BEFORE : SIM_CRASH_AMID);
-    return world;
-}
-
 static void settle(struct wal_scene *scene)
 {
     wal_scene_lap(scene); /* a ring that has come around, and snapshots at positions of it */
@@ -335,38 +327,49 @@ static void settle(struct wal_scene *scene)
     whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
 }
 
+struct resizing {
+    struct whole_dir_text before;
+    uint32_t times[FOUND_KINDS]; /* what was found */
+};
+
+static bool resize_once(void *context, struct sim_world *world)
+{
+    struct resize resize;
+    (void)context;
+    return resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize) == URN_OK;
+}
+
+static void check_resized(void *context, struct sim_world *world, bool done)
+{
+    struct resizing *resizing = context;
+    const enum found found = look(world, &resizing->before);
+    assert_true(!done || found == FOUND_NEW);
+    resizing->times[found]++;
+    finish(world, found, &resizing->before);
+}
+
+/* A ring to be resized, all of it durable. */
+static struct trial a_trial(struct wal_scene *scene, struct resizing *resizing)
+{
+    settle(scene);
+    *resizing =
+        (struct resizing){.before = whole_dir_read(sim_os(scene->maker.world), LOG_MAKER_PATH)};
+    return (struct trial){scene->maker.world, resizing, resize_once, check_resized};
+}
+
 static void test_crashes_at_every_call(void **context)
 {
-    struct wal_scene *scene = *context;
-    settle(scene);
-    struct whole_dir_text before = whole_dir_read(sim_os(scene->maker.world), LOG_MAKER_PATH);
-    uint32_t times[FOUND_KINDS] = {0};
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 8 && fired; luck++) {
-            struct sim_world *world = begin_crashing(scene, n, luck);
-            struct resize resize;
-            const enum urn_code code = resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize);
-            fired = sim_crashed(world) != SIM_NO_CRASH;
-            assert_true(fired || code == URN_OK);
-            if (!fired)
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            (void)sim_restart(world);
-            const enum found found = look(world, &before);
-            assert_true(fired || found == FOUND_NEW);
-            times[found]++;
-            finish(world, found, &before);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
+    struct resizing resizing;
+    const struct trial trial = a_trial(*context, &resizing);
+    trial_crash_everywhere(&trial, 8);
     for (int kind = 0; kind < FOUND_KINDS; kind++)
-        assert_true(times[kind] > 1);
-    whole_dir_free(&before);
+        assert_true(resizing.times[kind] > 1);
+    whole_dir_free(&resizing.before);
 }
 
 static uint64_t calls_of_a_resize(struct wal_scene *scene)
 {
-    struct sim_world *world = begin_crashing(scene, UINT64_MAX, 0);
+    struct sim_world *world = trial_clone_crashing(scene->maker.world, UINT64_MAX, 0);
     const uint64_t before = sim_calls(world);
     (void)must_resize(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS);
     const uint64_t calls = sim_calls(world) - before;
@@ -383,7 +386,8 @@ static void test_crashes_twice(void **context)
     const uint64_t calls = calls_of_a_resize(scene);
     uint32_t begun_twice = 0;
     for (uint64_t seed = 0; seed < 1500; seed++) {
-        struct sim_world *world = begin_crashing(scene, 1 + seed * 37 % calls, seed % 16);
+        struct sim_world *world =
+            trial_clone_crashing(scene->maker.world, 1 + seed * 37 % calls, seed % 16);
         struct resize resize;
         (void)resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize);
         (void)sim_restart(world);
@@ -404,58 +408,29 @@ static void test_crashes_twice(void **context)
 
 static void test_every_call_may_fail(void **context)
 {
-    struct wal_scene *scene = *context;
-    settle(scene);
-    struct whole_dir_text before = whole_dir_read(sim_os(scene->maker.world), LOG_MAKER_PATH);
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 4 && fired; luck++) {
-            struct sim_world *world = sim_world_clone(scene->maker.world, n * 8 + luck);
-            (void)sim_restart(world);
-            sim_fail_at(world, SIM_ANY_CALL, n, 0);
-            struct resize resize;
-            const enum urn_code code = resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize);
-            fired = sim_last_event(world)->number != 0;
-            assert_true(fired || code == URN_OK);
-            if (luck % 2 == 0 || sim_is_stopped(world))
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            (void)sim_restart(world);
-            const enum found found = look(world, &before);
-            assert_true(code != URN_OK || found == FOUND_NEW);
-            finish(world, found, &before);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
-    whole_dir_free(&before);
+    struct resizing resizing;
+    const struct trial trial = a_trial(*context, &resizing);
+    trial_fail_everywhere(&trial);
+    whole_dir_free(&resizing.before);
+}
+
+static void check_refused(void *context, struct sim_world *world, uint64_t used_bytes)
+{
+    const struct resizing *resizing = context;
+    assert_non_null(strstr(test_error.text, "nothing was changed"));
+    assert_int_equal(test_error.system_errno, ENOSPC);
+    assert_int_equal(sim_used_bytes(world), used_bytes);
+    assert_int_equal(look(world, &resizing->before), FOUND_OLD);
+    must_start(sim_os(world));
 }
 
 /* The change is made only when there is room for both rings; after a refusal all is as before. */
 static void test_full_disk(void **context)
 {
-    struct wal_scene *scene = *context;
-    settle(scene);
-    struct whole_dir_text before = whole_dir_read(sim_os(scene->maker.world), LOG_MAKER_PATH);
-    const uint64_t used = sim_used_bytes(scene->maker.world);
-    enum urn_code code = URN_IO;
-    for (uint64_t more = 0; code != URN_OK; more += 8192) {
-        struct sim_world *world = sim_world_clone(scene->maker.world, more);
-        (void)sim_restart(world);
-        sim_set_capacity(world, used + more);
-        struct resize resize;
-        code = resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize);
-        if (code != URN_OK) {
-            assert_non_null(strstr(test_error.text, "nothing was changed"));
-            assert_int_equal(test_error.system_errno, ENOSPC);
-            assert_int_equal(sim_used_bytes(world), used);
-            assert_int_equal(look(world, &before), FOUND_OLD);
-            must_start(sim_os(world));
-        }
-        sim_set_capacity(world, UINT64_MAX);
-        finish(world, code == URN_OK ? FOUND_NEW : FOUND_OLD, &before);
-        sim_world_free(world);
-        assert_true(more < 4 * 1024 * 1024);
-    }
-    whole_dir_free(&before);
+    struct resizing resizing;
+    const struct trial trial = a_trial(*context, &resizing);
+    trial_fill_disk(&trial, 8192, check_refused);
+    whole_dir_free(&resizing.before);
 }
 
 /* What has begun is finished as it was begun; other sizes have to wait. */
@@ -469,7 +444,7 @@ static void test_begun_is_finished_first(void **context)
     enum found found = FOUND_OLD;
     for (uint64_t n = 1; found != FOUND_BEGUN; n++) {
         sim_world_free(world);
-        world = begin_crashing(scene, n, 1);
+        world = trial_clone_crashing(scene->maker.world, n, 1);
         struct resize resize;
         (void)resize_to(sim_os(world), NEW_SEGMENT, NEW_SEGMENTS, &resize);
         (void)sim_restart(world);

@@ -11,6 +11,7 @@
 
 #include "engine/limits.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/trial.h"
 #include "tests/lib/wal_scene.h"
 #include "tests/lib/whole_dir.h"
 #include "tools/urn_wal/backup.h"
@@ -358,85 +359,54 @@ static void assert_whole_or_repeatable(struct sim_world *world)
     assert_false(sim_file_exists(world, DEST "/UNFINISHED")); /* a start has cleared it away */
 }
 
-static void test_crashes_at_every_call(void **context)
+static bool restore_once(void *context, struct sim_world *world)
 {
-    struct wal_scene *scene = *context;
+    struct restore restore;
+    (void)context;
+    return restore_from(sim_os(world), LOG_MAKER_PATH, the_end, &restore) == URN_OK &&
+           restore.outcome == REPLAY_REACHED;
+}
+
+static void check_restored(void *context, struct sim_world *world, bool done)
+{
+    (void)context;
+    assert_true(!done || sim_file_exists(world, DEST "/IDENTITY"));
+    assert_whole_or_repeatable(world);
+}
+
+/* A log to be restored from, all of it durable. */
+static struct trial a_trial(struct wal_scene *scene)
+{
     (void)wal_scene_serve(scene);
     whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 6 && fired; luck++) {
-            struct sim_world *world = sim_world_clone(scene->maker.world, n * 8 + luck);
-            (void)sim_restart(world);
-            sim_crash_at(world, n, luck % 2 == 0 ? SIM_CRASH_MACHINE : SIM_CRASH_PROCESS,
-                         luck % 4 < 2 ? SIM_CRASH_BEFORE : SIM_CRASH_AMID);
-            struct restore restore;
-            const enum urn_code code =
-                restore_from(sim_os(world), LOG_MAKER_PATH, the_end, &restore);
-            fired = sim_crashed(world) != SIM_NO_CRASH;
-            if (!fired) { /* it said that it is done: no crash undoes that */
-                assert_int_equal(code, URN_OK);
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            }
-            (void)sim_restart(world);
-            assert_true(fired || sim_file_exists(world, DEST "/IDENTITY"));
-            assert_whole_or_repeatable(world);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
+    return (struct trial){scene->maker.world, NULL, restore_once, check_restored};
+}
+
+static void test_crashes_at_every_call(void **context)
+{
+    const struct trial trial = a_trial(*context);
+    trial_crash_everywhere(&trial, 6);
 }
 
 static void test_every_call_may_fail(void **context)
 {
-    struct wal_scene *scene = *context;
-    (void)wal_scene_serve(scene);
-    whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    bool fired = true;
-    for (uint64_t n = 1; fired; n++)
-        for (uint64_t luck = 0; luck < 4 && fired; luck++) {
-            struct sim_world *world = sim_world_clone(scene->maker.world, n * 8 + luck);
-            (void)sim_restart(world);
-            sim_fail_at(world, SIM_ANY_CALL, n, 0);
-            struct restore restore;
-            const enum urn_code code =
-                restore_from(sim_os(world), LOG_MAKER_PATH, the_end, &restore);
-            fired = sim_last_event(world)->number != 0;
-            const bool done = code == URN_OK && restore.outcome == REPLAY_REACHED;
-            assert_true(fired || done);
-            if (luck % 2 == 0 || sim_is_stopped(world))
-                sim_crash_now(world, SIM_CRASH_MACHINE);
-            (void)sim_restart(world);
-            assert_true(!done || sim_file_exists(world, DEST "/IDENTITY"));
-            assert_whole_or_repeatable(world);
-            assert_int_equal(sim_open_handles(world), 0);
-            sim_world_free(world);
-        }
+    const struct trial trial = a_trial(*context);
+    trial_fail_everywhere(&trial);
+}
+
+/* The room is given back. */
+static void check_refused(void *context, struct sim_world *world, uint64_t used_bytes)
+{
+    (void)context;
+    assert_int_equal(test_error.system_errno, ENOSPC);
+    assert_false(sim_file_exists(world, DEST "/IDENTITY"));
+    assert_true(sim_used_bytes(world) <= used_bytes + 2ull * OS_PAGE_BYTES); /* LOCK, UNFINISHED */
 }
 
 static void test_full_disk(void **context)
 {
-    struct wal_scene *scene = *context;
-    (void)wal_scene_serve(scene);
-    whole_dir_settle(scene->maker.world, LOG_MAKER_PATH);
-    const uint64_t used = sim_used_bytes(scene->maker.world);
-    enum urn_code code = URN_IO;
-    for (uint64_t more = 0; code != URN_OK; more += 16384) {
-        struct sim_world *world = sim_world_clone(scene->maker.world, more);
-        (void)sim_restart(world);
-        sim_set_capacity(world, used + more);
-        struct restore restore;
-        code = restore_from(sim_os(world), LOG_MAKER_PATH, the_end, &restore);
-        if (code != URN_OK) {
-            assert_int_equal(test_error.system_errno, ENOSPC);
-            assert_false(sim_file_exists(world, DEST "/IDENTITY"));
-            assert_true(sim_used_bytes(world) <=
-                        used + 2ull * OS_PAGE_BYTES); /* LOCK, UNFINISHED */
-        }
-        sim_set_capacity(world, UINT64_MAX);
-        assert_whole_or_repeatable(world);
-        sim_world_free(world);
-        assert_true(more < 4 * 1024 * 1024);
-    }
+    const struct trial trial = a_trial(*context);
+    trial_fill_disk(&trial, 16384, check_refused);
 }
 
 #define SCENE_TEST(test)                                                                           \
