@@ -35,8 +35,9 @@ static void show(struct progress_bar *bar, uint64_t now_ns, uint64_t done_bytes,
     if (all_bytes > 0)
         print_bar(bar, done_bytes < all_bytes ? done_bytes : all_bytes, all_bytes);
     if (done_bytes > 0)
-        (void)fprintf(notes, "%.0f MB  %.0f MB/s  ", (double)done_bytes / 1e6,
-                      seconds > 0 ? (double)done_bytes / 1e6 / seconds : 0.0);
+        (void)fprintf(notes, "%.0f MB  ", (double)done_bytes / 1e6);
+    if (done_bytes > 0 && seconds > 0)
+        (void)fprintf(notes, "%.0f MB/s  ", (double)done_bytes / 1e6 / seconds);
     (void)fprintf(notes, "%s ", bar->what);
     (void)fflush(notes);
     bar->shown_ns = now_ns;
