@@ -231,16 +231,27 @@ static uint64_t larger(uint64_t one, uint64_t other)
     return one > other ? one : other;
 }
 
-/* Only what is durable is ever archived: an archive that reaches further is of a log that was cut since, or of
- * which this is an older copy. What it holds is another history, and must not be taken for this one's. */
+/* Where the archive ends, by the names in it. */
+static uint64_t end_of_archive(const struct archive_task *task, const struct archive_list *list)
+{
+    uint64_t end_lsn = 0;
+    if (list->segment_count > 0) {
+        end_lsn = list->segments[list->segment_count - 1];
+        end_lsn += segment_bytes_of(task, end_lsn);
+    }
+    if (list->snapshot_count > 0)
+        end_lsn = larger(end_lsn, list->snapshots[list->snapshot_count - 1].from_lsn);
+    return end_lsn;
+}
+
+/* Only what is durable is ever archived, a snapshot too: an archive that reaches further is of a log that was cut
+ * since, or of which this is an older copy. What it holds is another history, and must not be taken for this
+ * one's. */
 static enum urn_code check_end(const struct archive_task *task, const struct archive_list *list,
                                struct urn_error *error)
 {
     const uint64_t log_lsn = larger(task->start_lsn, atomic_load(task->around.durable_lsn));
-    if (list->segment_count == 0)
-        return URN_OK;
-    const uint64_t begin_lsn = list->segments[list->segment_count - 1];
-    const uint64_t end_lsn = begin_lsn + segment_bytes_of(task, begin_lsn);
+    const uint64_t end_lsn = end_of_archive(task, list);
     if (end_lsn <= log_lsn)
         return URN_OK;
     return error_set(

@@ -558,6 +558,27 @@ static void test_archive_that_has_gone(void **state)
         assert_true(sim_lose_file(driver->world, path));
     }
     archive_list_free(&list);
+/* A snapshot is archived long before the segment that it lies in: it alone may tell of what was cut. */
+static void test_archived_snapshot_of_another_history(void **state)
+{
+    (void)state;
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENT_BYTES + 1000);
+    driver_run(driver);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    struct os_dir *dir;
+    struct os_file *file;
+    assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
+    assert_int_equal(os_file_open(dir, "snapshot-0000000000030000-0000", OS_CREATE, &file), 0);
+    os_file_close(file);
+    os_dir_close(dir);
+    assert_int_equal(driver_open(driver), URN_CONFIG);
+    assert_non_null(strstr(driver->error.text, "reaches to LSN 196608, beyond the end of the log"));
+    assert_true(sim_lose_file(driver->world, "archive/snapshot-0000000000030000-0000"));
+    driver_must_open(driver);
+    done(driver);
+}
+
     assert_true(sim_lose_file(driver->world, "archive/segment-0000000000000000"));
     assert_true(sim_lose_file(driver->world, "archive/ARCHIVE"));
     driver_must_open(driver);
@@ -696,3 +717,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        cmocka_unit_test(test_archived_snapshot_of_another_history),
