@@ -446,7 +446,7 @@ static enum archive_found tell_older(struct archive_finder *finder, struct archi
     return ARCHIVE_FOUND_UNARCHIVED;
 }
 
-/* One attempt. *again: what was looked at has been pruned meanwhile. */
+/* One attempt. *again: what was looked at has been pruned meanwhile, or there is more than was listed. */
 static enum archive_found find_once(struct archive_finder *finder, uint64_t request_id,
                                     struct archive_answer *answer, bool *again,
                                     struct urn_error *error)
@@ -471,7 +471,11 @@ static enum archive_found find_once(struct archive_finder *finder, uint64_t requ
             return there ? look_in(finder, request_id, answer, error) : ARCHIVE_FOUND_OLDER;
         }
     }
-    return tell_older(finder, answer, error);
+    const uint64_t first_lsn = finder->first_lsn;
+    const enum archive_found found = tell_older(finder, answer, error);
+    *again =
+        found != ARCHIVE_FOUND_ERROR && finder->first_lsn < first_lsn; /* it has been put back */
+    return found;
 }
 
 enum archive_found archive_finder_find(struct archive_finder *finder, uint64_t request_id,

@@ -305,6 +305,32 @@ static void test_what_was_pruned_is_older(void **state)
     end(scene);
 }
 
+/* Somebody had moved the oldest segment away, and puts it back. */
+static void test_what_was_put_back_is_found(void **state)
+{
+    (void)state;
+    static uint8_t bytes[2 * SEGMENT];
+    struct scene *scene = a_scene(7, URN_ARCHIVE_BLOCK);
+    struct sim_world *world = scene->driver.world;
+    uint64_t size_bytes = 0;
+    size_t written = 0;
+    struct os_dir *dir;
+    struct os_file *file;
+    draw_to(scene, 14 * SEGMENT);
+    assert_true(sim_file_size(world, path_of(0), &size_bytes) && size_bytes <= sizeof bytes);
+    assert_true(sim_file_bytes(world, path_of(0), 0, bytes, size_bytes));
+    assert_true(sim_lose_file(world, path_of(0)));
+    check_none(scene, 1, URN_NOTFOUND, "request id 1 is older than what is kept; ids ");
+    assert_int_equal(os_dir_open(sim_os(world), "archive", &dir), 0);
+    assert_int_equal(os_file_open(dir, "segment-0000000000000000", OS_CREATE, &file), 0);
+    assert_int_equal(os_file_write(file, bytes, size_bytes, 0, &written), 0);
+    assert_int_equal(written, size_bytes);
+    os_file_close(file);
+    os_dir_close(dir);
+    check_found(scene, 1);
+    end(scene);
+}
+
 static void test_a_file_that_is_missing_is_damage(void **state)
 {
     (void)state;
@@ -484,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_is_told),
         cmocka_unit_test(test_a_gap_at_the_begin_is_told),
         cmocka_unit_test(test_what_was_pruned_is_older),
+        cmocka_unit_test(test_what_was_put_back_is_found),
         cmocka_unit_test(test_a_file_that_is_missing_is_damage),
         cmocka_unit_test(test_damage_is_told_and_nothing_else),
         cmocka_unit_test(test_an_index_that_is_damaged_is_gone_without),
