@@ -399,3 +399,83 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+/* What was taken while the clock was wrong looks old, and is not: what lies before it stays. */
+static void test_prune_when_the_clock_went_back(void **state)
+{
+    (void)state;
+    const int64_t wrong_us = 90 * (int64_t)(DAY_NS / 1000);
+    struct driver *driver = three_days();
+    sim_jump_wall_clock(driver->world, -wrong_us);
+    draw_to(driver, 4 * SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    sim_jump_wall_clock(driver->world, wrong_us);
+    draw_to(driver, 5 * SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    const uint32_t files = files_in_archive(driver);
+    char *text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "30", "--write"));
+    assert_contains(text, "nothing to delete");
+    free(text);
+    assert_int_equal(files_in_archive(driver), files);
+    text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "2"));
+    assert_contains(text, "would delete segment-0000000000000000\n");
+    assert_lacks(text, "would delete segment-00000000001a0000\n"); /* of the day before yesterday */
+    free(text);
+    done(driver);
+}
+
+static void note_snapshot(void *context, const char *name)
+{
+    char *newest = context;
+    if (archive_name_parse(name).kind == ARCHIVE_NAME_SNAPSHOT && strcmp(name, newest) > 0)
+        (void)snprintf(newest, DATA_DIR_NAME_MAX, "%s", name);
+}
+
+/* Copies the newest snapshot of one archive into another. */
+static void carry_over_snapshot(struct driver *driver, const char *from, const char *to)
+{
+    char name[DATA_DIR_NAME_MAX] = "";
+    char path[2 * DATA_DIR_NAME_MAX];
+    uint64_t size_bytes = 0;
+    size_t written = 0;
+    struct os_dir *dir;
+    struct os_file *file;
+    (void)sim_list(driver->world, from, note_snapshot, name);
+    (void)snprintf(path, sizeof path, "%s/%s", from, name);
+    assert_true(sim_file_size(driver->world, path, &size_bytes));
+    uint8_t *bytes = malloc(size_bytes);
+    assert_non_null(bytes);
+    assert_true(sim_file_bytes(driver->world, path, 0, bytes, size_bytes));
+    name[strlen(name) - 1] = '9'; /* of its serial number: it may have one of this LSN already */
+    assert_int_equal(os_dir_open(sim_os(driver->world), to, &dir), 0);
+    assert_int_equal(os_file_open(dir, name, OS_CREATE, &file), 0);
+    assert_int_equal(os_file_write(file, bytes, size_bytes, 0, &written), 0);
+    assert_int_equal(written, size_bytes);
+    os_file_close(file);
+    os_dir_close(dir);
+    free(bytes);
+}
+
+/* A snapshot that somebody has put there says nothing of this log, however old it is. */
+static void test_prune_passes_by_the_snapshot_of_another_ring(void **state)
+{
+    (void)state;
+    struct driver *driver = a_history(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    sim_advance(driver->world, 4 * DAY_NS);
+    driver->config.data_dir = "other";
+    driver->config.archive = "archive of other";
+    driver_must_open(driver);
+    draw_to(driver, SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    carry_over_snapshot(driver, "archive", "archive of other");
+    sim_advance(driver->world, 3 * DAY_NS);
+    draw_to(driver, 2 * SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    char *text =
+        run(driver, EXIT_SOUND, WORDS("prune", "archive of other", "--keep-days", "2", "--write"));
+    assert_contains(text, "is of another ring; it is no basis for anything\n");
+    assert_contains(text, "kept from snapshot-");
+    assert_lacks(text, "-0009 on (LSN ");
+    free(text);
+    done(driver);
+}
+
+        cmocka_unit_test(test_prune_when_the_clock_went_back),
+        cmocka_unit_test(test_prune_passes_by_the_snapshot_of_another_ring),

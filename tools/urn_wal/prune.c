@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/archive_dir.h"
 #include "engine/snapshot_file.h"
@@ -41,6 +42,7 @@ struct prune {
     struct prune_options options;
     const char *path;
     struct os_dir *dir;
+    uint8_t ring[WAL_UUID_BYTES];
     struct archive_list list;
     uint64_t older_us; /* what is of this time or earlier is old enough */
     bool found;        /* a snapshot to keep */
@@ -52,27 +54,45 @@ struct prune {
 
 /* ---- what to keep ---------------------------------------------------------------------------- */
 
-/* The newest snapshot that is old enough and verifies. Others that do not verify are told of, and no basis. */
+/* Loads one; false, and said why: it does not verify, or is of another ring, and is no basis. */
+static bool time_of(struct prune *prune, const struct archive_name *name, uint64_t *time_us,
+                    struct urn_error *error)
+{
+    const struct snapshot_name id = {name->from_lsn, name->serial};
+    struct state state;
+    struct wal_geometry geometry;
+    char file[DATA_DIR_NAME_MAX];
+    enum urn_code code = snapshot_file_load(prune->dir, id, &bounds, &state, &geometry, error);
+    if (code == URN_OK) {
+        *time_us = state.wall_time_us;
+        state_free(&state);
+        if (memcmp(geometry.ring_uuid, prune->ring, WAL_UUID_BYTES) == 0)
+            return true;
+        data_dir_snapshot_name(file, name->from_lsn, name->serial);
+        error_set(error, URN_DAMAGED, 0, "%s: it is of another ring", file);
+    }
+    if (error->code != URN_NOMEMORY)
+        (void)fprintf(prune->tool->notes, "urn-wal: %s; it is no basis for anything\n",
+                      error->text);
+    return false;
+}
+
+/* The newest snapshot that is old enough, as all before it are: the clock may have gone back for a while, and
+ * what was taken then only looks old. Those that do not verify are told of, and no basis. */
 static enum urn_code find_kept(struct prune *prune, struct urn_error *error)
 {
-    for (uint32_t i = prune->list.snapshot_count; i > 0 && !prune->found; i--) {
-        const struct archive_name *name = &prune->list.snapshots[i - 1];
-        const struct snapshot_name id = {name->from_lsn, name->serial};
-        struct state state;
-        struct wal_geometry geometry;
-        const enum urn_code code =
-            snapshot_file_load(prune->dir, id, &bounds, &state, &geometry, error);
-        if (code == URN_NOMEMORY)
-            return code;
-        if (code != URN_OK) {
-            (void)fprintf(prune->tool->notes, "urn-wal: %s; it is no basis for anything\n",
-                          error->text);
+    for (uint32_t i = 0; i < prune->list.snapshot_count; i++) {
+        uint64_t time_us = 0;
+        if (!time_of(prune, &prune->list.snapshots[i], &time_us, error)) {
+            if (error->code == URN_NOMEMORY)
+                return error->code;
             continue;
         }
-        prune->found = state.wall_time_us <= prune->older_us;
-        prune->kept = *name;
-        prune->kept_time_us = state.wall_time_us;
-        state_free(&state);
+        if (time_us > prune->older_us)
+            break;
+        prune->found = true;
+        prune->kept = prune->list.snapshots[i];
+        prune->kept_time_us = time_us;
     }
     return URN_OK;
 }
@@ -192,7 +212,6 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     struct prune prune = {
         .tool = tool, .options = *(const struct prune_options *)options, .path = operands[0]};
     struct urn_error error;
-    uint8_t ring[WAL_UUID_BYTES];
     if (prune.options.keep_days == 0) {
         (void)fprintf(tool->notes,
                       "urn-wal: prune needs --keep-days N: how many days are to stay\n");
@@ -201,7 +220,7 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
     const uint64_t now_us = os_wall_us(tool->os);
     prune.older_us =
         prune.options.keep_days <= now_us / DAY_US ? now_us - prune.options.keep_days * DAY_US : 0;
-    enum urn_code code = archive_dir_open(tool->os, prune.path, &prune.dir, ring, &error);
+    enum urn_code code = archive_dir_open(tool->os, prune.path, &prune.dir, prune.ring, &error);
     if (code != URN_OK)
         return tool_fail(tool, &error);
     code = archive_dir_list(prune.dir, &prune.list, &error);
