@@ -63,8 +63,8 @@ static void done(struct driver *driver)
 static const struct command *find_command(const char *name)
 {
     static const struct command *const commands[] = {
-        &command_ls,    &command_cat,   &command_find,  &command_verify,
-        &command_stats, &command_prune, &command_replay};
+        &command_ls,    &command_cat,   &command_find,   &command_verify,
+        &command_stats, &command_prune, &command_replay, &command_backup};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
@@ -248,6 +248,21 @@ static void test_missing_file_is_no_gap(void **state)
     assert_contains(text, "verdict: parts are missing");
     free(text);
     text = run(driver, EXIT_MISSING, WORDS("verify", "archive"));
+/* It has more laps than a ring has room for, and its newest snapshot lies behind its last segment. */
+static void test_no_backup_of_an_archive(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy"));
+    assert_contains(text, "archive is an archive: its files never change");
+    free(text);
+    text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy", "--all"));
+    assert_contains(text, "archive is an archive: its files never change");
+    free(text);
+    assert_int_equal(sim_list(driver->world, "copy", NULL, NULL), 0);
+    done(driver);
+}
+
     assert_contains(text, "segment-0000000000020000 is missing");
     free(text);
     done(driver);
@@ -479,3 +494,4 @@ static void test_prune_passes_by_the_snapshot_of_another_ring(void **state)
 
         cmocka_unit_test(test_prune_when_the_clock_went_back),
         cmocka_unit_test(test_prune_passes_by_the_snapshot_of_another_ring),
+        cmocka_unit_test(test_no_backup_of_an_archive),

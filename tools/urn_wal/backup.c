@@ -12,6 +12,7 @@
 #include "engine/recovery.h"
 #include "engine/snapshot_file.h"
 #include "tools/urn_wal/break_text.h"
+#include "tools/urn_wal/history_archive.h"
 #include "tools/urn_wal/time_text.h"
 #include "tools/urn_wal/walk.h"
 
@@ -521,14 +522,22 @@ static enum urn_code copy(struct backup *backup, struct urn_error *error)
     return code;
 }
 
-/* Files by themselves are no moment of a log. */
-static enum urn_code refuse_file(const struct tool *tool, const char *source,
-                                 struct urn_error *error)
+/* Files by themselves are no moment of a log; and an archive has more of it than fits into a ring. */
+static enum urn_code refuse_other(const struct tool *tool, const char *source,
+                                  struct urn_error *error)
 {
     struct os_dir *dir = NULL;
+    bool is_archive = false;
     const int failure = os_dir_open(tool->os, source, &dir);
-    if (failure == 0)
+    if (failure == 0) {
+        is_archive = history_archive_is_one(dir);
         os_dir_close(dir);
+    }
+    if (is_archive)
+        return error_set(error, URN_BADARG, 0,
+                         "%.200s is an archive: its files never change, and may be copied as they "
+                         "are; a backup is made of a data directory",
+                         source);
     if (failure != ENOTDIR)
         return URN_OK; /* why one cannot be opened, the opening tells */
     return error_set(error, URN_BADARG, 0, "%.200s is a file: a backup is made of a data directory",
@@ -544,7 +553,7 @@ enum urn_code backup_make(const struct tool *tool, const char *source, const cha
     ring.ring_only = true;
     struct backup backup = {.tool = &ring, .report = report, .extent = extent};
     *report = (struct backup_report){.looks = 0};
-    enum urn_code code = refuse_file(tool, source, error);
+    enum urn_code code = refuse_other(tool, source, error);
     if (code == URN_OK)
         code = history_open(&backup.history, &ring, &source, 1, error);
     if (code != URN_OK)
