@@ -324,6 +324,22 @@ static void test_mistakes(void **context)
                        WORDS("restore", LOG_MAKER_PATH, LOG_MAKER_PATH)));
 }
 
+/* Ids are used up, or reserved up to the last one. */
+static void test_no_ids_are_left(void **context)
+{
+    struct wal_scene *scene = *context;
+    (void)wal_scene_serve(scene);
+    log_maker_entries(&scene->maker);
+    wal_entries_add_ids(&scene->maker.entries, URN_NUMBER_MAX - 1);
+    (void)log_maker_add(&scene->maker, WAL_DATA, 0);
+    scene->maker.durable_lsn = scene->maker.tail.lsn;
+    (void)log_maker_mark(&scene->maker);
+    assert_refused(scene, EXIT_USAGE, "leaves none to give",
+                   WORDS("restore", LOG_MAKER_PATH, DEST, "--id-margin", "1"));
+    assert_refused(scene, EXIT_USAGE, "leaves none to give",
+                   WORDS("restore", LOG_MAKER_PATH, DEST));
+}
+
 /* Damage before the moment: what can be restored is said, and can be. */
 static void test_damage_is_refused(void **context)
 {
@@ -429,6 +445,7 @@ int main(void)
         SCENE_TEST(test_the_ring_may_be_another_size),
         SCENE_TEST(test_moments_that_are_none),
         SCENE_TEST(test_mistakes),
+        SCENE_TEST(test_no_ids_are_left),
         SCENE_TEST(test_damage_is_refused),
         SCENE_TEST(test_crashes_at_every_call),
         SCENE_TEST(test_every_call_may_fail),

@@ -61,7 +61,9 @@ static enum urn_code move_state(struct restore *restore, struct state *state,
     const struct known *known = &restore->known;
     const uint64_t size = restore->geometry.segment_size_bytes;
     const uint64_t lsn = round_up_u64(known->lsn, size);
-    if (restore->id_margin >= URN_NUMBER_MAX - RESERVED_IDS - known->request_id)
+    const uint64_t last_id =
+        URN_NUMBER_MAX - RESERVED_IDS; /* the first reservation lies behind it */
+    if (known->request_id > last_id || restore->id_margin >= last_id - known->request_id)
         return error_set(error, URN_BADARG, 0,
                          "request ids end at %" PRIu64 ": behind id %" PRIu64
                          " a margin of %" PRIu64
