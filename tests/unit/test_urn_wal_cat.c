@@ -380,13 +380,14 @@ static void check_lines(struct wal_scene *scene, const char *text, bool forward)
     }
 }
 
-/* The server laps between any two calls of the tool, one after the other. */
-static void check_interleaved(struct wal_scene *scene, const char *const *words)
+/* The server acts between any two calls of the tool, one after the other. */
+static void check_interleaved_with(struct wal_scene *scene, const char *const *words,
+                                   void (*act)(struct wal_scene *scene))
 {
     (void)log_maker_epoch(&scene->maker);
     wal_scene_lap(scene);
     for (uint64_t nth = 1;; nth++) {
-        struct wal_rival rival = {.scene = scene, .nth = nth, .act = wal_scene_lap};
+        struct wal_rival rival = {.scene = scene, .nth = nth, .act = act};
         wal_rival_begin(&rival);
         enum exit_status status = EXIT_SOUND;
         char *text = wal_scene_run_any(scene, wal_scene_used, &status, words);
@@ -401,6 +402,11 @@ static void check_interleaved(struct wal_scene *scene, const char *const *words)
     }
 }
 
+static void check_interleaved(struct wal_scene *scene, const char *const *words)
+{
+    check_interleaved_with(scene, words, wal_scene_lap);
+}
+
 static void test_cat_beside_a_server_that_laps(void **context)
 {
     check_interleaved(*context, WORDS("cat", "log"));
@@ -409,6 +415,24 @@ static void test_cat_beside_a_server_that_laps(void **context)
 static void test_cat_in_reverse_beside_a_server_that_laps(void **context)
 {
     check_interleaved(*context, WORDS("cat", "log", "--reverse"));
+}
+
+static void write_a_segment(struct wal_scene *scene)
+{
+    struct log_maker *maker = &scene->maker;
+    const uint64_t end_lsn = maker->tail.lsn + SEGMENT;
+    while (maker->tail.lsn < end_lsn)
+        (void)log_maker_draws(maker, 7000);
+    maker->durable_lsn = maker->tail.lsn;
+    wal_scene_follow(scene);
+    wal_scene_snapshot(scene, 0);
+    wal_scene_keep_snapshots(scene, 2);
+}
+
+/* Then part of what has been printed is still there when the files are listed anew. */
+static void test_cat_in_reverse_beside_a_server_that_overwrites_a_segment(void **context)
+{
+    check_interleaved_with(*context, WORDS("cat", "log", "--reverse"), write_a_segment);
 }
 
 static void test_ls_beside_a_server_that_laps(void **context)
@@ -737,6 +761,7 @@ int main(void)
         TEST(test_cat_beside_a_server_prints_what_is_durable),
         TEST(test_cat_beside_a_server_that_laps),
         TEST(test_cat_in_reverse_beside_a_server_that_laps),
+        TEST(test_cat_in_reverse_beside_a_server_that_overwrites_a_segment),
         TEST(test_ls_beside_a_server_that_laps),
         TEST(test_find_beside_a_server_that_laps),
         TEST(test_cat_follows),

@@ -358,27 +358,37 @@ static enum urn_code walk_ahead(struct cat *cat, uint64_t *end_lsn, struct urn_e
     return code;
 }
 
+/* The newest segment that begins below lsn; the count: none does. */
+static uint32_t last_below(const struct history *history, uint64_t lsn)
+{
+    uint32_t index = history->log_count;
+    while (index > 0 && history_begin_lsn(history, &history->segments[index - 1]) >= lsn)
+        index--;
+    return index > 0 ? index - 1 : history->log_count;
+}
+
 static enum urn_code print_reverse(struct cat *cat, struct urn_error *error)
 {
     const struct history *history = &cat->history;
     const uint64_t size = history->geometry.segment_size_bytes;
     uint64_t end_lsn = 0;
     enum urn_code code = walk_ahead(cat, &end_lsn, error);
-    for (uint32_t index = history->log_count; code == URN_OK && index > 0 && has_more_to_print(cat);
-         index--) {
-        /* A copy: a server may make the walk look at the files anew. */
-        const struct history_segment segment = history->segments[index - 1];
+    for (uint64_t below_lsn = end_lsn; code == URN_OK && has_more_to_print(cat);) {
+        /* By its place and as a copy: a server may make the walk look at the files anew. */
+        const uint32_t index = last_below(history, below_lsn);
+        if (index == history->log_count)
+            break;
+        const struct history_segment segment = history->segments[index];
         const uint64_t begin = history_begin_lsn(history, &segment);
         struct pieces pieces = {.count = 0};
-        if (begin >= end_lsn)
-            continue;
-        code = find_pieces(cat, begin, begin + size < end_lsn ? begin + size : end_lsn, &pieces,
+        code = find_pieces(cat, begin, begin + size < below_lsn ? begin + size : below_lsn, &pieces,
                            error);
         if (code == URN_OK)
             code = print_pieces(cat, &segment, &pieces, error);
         free(pieces.pieces);
         if (begin <= cat->options.selection.from_lsn)
             break;
+        below_lsn = begin;
     }
     if (code == URN_OK && has_more_to_print(cat))
         print_snapshots_to(cat, 0);
