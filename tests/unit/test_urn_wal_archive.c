@@ -72,6 +72,15 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static bool beside_a_server; /* what the tool finds out about the data directory */
+
+static bool in_use(void *context, const char *path)
+{
+    (void)context;
+    (void)path;
+    return beside_a_server;
+}
+
 /* What the command prints to both streams; the caller's to free(). */
 static char *run(struct driver *driver, enum exit_status expected, const char *const *words)
 {
@@ -84,7 +93,7 @@ static char *run(struct driver *driver, enum exit_status expected, const char *c
     while (words[count] != NULL)
         count++;
     const struct command *command = find_command(words[0]);
-    struct tool tool = {.os = sim_os(driver->world), .out = out, .notes = out};
+    struct tool tool = {.os = sim_os(driver->world), .in_use = in_use, .out = out, .notes = out};
     enum exit_status status = EXIT_USAGE;
     if (options_parse(command, count - 1, words + 1, &invocation, out)) {
         tool.archive = invocation.archive;
@@ -174,6 +183,58 @@ static void test_an_archive_by_itself(void **state)
     done(driver);
 }
 
+/* A server that goes around its ring between two calls of the tool. */
+struct lap {
+    struct driver *driver;
+    uint64_t nth;
+    uint64_t calls;
+    bool begun; /* its own calls are observed too */
+};
+
+static void make_lap(void *context, const struct sim_event *call)
+{
+    struct lap *lap = context;
+    (void)call;
+    if (lap->begun || ++lap->calls < lap->nth)
+        return;
+    lap->begun = true;
+    draw_to(lap->driver, lap->driver->engine->writer.end_lsn + (SEGMENTS + 1) * SEGMENT_BYTES);
+}
+
+/* What it overwrites meanwhile is read from the archive: whole, and as the same history. */
+static void check_lapped(const char *const *words, const char *wanted)
+{
+    struct driver *driver = a_history(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENTS * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    beside_a_server = true;
+    bool lapped = true;
+    for (uint64_t nth = 1; lapped; nth += 1 + nth / 4) {
+        struct lap lap = {.driver = driver, .nth = nth};
+        sim_set_observer(driver->world, make_lap, &lap);
+        char *text = run(driver, EXIT_SOUND, words);
+        sim_set_observer(driver->world, NULL, NULL);
+        assert_contains(text, wanted);
+        assert_lacks(text, "missing");
+        free(text);
+        lapped = lap.begun;
+    }
+    beside_a_server = false;
+    assert_int_equal(driver_stop(driver), URN_OK);
+    done(driver);
+}
+
+static void test_verify_while_a_server_laps(void **state)
+{
+    (void)state;
+    check_lapped(WORDS("verify", "data"), "verdict: sound");
+}
+
+static void test_ls_while_a_server_laps(void **state)
+{
+    (void)state;
+    check_lapped(WORDS("ls", "data"), "segment-0000000000000000");
+}
+
 /* Whoever asks for one draw reads its stretch of one file, wherever that is. */
 struct reading {
     uint64_t bytes;
@@ -185,6 +246,21 @@ static void count_bytes(void *context, const struct sim_event *call)
     if (call->call == SIM_FILE_READ && strncmp(call->name, "segment-0000000", 15) == 0 &&
         strlen(call->name) > 12)
         reading->bytes += call->length_bytes;
+}
+
+/* It has more laps than a ring has room for, and its newest snapshot lies behind its last segment. */
+static void test_no_backup_of_an_archive(void **state)
+{
+    (void)state;
+    struct driver *driver = a_stopped_history();
+    char *text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy"));
+    assert_contains(text, "archive is an archive: its files never change");
+    free(text);
+    text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy", "--all"));
+    assert_contains(text, "archive is an archive: its files never change");
+    free(text);
+    assert_int_equal(sim_list(driver->world, "copy", NULL, NULL), 0);
+    done(driver);
 }
 
 static void test_find_reads_little(void **state)
@@ -248,21 +324,6 @@ static void test_missing_file_is_no_gap(void **state)
     assert_contains(text, "verdict: parts are missing");
     free(text);
     text = run(driver, EXIT_MISSING, WORDS("verify", "archive"));
-/* It has more laps than a ring has room for, and its newest snapshot lies behind its last segment. */
-static void test_no_backup_of_an_archive(void **state)
-{
-    (void)state;
-    struct driver *driver = a_stopped_history();
-    char *text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy"));
-    assert_contains(text, "archive is an archive: its files never change");
-    free(text);
-    text = run(driver, EXIT_USAGE, WORDS("backup", "archive", "copy", "--all"));
-    assert_contains(text, "archive is an archive: its files never change");
-    free(text);
-    assert_int_equal(sim_list(driver->world, "copy", NULL, NULL), 0);
-    done(driver);
-}
-
     assert_contains(text, "segment-0000000000020000 is missing");
     free(text);
     done(driver);
@@ -366,54 +427,6 @@ static void test_prune(void **state)
     done(driver);
 }
 
-/* A crash at every call: no snapshot is left without the log behind it. */
-static void test_prune_interrupted(void **state)
-{
-    (void)state;
-    for (uint64_t nth = 1;; nth++) {
-        struct driver *driver = three_days();
-        driver_crash(driver, SIM_CRASH_PROCESS);
-        sim_crash_at(driver->world, nth, SIM_CRASH_MACHINE, SIM_CRASH_BEFORE);
-        static struct invocation invocation;
-        const char *const words[] = {"archive", "--keep-days", "1", "--write"};
-        char *text = NULL;
-        size_t length = 0;
-        FILE *out = open_memstream(&text, &length);
-        assert_non_null(out);
-        assert_true(options_parse(&command_prune, 4, words, &invocation, out));
-        const struct tool tool = {.os = sim_os(driver->world), .out = out, .notes = out};
-        (void)command_prune.run(&tool, invocation.operands, invocation.operand_count,
-                                invocation.options);
-        assert_int_equal(fclose(out), 0);
-        free(text);
-        const bool crashed = sim_crashed(driver->world) != SIM_NO_CRASH;
-        driver_crash(driver, SIM_CRASH_MACHINE);
-        text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
-        assert_contains(text, "verdict: sound");
-        free(text);
-        done(driver);
-        if (!crashed)
-            break;
-    }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_history),
-        cmocka_unit_test(test_replay_of_long_ago),
-        cmocka_unit_test(test_an_archive_by_itself),
-        cmocka_unit_test(test_find_reads_little),
-        cmocka_unit_test(test_archive_stands_in_for_the_ring),
-        cmocka_unit_test(test_damaged_archive),
-        cmocka_unit_test(test_missing_file_is_no_gap),
-        cmocka_unit_test(test_recorded_gap_is_not_missing),
-        cmocka_unit_test(test_archive_elsewhere),
-        cmocka_unit_test(test_prune),
-        cmocka_unit_test(test_prune_interrupted),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
 /* What was taken while the clock was wrong looks old, and is not: what lies before it stays. */
 static void test_prune_when_the_clock_went_back(void **state)
 {
@@ -492,6 +505,56 @@ static void test_prune_passes_by_the_snapshot_of_another_ring(void **state)
     done(driver);
 }
 
+/* A crash at every call: no snapshot is left without the log behind it. */
+static void test_prune_interrupted(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct driver *driver = three_days();
+        driver_crash(driver, SIM_CRASH_PROCESS);
+        sim_crash_at(driver->world, nth, SIM_CRASH_MACHINE, SIM_CRASH_BEFORE);
+        static struct invocation invocation;
+        const char *const words[] = {"archive", "--keep-days", "1", "--write"};
+        char *text = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&text, &length);
+        assert_non_null(out);
+        assert_true(options_parse(&command_prune, 4, words, &invocation, out));
+        const struct tool tool = {.os = sim_os(driver->world), .out = out, .notes = out};
+        (void)command_prune.run(&tool, invocation.operands, invocation.operand_count,
+                                invocation.options);
+        assert_int_equal(fclose(out), 0);
+        free(text);
+        const bool crashed = sim_crashed(driver->world) != SIM_NO_CRASH;
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
+        assert_contains(text, "verdict: sound");
+        free(text);
+        done(driver);
+        if (!crashed)
+            break;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_history),
+        cmocka_unit_test(test_replay_of_long_ago),
+        cmocka_unit_test(test_an_archive_by_itself),
+        cmocka_unit_test(test_no_backup_of_an_archive),
+        cmocka_unit_test(test_verify_while_a_server_laps),
+        cmocka_unit_test(test_ls_while_a_server_laps),
+        cmocka_unit_test(test_find_reads_little),
+        cmocka_unit_test(test_archive_stands_in_for_the_ring),
+        cmocka_unit_test(test_damaged_archive),
+        cmocka_unit_test(test_missing_file_is_no_gap),
+        cmocka_unit_test(test_recorded_gap_is_not_missing),
+        cmocka_unit_test(test_archive_elsewhere),
+        cmocka_unit_test(test_prune),
         cmocka_unit_test(test_prune_when_the_clock_went_back),
         cmocka_unit_test(test_prune_passes_by_the_snapshot_of_another_ring),
-        cmocka_unit_test(test_no_backup_of_an_archive),
+        cmocka_unit_test(test_prune_interrupted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -139,6 +139,24 @@ static enum urn_code look_at_segment(struct history *history, struct os_dir *dir
     return URN_OK;
 }
 
+bool history_archive_stands_in(struct history *history, uint64_t lsn)
+{
+    const uint32_t index = history_find(history, lsn);
+    const uint64_t size = history->geometry.segment_size_bytes;
+    struct history_segment found;
+    struct urn_error ignored; /* whoever lists the files anew is told */
+    bool other_size = false;
+    if (!history->has_archive || index >= history->log_count ||
+        history->segments[index].sequence != lsn / size || history->segments[index].archived)
+        return false;
+    struct os_dir *dir = history->dirs[history->dir_count - 1];
+    if (look_at_segment(history, dir, lsn - lsn % size, &found, &other_size, &ignored) != URN_OK ||
+        other_size || found.state != HISTORY_LOG)
+        return false;
+    history->segments[index] = found;
+    return true;
+}
+
 static enum urn_code add_segments(struct history *history, struct os_dir *dir,
                                   const struct archive_list *list, struct urn_error *error)
 {

@@ -18,6 +18,10 @@ enum urn_code history_archive_add(struct history *history, struct urn_error *err
 /* An archive by itself. Errors: those of archive_dir_open. */
 enum urn_code history_archive_look(struct history *history, struct urn_error *error);
 
+/* A server has overwritten the ring's segment that holds lsn since it was listed: from now on the archive's file
+ * stands in its place in the list, so that all others keep theirs. False: the archive does not have it. */
+bool history_archive_stands_in(struct history *history, uint64_t lsn);
+
 /* The segments are in order, the ring's before the archive's: of two that hold one stretch, the second is kept
  * as the spare of the first. */
 void history_archive_keep_spares(struct history *history);

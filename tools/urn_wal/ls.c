@@ -157,11 +157,11 @@ static enum urn_code load_snapshots(struct ls *ls, bool *overtaken, struct urn_e
     return URN_OK;
 }
 
-static enum urn_code look(struct ls *ls, bool *overtaken, struct urn_error *error)
+/* Tables for what the history lists now. */
+static enum urn_code make_tables(struct ls *ls, struct urn_error *error)
 {
     free(ls->holdings);
     free(ls->contents);
-    *overtaken = false;
     ls->gap_count = 0;
     ls->damaged = ls->missing = false;
     ls->holding_room = ls->history.segment_count;
@@ -169,7 +169,30 @@ static enum urn_code look(struct ls *ls, bool *overtaken, struct urn_error *erro
     ls->contents = calloc(ls->history.snapshot_count + 1, sizeof *ls->contents);
     if (ls->holdings == NULL || ls->contents == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the log");
-    enum urn_code code = load_snapshots(ls, overtaken, error);
+    return URN_OK;
+}
+
+/* The server was faster each time: the files as they are listed now, without what is in the segments. */
+static enum urn_code give_up_walk(struct ls *ls, struct urn_error *error)
+{
+    bool gone = false;
+    enum urn_code code = history_refresh(&ls->history, error);
+    if (code == URN_OK)
+        code = make_tables(ls, error);
+    if (code == URN_OK)
+        code = load_snapshots(ls, &gone, error);
+    ls->damaged = ls->damaged && !gone;
+    (void)fprintf(ls->tool->notes, "urn-wal: the server overwrites the log faster than it can be "
+                                   "read: what the segments hold is not counted\n");
+    return code;
+}
+
+static enum urn_code look(struct ls *ls, bool *overtaken, struct urn_error *error)
+{
+    *overtaken = false;
+    enum urn_code code = make_tables(ls, error);
+    if (code == URN_OK)
+        code = load_snapshots(ls, overtaken, error);
     if (code != URN_OK || *overtaken)
         return code;
     code = walk_begin(&ls->history, 0, UINT64_MAX, 0, SCAN_CHECKSUMS, &ls->walk, error);
@@ -466,6 +489,8 @@ static enum exit_status run(const struct tool *tool, const char *const *operands
         if (code == URN_OK && overtaken)
             code = history_refresh(&ls.history, &error);
     }
+    if (code == URN_OK && overtaken)
+        code = give_up_walk(&ls, &error);
     if (code == URN_OK && ((const struct ls_options *)options)->json) {
         if (!print_json(&ls, tool->out))
             code = error_set(&error, URN_IO, errno, "cannot write the output");

@@ -156,14 +156,30 @@ static void drop_state(struct inspection *inspection)
     inspection->has_state = false;
 }
 
+/* Where the history has this snapshot now: beside a server the walk lists the files anew. The count: it has not. */
+static uint32_t find_listed(const struct history *history, struct snapshot_name id)
+{
+    uint32_t which = 0;
+    while (which < history->snapshot_count && (history->snapshots[which].id.lsn != id.lsn ||
+                                               history->snapshots[which].id.serial != id.serial))
+        which++;
+    return which;
+}
+
 /* The state goes on from this sound snapshot's file: so that at the end it is what a start makes. */
 static enum urn_code load_state(struct inspection *inspection, uint32_t which,
                                 struct urn_error *error)
 {
+    struct history *history = inspection->history;
+    const uint32_t listed = find_listed(history, inspection->report->snapshots[which].id);
     drop_state(inspection);
-    const enum urn_code code = history_load(inspection->history, which, &inspection->state, error);
+    if (listed == history->snapshot_count) { /* the server has removed it */
+        inspection->overtaken = true;
+        return URN_OK;
+    }
+    const enum urn_code code = history_load(history, listed, &inspection->state, error);
     inspection->has_state = code == URN_OK;
-    if (code == URN_IO && error->system_errno == ENOENT && history_live(inspection->history)) {
+    if (code == URN_IO && error->system_errno == ENOENT && history_live(history)) {
         inspection->overtaken = true;
         return URN_OK;
     }

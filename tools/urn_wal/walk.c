@@ -2,6 +2,7 @@
 #include "tools/urn_wal/walk.h"
 
 #include "engine/check.h"
+#include "tools/urn_wal/history_archive.h"
 
 /* ---- where to read from ----------------------------------------------------------------------- */
 
@@ -20,6 +21,15 @@ static enum urn_code scan_from(struct walk *walk, uint64_t lsn, struct urn_error
     return scan_begin(walk->history, lsn, limit, walk->depth, &walk->scan, error);
 }
 
+/* Where the last segment that is listed ends. */
+static uint64_t listed_end_lsn(const struct history *history)
+{
+    const uint64_t size = history->geometry.segment_size_bytes;
+    return history->log_count == 0
+               ? 0
+               : history_begin_lsn(history, &history->segments[history->log_count - 1]) + size;
+}
+
 /* Asks the history how far the log is durable. */
 static enum urn_code learn_durable(struct walk *walk, uint64_t known_durable_lsn,
                                    struct urn_error *error)
@@ -33,9 +43,13 @@ static enum urn_code learn_durable(struct walk *walk, uint64_t known_durable_lsn
         return code;
     if (known_durable_lsn > durable_lsn)
         durable_lsn = known_durable_lsn;
+    walk->stops_when_durable = history_live(walk->history);
+    /* What the ring's files say now may be of a later lap than they are listed with, for which the archive's files
+     * then stand in. */
+    if (walk->stops_when_durable && walk->history->has_archive)
+        durable_lsn = smaller(durable_lsn, listed_end_lsn(walk->history));
     if (durable_lsn > walk->durable_lsn)
         walk->durable_lsn = durable_lsn;
-    walk->stops_when_durable = history_live(walk->history);
     return URN_OK;
 }
 
@@ -164,6 +178,8 @@ static enum walk_step go_on_overwritten(struct walk *walk, uint64_t lsn, struct 
 {
     scan_end(walk->scan);
     walk->scan = NULL;
+    if (history_archive_stands_in(walk->history, lsn)) /* it had been archived before */
+        return read_on(walk, lsn, error);
     if (history_refresh(walk->history, error) != URN_OK || learn_durable(walk, 0, error) != URN_OK)
         return WALK_ERROR;
     const uint64_t size = walk->history->geometry.segment_size_bytes;
