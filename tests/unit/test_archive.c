@@ -493,6 +493,30 @@ static void test_damaged_segment_does_not_count(void **state)
     done(driver);
 }
 
+/* A record that was renamed, by hand, does not make a gap where there is none. */
+static void test_gap_of_another_name(void **state)
+{
+    (void)state;
+    static const char name[] = "gap-0000000000010000-0000000000030000";
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    struct archive_gap gap = {.from_lsn = 0x10000, .to_lsn = 0x20000, .reason = ARCHIVE_GAP_REUSED};
+    char text[ARCHIVE_TEXT_BYTES_MAX];
+    const size_t length = archive_gap_format(&gap, text);
+    struct urn_error error;
+    struct os_dir *dir;
+    struct os_file *file;
+    size_t written = 0;
+    assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
+    assert_int_equal(os_file_open(dir, name, OS_CREATE, &file), 0);
+    assert_int_equal(os_file_write(file, text, length, 0, &written), 0);
+    os_file_close(file);
+    const struct archive_name parsed = archive_name_parse(name);
+    assert_int_equal(archive_gap_read(dir, &parsed, &gap, &error), URN_DAMAGED);
+    assert_non_null(strstr(error.text, "it tells of another gap than its name"));
+    os_dir_close(dir);
+    done(driver);
+}
+
 /* ---- whose archive it is --------------------------------------------------------------------- */
 
 static void test_archive_of_another_ring(void **state)
@@ -708,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_crash_in_every_call),
         cmocka_unit_test(test_lying_disk),
         cmocka_unit_test(test_damaged_segment_does_not_count),
+        cmocka_unit_test(test_gap_of_another_name),
         cmocka_unit_test(test_archive_of_another_ring),
         cmocka_unit_test(test_archive_of_another_history),
         cmocka_unit_test(test_archive_that_has_gone),

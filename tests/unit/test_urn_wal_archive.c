@@ -201,6 +201,14 @@ static void make_lap(void *context, const struct sim_event *call)
     draw_to(lap->driver, lap->driver->engine->writer.end_lsn + (SEGMENTS + 1) * SEGMENT_BYTES);
 }
 
+static uint32_t times_in(const char *text, const char *wanted)
+{
+    uint32_t count = 0;
+    for (const char *at = strstr(text, wanted); at != NULL; at = strstr(at + 1, wanted))
+        count++;
+    return count;
+}
+
 /* What it overwrites meanwhile is read from the archive: whole, and as the same history. */
 static void check_lapped(const char *const *words, const char *wanted)
 {
@@ -215,6 +223,7 @@ static void check_lapped(const char *const *words, const char *wanted)
         sim_set_observer(driver->world, NULL, NULL);
         assert_contains(text, wanted);
         assert_lacks(text, "missing");
+        assert_true(times_in(text, "\"archived\":true") <= times_in(text, "\"groups\":"));
         free(text);
         lapped = lap.begun;
     }
@@ -232,7 +241,7 @@ static void test_verify_while_a_server_laps(void **state)
 static void test_ls_while_a_server_laps(void **state)
 {
     (void)state;
-    check_lapped(WORDS("ls", "data"), "segment-0000000000000000");
+    check_lapped(WORDS("ls", "data", "--json"), "segment-0000000000000000");
 }
 
 /* Whoever asks for one draw reads its stretch of one file, wherever that is. */
@@ -412,7 +421,13 @@ static void test_prune(void **state)
     assert_int_equal(files_in_archive(driver), files);
     text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "2", "--write"));
     assert_contains(text, "deleted segment-0000000000000000\n");
+    /* The very first moment that is kept can be rebuilt, and the one behind it. */
+    const char *kept = strstr(text, "on (LSN ");
+    assert_non_null(kept);
+    char until[32];
+    (void)snprintf(until, sizeof until, "lsn:%llu", strtoull(kept + 8, NULL, 10) + 4096);
     free(text);
+    free(run(driver, EXIT_SOUND, WORDS("replay", "data", "--until", until)));
     assert_true(files_in_archive(driver) < files);
     /* Everything from the kept snapshot on is there, sound, and held against a state. */
     text = run(driver, EXIT_SOUND, WORDS("verify", "data"));
