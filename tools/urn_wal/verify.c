@@ -186,6 +186,17 @@ static enum urn_code load_state(struct inspection *inspection, uint32_t which,
     return code;
 }
 
+/* A start goes on from this snapshot, true or not, as far as the log follows from it: tail is the log's there. */
+static enum urn_code start_from(struct inspection *inspection, uint32_t which,
+                                const struct wal_tail *tail, struct urn_error *error)
+{
+    const struct snapshot_report *snapshot = &inspection->report->snapshots[which];
+    if (memcmp(snapshot->tail.chain, tail->chain, WAL_CHAIN_BYTES) == 0)
+        return load_state(inspection, which, error);
+    note_start_stop(inspection, snapshot->id.lsn, RECOVERY_STOP_STALE);
+    return URN_OK;
+}
+
 /* The log has come to the LSN of this snapshot: state and snapshot are to be the same. */
 static enum urn_code compare_with_snapshot(struct inspection *inspection, uint32_t which,
                                            struct urn_error *error)
@@ -200,12 +211,13 @@ static enum urn_code compare_with_snapshot(struct inspection *inspection, uint32
     inspection->state.tail = tail;
     if (code != URN_OK)
         return code;
-    if (memcmp(digest, snapshot->digest, sizeof digest) == 0)
-        return which == inspection->start_snapshot ? load_state(inspection, which, error) : URN_OK;
-    snapshot->sound = false;
-    verify_find_at(inspection->report, FINDING_MEANING, snapshot->id.lsn,
-                   "%s is not what the log makes of the snapshot before it", snapshot->name);
-    return URN_OK;
+    if (memcmp(digest, snapshot->digest, sizeof digest) != 0) {
+        snapshot->sound = false;
+        verify_find_at(inspection->report, FINDING_MEANING, snapshot->id.lsn,
+                       "%s is not what the log makes of the snapshot before it", snapshot->name);
+    }
+    return which == inspection->start_snapshot ? start_from(inspection, which, &tail, error)
+                                               : URN_OK;
 }
 
 /* A snapshot that the log comes to without a state: the chain says whether it is of this log; then it gives
