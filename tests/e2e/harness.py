@@ -348,6 +348,14 @@ def writable(sock, timeout_s):
 # ---- what the data directory says ---------------------------------------------------------------
 
 
+def flip_bit(path, offset):
+    """Damages one byte of a file, beside whoever has it open or mapped."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 4]))
+
 def crc32c(data):
     """CRC-32C (Castagnoli), bit by bit: a few hundred bytes only."""
     crc = 0xFFFFFFFF

@@ -22,7 +22,8 @@ SUITES = {
     "threads": ["test_load", "test_changes", "test_bench"],
     "all": ["test_methods", "test_changes", "test_errors", "test_bounds", "test_wire", "test_pynvim",
             "test_load", "test_start", "test_faults", "test_snapshots", "test_full_disk", "test_archive",
-            "test_kill", "test_tools", "test_urn_wal", "test_repair", "test_move", "test_bench",
+            "test_kill", "test_tools", "test_urn_wal", "test_live_damage", "test_repair",
+            "test_move", "test_bench",
             "test_bench_run",
             "test_prometheus", "test_man", "test_completion", "test_samples", "test_docs", "test_memory"],
 }

@@ -4,18 +4,10 @@ import shutil
 import subprocess
 import unittest
 
-from harness import MAIN_CATALOG, TestCase, make_config, program, run, run_urnd
+from harness import MAIN_CATALOG, TestCase, flip_bit, make_config, program, run, run_urnd
 
 ROUNDS = 12
 LOST_ROUNDS = 4  # the last of them, of 10 draws each
-
-
-def flip_bit(path, offset):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 4]))
 
 
 class Repair(TestCase):

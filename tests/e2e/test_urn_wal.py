@@ -2,50 +2,13 @@
 import json
 import re
 import shutil
-import threading
 
 from harness import MAIN_CATALOG, RpcError, Server, TestCase, make_config, run, wait_until
+from load import Load
 
 BATCH = 1000
 SEGMENT_BYTES = 64 * 1024
 LAPS = 3
-
-
-class Load(threading.Thread):
-    """Draws as fast as it can, and keeps what it was told. A disk that others keep busy may let the ring fill:
-    who is told so comes again."""
-
-    def __init__(self, server, batch):
-        super().__init__(daemon=True)
-        self.server = server
-        self.batch = batch
-        self.told = {}  # first request id -> indexes
-        self.stopping = threading.Event()
-        self.failure = None
-
-    def run(self):
-        try:
-            with self.server.client() as client:
-                while not self.stopping.is_set():
-                    ids = [client.send("draw", "main", self.batch, {"as": "indexes"})
-                           for _ in range(4)]
-                    for msgid in ids:
-                        self.take(client, msgid)
-        except Exception as failure:  # pylint: disable=broad-except
-            self.failure = failure
-
-    def take(self, client, msgid):
-        try:
-            first, indexes, *_ = client.reply(msgid)
-            self.told[first] = indexes
-        except RpcError as error:
-            if error.code != "BUSY":
-                raise
-
-    def stop(self):
-        self.stopping.set()
-        self.join()
-        assert self.failure is None, self.failure
 
 
 class BesideAServer(TestCase):
