@@ -3,7 +3,7 @@ import json
 import re
 import shutil
 
-from harness import MAIN_CATALOG, RpcError, Server, TestCase, make_config, run, wait_until
+from harness import MAIN_CATALOG, Server, TestCase, make_config, run, wait_until
 from load import Load
 
 BATCH = 1000

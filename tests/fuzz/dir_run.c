@@ -265,7 +265,7 @@ static enum exit_status check_verdict(const struct dir_base *base, struct sim_wo
     FILE *nowhere = fopen("/dev/null", "we");
     CHECK(nowhere != NULL);
     const struct tool tool = {.os = sim_os(world), .out = nowhere, .notes = nowhere};
-    const enum urn_code code = verify_log(&tool, operands, 1, NULL, NULL, &report, &error);
+    const enum urn_code code = verify_log(&tool, operands, 1, &report, &error);
     enum exit_status status =
         code == URN_OK ? verify_exit_status(&report) : tool_fail_to_open(&tool, DIR_PATH, &error);
     (void)sim_restart(world);
