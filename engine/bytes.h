@@ -44,10 +44,10 @@ static inline uint64_t get_u64(const uint8_t *from)
     return get_u32(from) | (uint64_t)get_u32(from + 4) << 32;
 }
 
-/* value rounded up to a multiple of unit, a power of two. */
+/* value rounded up to a multiple of unit, which need be no power of two: segments are any number of pages. */
 static inline uint64_t round_up_u64(uint64_t value, uint64_t unit)
 {
-    return (value + unit - 1) & ~(unit - 1);
+    return (value + unit - 1) / unit * unit;
 }
 
 static inline bool bytes_are_zero(const uint8_t *bytes, size_t length)

@@ -63,6 +63,8 @@ static void assert_resized(struct urn_os *os, const struct whole_dir_text *befor
     assert_int_equal(after.geometry.segment_size_bytes, segment_size_bytes);
     assert_int_equal(after.geometry.segments, segments);
     assert_int_equal(after.lsn, round_up_u64(before->lsn, segment_size_bytes));
+    assert_int_equal(after.lsn % segment_size_bytes, 0);
+    assert_in_range(after.lsn, before->lsn, before->lsn + segment_size_bytes - 1);
     whole_dir_free(&after);
     must_start(os);
 }
