@@ -39,6 +39,7 @@
 struct maker {
     struct data_dir data_dir;
     struct os_dir *archive; /* NULL: none */
+    struct os_file *archive_lock;
     struct state state;
     uint64_t time_us;
     uint64_t random;
@@ -301,7 +302,7 @@ static void make_archive(struct maker *maker, const char *path)
     struct urn_error error;
     char *absolute = NULL;
     require(archive_dir_open_for_writing(os_default(), path, maker->data_dir.geometry.ring_uuid,
-                                         false, &maker->archive, &error),
+                                         false, &maker->archive, &maker->archive_lock, &error),
             &error);
     absolute = realpath(path, NULL);
     bench_require(absolute != NULL && strlen(absolute) < sizeof note.path, path);
@@ -355,6 +356,7 @@ static void make_directory(struct maker *maker, const struct wanted *wanted, con
 
 static void release(struct maker *maker)
 {
+    os_file_close(maker->archive_lock);
     if (maker->archive != NULL)
         os_dir_close(maker->archive);
     os_dir_close(maker->data_dir.dir);

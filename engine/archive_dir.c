@@ -80,6 +80,8 @@ static int note_name(void *context, const char *name)
     case ARCHIVE_NAME_IDENTITY:
         listing->has_identity = true;
         return 0;
+    case ARCHIVE_NAME_LOCK:
+        return 0;
     case ARCHIVE_NAME_FOREIGN:
         break;
     }
@@ -192,11 +194,9 @@ enum urn_code archive_dir_open(struct urn_os *os, const char *path, struct os_di
     return error->code;
 }
 
-/* A directory without ARCHIVE becomes an archive if it holds nothing. */
-static enum urn_code make_archive(struct os_dir *dir, const char *path,
-                                  const struct listing *listing,
-                                  const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
-                                  struct urn_error *error)
+/* A directory without ARCHIVE may become an archive if it holds nothing. */
+static enum urn_code check_empty(const char *path, const struct listing *listing, bool was_there,
+                                 struct urn_error *error)
 {
     if (was_there)
         return error_set(error, URN_IO, 0,
@@ -209,9 +209,7 @@ static enum urn_code make_archive(struct os_dir *dir, const char *path,
                          "%.200s is no archive, for it has no file " ARCHIVE_IDENTITY
                          ", and it is not empty: name another directory in wal.archive",
                          path);
-    char text[ARCHIVE_TEXT_BYTES_MAX];
-    return file_publish(dir, ARCHIVE_IDENTITY, text, archive_identity_format(ring_uuid, text),
-                        error);
+    return URN_OK;
 }
 
 static enum urn_code check_owner(struct os_dir *dir, const char *path,
@@ -232,7 +230,25 @@ static enum urn_code check_owner(struct os_dir *dir, const char *path,
                      path, theirs, ours);
 }
 
-/* Names of what was left unfinished; so many are removed by one opening. */
+/* Two servers on copies of one data directory have one ring, and would take each other's segments for their
+ * own. */
+static enum urn_code lock_archive(struct os_dir *dir, const char *path, struct os_file **lock,
+                                  struct urn_error *error)
+{
+    const int failure = os_dir_lock(dir, ARCHIVE_LOCK, true, lock);
+    if (failure == 0)
+        return URN_OK;
+    *lock = NULL;
+    if (failure == EWOULDBLOCK)
+        return error_set(error, URN_INUSE, 0,
+                         "another process archives to %.200s (its id is in " ARCHIVE_LOCK
+                         " there): a server on a copy of this data directory? Name another "
+                         "directory in wal.archive",
+                         path);
+    return error_set(error, URN_IO, failure, "cannot lock the archive %.200s", path);
+}
+
+/* Names of what was left unfinished: so many at a time. */
 struct leftovers {
     char names[16][DATA_DIR_NAME_MAX];
     uint32_t count;
@@ -249,10 +265,14 @@ static int note_leftover(void *context, const char *name)
 
 static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *error)
 {
-    struct leftovers leftovers = {.count = 0};
-    int failure = os_dir_list(dir, note_leftover, &leftovers);
-    for (uint32_t i = 0; i < leftovers.count && failure == 0; i++)
-        failure = os_remove(dir, leftovers.names[i]);
+    struct leftovers leftovers;
+    int failure = 0;
+    do {
+        leftovers.count = 0;
+        failure = os_dir_list(dir, note_leftover, &leftovers);
+        for (uint32_t i = 0; i < leftovers.count && failure == 0; i++)
+            failure = os_remove(dir, leftovers.names[i]);
+    } while (failure == 0 && leftovers.count > 0);
     return failure == 0 ? URN_OK
                         : error_set(error, URN_IO, failure,
                                     "cannot remove what was left unfinished in the archive");
@@ -304,12 +324,36 @@ static enum urn_code open_or_make(struct urn_os *os, const char *path, bool was_
                         : error_set(error, URN_IO, failure, "cannot open the archive %.200s", path);
 }
 
-enum urn_code archive_dir_open_for_writing(struct urn_os *os, const char *path,
-                                           const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
-                                           struct os_dir **dir, struct urn_error *error)
+/* In a directory that is open: whose it is, and that nobody else writes in it; ARCHIVE, where it is new. */
+static enum urn_code take_possession(struct os_dir *dir, const char *path,
+                                     const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
+                                     struct os_file **lock, struct urn_error *error)
 {
     struct listing listing;
+    char text[ARCHIVE_TEXT_BYTES_MAX];
+    enum urn_code code = list_names(dir, &listing, error);
+    if (code != URN_OK)
+        return code;
+    code = listing.has_identity ? check_owner(dir, path, ring_uuid, error)
+                                : check_empty(path, &listing, was_there, error);
+    if (code == URN_OK) /* not earlier: in somebody else's directory nothing is left */
+        code = lock_archive(dir, path, lock, error);
+    if (code == URN_OK && !listing.has_identity)
+        code = file_publish(dir, ARCHIVE_IDENTITY, text, archive_identity_format(ring_uuid, text),
+                            error);
+    if (code == URN_OK && listing.has_temporary)
+        code = remove_leftovers(dir, error);
+    listing_free(&listing);
+    return code;
+}
+
+enum urn_code archive_dir_open_for_writing(struct urn_os *os, const char *path,
+                                           const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
+                                           struct os_dir **dir, struct os_file **lock,
+                                           struct urn_error *error)
+{
     *dir = NULL;
+    *lock = NULL;
     if (open_or_make(os, path, was_there, dir, error) != URN_OK)
         return error->code;
     enum urn_code code = URN_OK;
@@ -318,17 +362,11 @@ enum urn_code archive_dir_open_for_writing(struct urn_os *os, const char *path,
     if (failure != 0)
         code = error_set(error, URN_IO, failure, "cannot sync the archive %.200s", path);
     if (code == URN_OK)
-        code = list_names(*dir, &listing, error);
-    if (code == URN_OK) {
-        code = listing.has_identity
-                   ? check_owner(*dir, path, ring_uuid, error)
-                   : make_archive(*dir, path, &listing, ring_uuid, was_there, error);
-        if (code == URN_OK && listing.has_temporary)
-            code = remove_leftovers(*dir, error);
-        listing_free(&listing);
-    }
+        code = take_possession(*dir, path, ring_uuid, was_there, lock, error);
     if (code != URN_OK) {
+        os_file_close(*lock);
         os_dir_close(*dir);
+        *lock = NULL;
         *dir = NULL;
     }
     return code;

@@ -17,11 +17,13 @@ enum urn_code archive_dir_open(struct urn_os *os, const char *path, struct os_di
 /* Opens the archive of this ring to write in it. was_there: it is known to exist, so that nothing is made
  * where it is not: an archive whose volume is not mounted must not begin anew. Otherwise a missing directory
  * is made (the last component of path), and ARCHIVE in an empty one. What was left unfinished is removed.
- * Errors: URN_CONFIG (the directory belongs to another ring, or holds something else: says what to do),
+ * *lock: nobody else archives to it until that is closed; the caller's, with *dir. Errors: URN_CONFIG (the
+ * directory belongs to another ring, or holds something else: says what to do), URN_INUSE (another process has it),
  * URN_IO, URN_DAMAGED, URN_FORMAT, URN_NOMEMORY. */
 enum urn_code archive_dir_open_for_writing(struct urn_os *os, const char *path,
                                            const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
-                                           struct os_dir **dir, struct urn_error *error);
+                                           struct os_dir **dir, struct os_file **lock,
+                                           struct urn_error *error);
 
 /* What an archive holds, by its names; each list rises by LSN. */
 struct archive_list {

@@ -78,6 +78,10 @@ static struct archive_name parse_whole(const char *name)
         return parsed;
     }
     if (data_dir_parse_snapshot_name(name, &parsed.from_lsn, &parsed.serial)) {
+    if (strcmp(name, ARCHIVE_LOCK) == 0) {
+        parsed.kind = ARCHIVE_NAME_LOCK;
+        return parsed;
+    }
         parsed.kind = ARCHIVE_NAME_SNAPSHOT;
         return parsed;
     }

@@ -8,6 +8,7 @@
  *     segment-<LSN>                 an archived segment; 16 hexadecimal digits: where it begins in the log
  *     gap-<from LSN>-<to LSN>       a stretch of log that is known not to be archived, and never will be
  *     snapshot-<LSN>-<serial>       a copy of a snapshot, named as in the data directory
+ *     LOCK                          held by the one process that archives to it
  *     *.tmp                         unfinished; never evidence of anything
  *
  * Names go by LSN and not by sequence: should the ring get segments of another size one day, what is archived
@@ -53,6 +54,7 @@
 #define ARCHIVE_FORMAT_VERSION 1u
 #define ARCHIVE_IDENTITY       "ARCHIVE"
 #define ARCHIVE_NOTE           "ARCHIVED-TO"
+#define ARCHIVE_LOCK           "LOCK"
 #define ARCHIVE_TEXT_BYTES_MAX 512u
 #define ARCHIVE_NOTE_BYTES_MAX (ARCHIVE_TEXT_BYTES_MAX + DATA_DIR_PATH_BYTES_MAX)
 
@@ -62,6 +64,7 @@ enum archive_name_kind {
     ARCHIVE_NAME_FOREIGN, /* none of ours */
     ARCHIVE_NAME_IDENTITY,
     ARCHIVE_NAME_SEGMENT,  /* from_lsn */
+    ARCHIVE_NAME_LOCK,
     ARCHIVE_NAME_GAP,      /* from_lsn, to_lsn */
     ARCHIVE_NAME_SNAPSHOT, /* from_lsn is the snapshot's; serial */
     ARCHIVE_NAME_TEMPORARY,

@@ -80,8 +80,10 @@ static void close_files(struct archive_task *task)
 static void close_archive(struct archive_task *task)
 {
     close_files(task);
+    os_file_close(task->lock);
     os_dir_close(task->dir);
     os_dir_close(task->ring_dir);
+    task->lock = NULL;
     task->dir = NULL;
     task->ring_dir = NULL;
 }
@@ -314,7 +316,7 @@ static enum urn_code open_archive(struct archive_task *task, struct urn_error *e
         return error->code;
     task->was_there = task->was_there || strcmp(note.path, task->path) == 0;
     if (archive_dir_open_for_writing(task->around.os, task->path, data_dir->geometry.ring_uuid,
-                                     task->was_there, &task->dir, error) != URN_OK ||
+                                     task->was_there, &task->dir, &task->lock, error) != URN_OK ||
         write_note(task, &note, error) != URN_OK)
         return error->code;
     task->was_there = true;
@@ -359,9 +361,10 @@ enum urn_code archive_task_begin(struct archive_task *task, uint64_t x, struct u
         return URN_OK;
     }
     (void)fail(task, &why);
-    if (why.code == URN_CONFIG)
-        *error = why;
-    return why.code == URN_CONFIG ? URN_CONFIG : URN_OK;
+    if (why.code != URN_CONFIG && why.code != URN_INUSE)
+        return URN_OK;
+    *error = why;
+    return why.code;
 }
 
 static enum archive_want step_open(struct archive_task *task)

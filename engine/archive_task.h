@@ -131,6 +131,7 @@ struct archive_task {
     uint64_t snapshot_lsn; /* of the newest archived snapshot; ARCHIVE_NO_SNAPSHOT: none */
     uint64_t
         refused_lsn; /* of the snapshot that was found damaged, or unreadable: not tried again; likewise */
+    struct os_file *lock;    /* of the archive, with it */
     bool segments_first;    /* the last snapshot could not be copied */
     struct archive_gap gap; /* to be recorded; to_lsn 0: none */
     bool copies_snapshot;   /* what is being copied: a snapshot, else a segment */
@@ -170,8 +171,8 @@ uint64_t archive_task_memory_bytes(const struct urn_engine_config *config);
 
 /* At a start, once the log's end is known (x): opens the archive, finds what of the ring it holds, and sets
  * archived_lsn. Notes in the data directory where the archive is; without one, that there is none any more.
- * Errors: URN_CONFIG (the directory is of another ring or of something else, or reaches beyond the log's end: it
- * is of another history, from before a repair, say). Everything else that hinders is
+ * Errors: URN_INUSE (another process archives to it), URN_CONFIG (the directory is of another ring or of something
+ * else, or reaches beyond the log's end: it is of another history, from before a repair, say). Everything else that hinders is
  * kept in failure, and tried again by the steps. */
 enum urn_code archive_task_begin(struct archive_task *task, uint64_t x, struct urn_error *error);
 
