@@ -111,9 +111,17 @@ static void note_health(struct archive_task *task, const struct urn_error *error
     const bool tell =
         error->code != task->failure.code || error->system_errno != task->failure.system_errno;
     task->failure = *error;
-    CHECK(pthread_mutex_unlock(&task->failure_lock) == 0);
-    if (tell && task->around.notify != NULL)
+    /* Under the lock, so that nobody is told who has abandoned the task. */
+    if (tell && !task->abandoned && task->around.notify != NULL)
         task->around.notify(task->around.notify_context);
+    CHECK(pthread_mutex_unlock(&task->failure_lock) == 0);
+}
+
+void archive_task_abandon(struct archive_task *task)
+{
+    CHECK(pthread_mutex_lock(&task->failure_lock) == 0);
+    task->abandoned = true;
+    CHECK(pthread_mutex_unlock(&task->failure_lock) == 0);
 }
 
 static void note_well(struct archive_task *task)
@@ -130,6 +138,11 @@ void archive_task_failure(struct archive_task *task, struct urn_error *error)
     CHECK(pthread_mutex_lock(&task->failure_lock) == 0);
     *error = task->failure;
     CHECK(pthread_mutex_unlock(&task->failure_lock) == 0);
+    const uint64_t began_ns = atomic_load(&task->step_began_ns);
+    const uint64_t now_ns = os_monotonic_ns(task->around.os);
+    if (began_ns != 0 && now_ns > began_ns && now_ns - began_ns >= ARCHIVE_SILENCE_NS)
+        error_set(error, URN_IO, 0, "the archive %.200s does not answer, since %" PRIu64 " s",
+                  task->path, (now_ns - began_ns) / 1000000000u);
 }
 
 /* What was begun is dropped. A file that stays is removed by the next opening. */
@@ -864,14 +877,8 @@ static enum archive_want step_failed(struct archive_task *task)
     return ARCHIVE_WANTS_STEP;
 }
 
-enum archive_want archive_task_step(struct archive_task *task)
+static enum archive_want do_step(struct archive_task *task)
 {
-    if (!task->on)
-        return ARCHIVE_WANTS_EVENT;
-    if (atomic_load(task->around.log_failed)) { /* what the disk holds is unknown: hands off */
-        close_archive(task);
-        return ARCHIVE_WANTS_EVENT;
-    }
     switch (task->step) {
     case ARCHIVE_STEP_OPEN:
         return step_open(task);
@@ -906,3 +913,17 @@ bool archive_task_has_work(const struct archive_task *task)
     return task->step != ARCHIVE_STEP_FIND || task->gap.to_lsn != 0 || snapshot_is_due(task) ||
            segment_is_due(task);
 }
+enum archive_want archive_task_step(struct archive_task *task)
+{
+    if (!task->on)
+        return ARCHIVE_WANTS_EVENT;
+    if (atomic_load(task->around.log_failed)) { /* what the disk holds is unknown: hands off */
+        close_archive(task);
+        return ARCHIVE_WANTS_EVENT;
+    }
+    atomic_store(&task->step_began_ns, os_monotonic_ns(task->around.os));
+    const enum archive_want want = do_step(task);
+    atomic_store(&task->step_began_ns, 0);
+    return want;
+}
+

@@ -57,6 +57,9 @@
 /* After a failure (a full disk, say) it is tried again after so long. */
 #define ARCHIVE_RETRY_NS (500ull * 1000 * 1000)
 
+/* A step that takes longer is told of: no disk that is well keeps a call for so long. */
+#define ARCHIVE_SILENCE_NS (10ull * 1000 * 1000 * 1000)
+
 #define ARCHIVE_NO_SNAPSHOT UINT64_MAX
 
 enum archive_step {
@@ -116,7 +119,9 @@ struct archive_task {
     atomic_bool hurry; /* the ring is about to fill, or requests wait for room: no pauses */
     struct archive_counters counters;
     pthread_mutex_t failure_lock;
-    struct urn_error failure; /* what hinders it; URN_OK: nothing */
+    struct urn_error failure;       /* what hinders it; URN_OK: nothing */
+    bool abandoned;                 /* nobody is told any more; under the lock, too */
+    _Atomic uint64_t step_began_ns; /* of the step that is being done; 0: none is */
 
     /* The log's being durable up to here gives a resting task something to do. */
     _Atomic uint64_t awaited_lsn;
@@ -188,7 +193,10 @@ static inline bool archive_task_waits_for(const struct archive_task *task, uint6
     return task->on && durable_lsn >= atomic_load(&task->awaited_lsn);
 }
 
-/* What hinders it; code URN_OK: nothing. Any thread. */
+/* Its step does not return, and a stop does not wait for it: whatever it still comes to, nobody is told. */
+void archive_task_abandon(struct archive_task *task);
+
+/* What hinders it, an archive that does not return from a call included; code URN_OK: nothing. Any thread. */
 void archive_task_failure(struct archive_task *task, struct urn_error *error);
 
 #endif

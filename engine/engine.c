@@ -409,6 +409,8 @@ static struct urn_engine *make_engine(const struct urn_engine_config *config)
     engine->queue_draws_max = config->queue_draws;
     engine->notify = config->notify;
     engine->notify_context = config->notify_context;
+    engine->stop_patience_ns =
+        config->stop_patience_ns != 0 ? config->stop_patience_ns : STOP_PATIENCE_NS;
     engine->pad_capacity_bytes = pad_capacity_bytes(config);
     engine->writer.group_capacity_bytes = (uint32_t)group_capacity_bytes(config);
     engine->writer.flush_after_n_draw = config->flush_after_n_draw;
@@ -577,9 +579,12 @@ void urn_engine_free(struct urn_engine *engine)
 {
     if (engine == NULL)
         return;
-    CHECK(engine->writer.done && !lookups_have_requests(&engine->lookups));
+    CHECK(engine->writer.done && !lookups_have_requests(&engine->lookups) &&
+          !lookups_past_have_requests(&engine->lookups));
     CHECK(atomic_load(&engine->finished) == NULL);
-    engine_abandon(engine);
+    if (!engine
+             ->archive_hangs) /* else all of it belongs to those threads, until the process ends */
+        engine_abandon(engine);
 }
 
 /* ---- submit and collect -------------------------------------------------------------------- */
@@ -1003,6 +1008,11 @@ void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *er
     CHECK(pthread_mutex_lock(&engine->snapshot_failure_lock) == 0);
     *error = engine->snapshot_failure;
     CHECK(pthread_mutex_unlock(&engine->snapshot_failure_lock) == 0);
+}
+
+bool urn_engine_archive_hangs(const struct urn_engine *engine)
+{
+    return engine->archive_hangs;
 }
 
 void urn_engine_archive_failure(struct urn_engine *engine, struct urn_error *error)

@@ -12,6 +12,7 @@
  *     sync **    engine_log_sync_begin, _end  mapping -> disk
  *     snapshot   snapshot_task_step        encoded blocks -> a file that counts -> the writer
  *     lookup     lookups_step              lookups -> looks into the log's files -> finished
+ *     past       lookups_past_step         what the ring has forgotten -> looks into the archive -> finished
  *     archive    archive_task_step         full segments, snapshots -> the archive
  *     one        urn_collect               finished -> the caller
  *     *  or the writer thread in its place, when nothing else waits for it
@@ -160,7 +161,9 @@ struct urn_engine {
     struct urn_error failure;
     struct engine_counters counters;
 
-    struct threads *threads; /* NULL: driven step by step */
+    struct threads *threads;   /* NULL: driven step by step */
+    uint64_t stop_patience_ns; /* with the archive's threads */
+    bool archive_hangs;        /* set by threads_stop: those use the engine still */
 };
 
 /* Everything of urn_engine_open but the threads. */

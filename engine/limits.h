@@ -46,6 +46,9 @@
 /* A snapshot that failed (a full disk, say) is tried again after so long. */
 #define SNAPSHOT_RETRY_NS (500ull * 1000 * 1000)
 
+/* A stop waits so long for an archive that does not return from a call. */
+#define STOP_PATIENCE_NS (10ull * 1000 * 1000 * 1000)
+
 /* A step of the writer encodes slices of one block of a snapshot for so long, and then only ends the one it is at.
  * While groups close at every step it does so all the same once so much time has passed since the last one. */
 #define SNAPSHOT_STEP_NS  (50ull * 1000)

@@ -479,7 +479,9 @@ enum log_found log_finder_find(struct log_finder *finder, uint64_t request_id,
         const bool is_overwritten = from_lsn < oldest_lsn(finder);
         const bool is_given_up = gap.error.code == URN_OK && gap.lsn < finder->past.end_lsn &&
                                  give_up_segment(finder, gap.lsn);
-        if (!is_overwritten && !is_given_up)
+        if (!is_overwritten && !is_given_up) {
+            draw->lsn = gap.lsn;
             return tell_damage(finder, &gap, error);
+        }
     }
 }

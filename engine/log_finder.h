@@ -63,8 +63,8 @@ enum urn_code log_finder_make(const struct log_finder_sources *sources, const st
                               struct urn_error *error);
 void log_finder_free(struct log_finder *finder);
 
-/* Looks for the draw of this id among all that was acknowledged before the call. Reads a few tens of KiB and
- * the group. Blocks for the disk alone, where the cache does not have it. */
+/* Looks for the draw of this id among all that was acknowledged before the call. LOG_FOUND_ERROR: *error, and
+ * draw->lsn where nothing whole could be read. Reads a few tens of KiB and the group. Blocks for the disk alone, where the cache does not have it. */
 enum log_found log_finder_find(struct log_finder *finder, uint64_t request_id,
                                struct log_draw *draw, struct urn_error *error);
 

@@ -3,15 +3,17 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/check.h"
 #include "engine/engine.h"
+#include "engine/threads.h"
 
 uint64_t lookups_memory_bytes(const struct wal_geometry *geometry, uint32_t max_pools,
                               bool has_archive)
 {
     return log_points_memory_bytes(geometry) + log_finder_memory_bytes(geometry, max_pools) +
-           (has_archive ? archive_finder_memory_bytes() : 0);
+           (has_archive ? archive_finder_memory_bytes() + draw_reader_memory_bytes(max_pools) : 0);
 }
 
 enum urn_code lookups_make(struct urn_engine *engine, uint64_t snapshot_lsn,
@@ -32,21 +34,35 @@ enum urn_code lookups_make(struct urn_engine *engine, uint64_t snapshot_lsn,
 
 enum urn_code lookups_use_archive(struct urn_engine *engine, struct urn_error *error)
 {
-    struct lookups *lookups = &engine->lookups;
+    struct past_lookups *past = &engine->lookups.past;
+    const struct draw_reader *reader = log_finder_reader(engine->lookups.finder);
     const struct archive_finder_sources sources = {
         .os = engine->os,
         .path = engine->archive.path,
         .geometry = &engine->data_dir.geometry,
         .archived_lsn = &engine->archive.archived_lsn,
-        .reader = log_finder_reader(lookups->finder),
+        .reader = &past->reader,
     };
-    return engine->archive.on ? archive_finder_make(&sources, &lookups->archive, error) : URN_OK;
+    if (!engine->archive.on)
+        return URN_OK;
+    if (draw_reader_make(&past->reader, sources.geometry->ring_uuid, reader->start_lsn,
+                         reader->pool_count, error) != URN_OK ||
+        archive_finder_make(&sources, &past->finder, error) != URN_OK)
+        return error->code;
+    memcpy(past->reader.item_counts, reader->item_counts,
+           reader->pool_count * sizeof *reader->item_counts);
+    CHECK(pthread_mutex_init(&past->lock, NULL) == 0);
+    return URN_OK;
 }
 
 void lookups_free(struct lookups *lookups)
 {
-    archive_finder_free(lookups->archive);
-    lookups->archive = NULL;
+    struct past_lookups *past = &lookups->past;
+    if (past->finder != NULL)
+        CHECK(pthread_mutex_destroy(&past->lock) == 0);
+    archive_finder_free(past->finder);
+    draw_reader_free(&past->reader);
+    past->finder = NULL;
     log_finder_free(lookups->finder);
     log_points_free(&lookups->points);
     lookups->finder = NULL;
@@ -141,12 +157,11 @@ static void answer_unarchived(struct urn_request *request, const struct archive_
     answer_error(request, &error);
 }
 
-/* The archive has older ones, perhaps. */
-static void widen_known(struct lookups *lookups, struct log_draw *draw)
+/* The archive has older ones, perhaps: as far as it is known without asking it. */
+static void widen_known(const struct lookups *lookups, struct log_draw *draw)
 {
-    uint64_t first_id = 0;
-    if (lookups->archive != NULL && archive_finder_first_id(lookups->archive, &first_id) &&
-        first_id < draw->first_id)
+    const uint64_t first_id = atomic_load(&lookups->past.first_id);
+    if (first_id != 0 && first_id < draw->first_id)
         draw->first_id = first_id;
 }
 
@@ -157,46 +172,71 @@ static bool has_pool(const struct urn_engine *engine, const struct log_draw *dra
            engine->writer.state.pools[draw->pool_id] != NULL;
 }
 
-/* What the ring does not have any more; ring: the bounds of what is known without the archive. */
-static void answer_archived(struct urn_engine *engine, struct urn_request *request,
-                            const struct log_draw *ring)
-{
-    struct lookups *lookups = &engine->lookups;
+/* What has come out of a look into the archive. */
+struct past_answer {
+    enum archive_found what;
     struct archive_answer found;
     struct urn_error error;
-    struct log_draw draw;
-    const enum archive_found what =
-        archive_finder_find(lookups->archive, request->request_id, &found, &error);
-    lookups->asked_archive = true;
-    if (what == ARCHIVE_FOUND_ERROR) {
-        answer_error(request, &error);
-        return;
+};
+
+static void answer_past(const struct urn_engine *engine, struct urn_request *request,
+                        const struct past_answer *answer)
+{
+    struct log_draw draw = answer->found.draw;
+    draw.first_id = request->first_request_id;
+    draw.last_id = request->last_request_id;
+    request->first_request_id = 0;
+    request->last_request_id = 0;
+    widen_known(&engine->lookups, &draw);
+    switch (answer->what) {
+    case ARCHIVE_FOUND_DRAW:
+        answer_draw(engine, request, &draw);
+        break;
+    case ARCHIVE_FOUND_OLDER:
+        answer_none(request, LOG_FOUND_OLDER, &draw);
+        break;
+    case ARCHIVE_FOUND_SKIPPED:
+        answer_none(request, LOG_FOUND_SKIPPED, &draw);
+        break;
+    case ARCHIVE_FOUND_UNARCHIVED:
+        answer_unarchived(request, &answer->found, &draw);
+        break;
+    case ARCHIVE_FOUND_ERROR:
+        answer_error(request, &answer->error);
+        break;
     }
-    if (what == ARCHIVE_FOUND_DRAW && !has_pool(engine, &found.draw)) {
-        error_set(&error, URN_DAMAGED, 0,
-                  "the archive %.100s: the group at LSN %" PRIu64
-                  " tells of a pool that is not there; `urn-wal verify` shows more",
-                  engine->archive.path, found.draw.lsn);
-        answer_error(request, &error);
-        return;
-    }
-    if (what == ARCHIVE_FOUND_DRAW) {
-        answer_draw(engine, request, &found.draw);
-        return;
-    }
-    draw = found.draw;
-    draw.first_id = ring->first_id;
-    draw.last_id = ring->last_id;
-    widen_known(lookups, &draw);
-    if (what == ARCHIVE_FOUND_UNARCHIVED)
-        answer_unarchived(request, &found, &draw);
-    else
-        answer_none(request, what == ARCHIVE_FOUND_SKIPPED ? LOG_FOUND_SKIPPED : LOG_FOUND_OLDER,
-                    &draw);
 }
 
-/* False: it has to wait. */
-static bool answer(struct urn_engine *engine, struct urn_request *request)
+/* What is damaged in the ring has its error already: only a draw betters it. */
+static void answer_passed_on(const struct urn_engine *engine, struct urn_request *request,
+                             const struct past_answer *answer)
+{
+    if (request->code == URN_OK || answer->what == ARCHIVE_FOUND_DRAW)
+        answer_past(engine, request, answer);
+}
+
+/* To the past's thread. */
+static void pass_on(struct urn_engine *engine, struct urn_request *request)
+{
+    struct past_lookups *past = &engine->lookups.past;
+    CHECK(pthread_mutex_lock(&past->lock) == 0);
+    if (past->oldest == NULL)
+        past->oldest = request;
+    else
+        past->newest->next = request;
+    past->newest = request;
+    CHECK(pthread_mutex_unlock(&past->lock) == 0);
+    threads_wake_past(engine);
+}
+
+static bool is_archived(const struct urn_engine *engine, uint64_t lsn)
+{
+    return engine->lookups.past.finder != NULL && lsn < atomic_load(&engine->archive.archived_lsn);
+}
+
+enum answering { ANSWERED, HAS_TO_WAIT, PASSED_ON };
+
+static enum answering answer(struct urn_engine *engine, struct urn_request *request)
 {
     struct lookups *lookups = &engine->lookups;
     struct log_draw draw;
@@ -205,26 +245,31 @@ static bool answer(struct urn_engine *engine, struct urn_request *request)
         log_finder_find(lookups->finder, request->request_id, &draw, &error);
     switch (found) {
     case LOG_FOUND_LATER:
-        return false;
+        return HAS_TO_WAIT;
     case LOG_FOUND_DRAW:
         answer_draw(engine, request, &draw);
-        return true;
+        return ANSWERED;
     case LOG_FOUND_ERROR:
         answer_error(request, &error);
-        return true;
+        if (!is_archived(engine, draw.lsn))
+            return ANSWERED;
+        pass_on(engine, request);
+        return PASSED_ON;
     case LOG_FOUND_OLDER:
-        if (lookups->archive != NULL) {
-            answer_archived(engine, request, &draw);
-            return true;
-        }
-        break;
+        if (lookups->past.finder == NULL)
+            break;
+        request->code = URN_OK;
+        request->first_request_id = draw.first_id;
+        request->last_request_id = draw.last_id;
+        pass_on(engine, request);
+        return PASSED_ON;
     case LOG_FOUND_SKIPPED:
     case LOG_FOUND_NOT_YET:
         widen_known(lookups, &draw);
         break;
     }
     answer_none(request, found, &draw);
-    return true;
+    return ANSWERED;
 }
 
 /* ---- the step ---------------------------------------------------------------------------------- */
@@ -296,17 +341,19 @@ static void answer_some(struct urn_engine *engine)
 {
     struct lookups *lookups = &engine->lookups;
     struct answered answered = {0};
-    lookups->asked_archive = false;
-    /* A look into the archive may take long: what has been answered before does not wait for the next. */
-    for (uint32_t i = 0; i < LOOKUPS_STEP_MAX && lookups->todo != NULL && !lookups->asked_archive;
-         i++) {
+    for (uint32_t i = 0; i < LOOKUPS_STEP_MAX && lookups->todo != NULL; i++) {
         struct urn_request *request = take_first(&lookups->todo);
-        if (answer(engine, request)) {
+        switch (answer(engine, request)) {
+        case ANSWERED:
             add_answered(&answered, request);
-            continue;
+            break;
+        case HAS_TO_WAIT:
+            request->next = lookups->waiting;
+            lookups->waiting = request;
+            break;
+        case PASSED_ON:
+            break;
         }
-        request->next = lookups->waiting;
-        lookups->waiting = request;
     }
     hand_out(engine, &answered);
 }
@@ -369,6 +416,119 @@ bool lookups_step(struct urn_engine *engine)
     lookups->done = stopping && lookups->waiting == NULL &&
                     atomic_compare_exchange_strong(&lookups->inbox, &none, &inbox_closed);
     return false;
+}
+
+/* ---- the past ---------------------------------------------------------------------------------- */
+
+static struct urn_request *take_past(struct past_lookups *past)
+{
+    CHECK(pthread_mutex_lock(&past->lock) == 0);
+    past->current = past->oldest;
+    if (past->current != NULL)
+        past->oldest = past->current->next;
+    struct urn_request *request = past->current;
+    CHECK(pthread_mutex_unlock(&past->lock) == 0);
+    return request;
+}
+
+static void learn_first_id(struct past_lookups *past)
+{
+    uint64_t first_id = 0;
+    if (archive_finder_first_id(past->finder, &first_id))
+        atomic_store(&past->first_id, first_id);
+}
+
+/* So that a lookup of what was never given can tell what is known without a look into the archive: as soon as there
+ * is something in it. */
+static bool first_id_is_due(const struct urn_engine *engine)
+{
+    const struct past_lookups *past = &engine->lookups.past;
+    return past->finder != NULL && atomic_load(&past->first_id) == 0 &&
+           atomic_load(&engine->archive.archived_lsn) != past->looked_lsn;
+}
+
+static void look_into_archive(struct urn_engine *engine, uint64_t request_id,
+                              struct past_answer *answer)
+{
+    struct past_lookups *past = &engine->lookups.past;
+    answer->what = archive_finder_find(past->finder, request_id, &answer->found, &answer->error);
+    if (answer->what == ARCHIVE_FOUND_DRAW && !has_pool(engine, &answer->found.draw)) {
+        error_set(&answer->error, URN_DAMAGED, 0,
+                  "the archive %.100s: the group at LSN %" PRIu64
+                  " tells of a pool that is not there; `urn-wal verify` shows more",
+                  engine->archive.path, answer->found.draw.lsn);
+        answer->what = ARCHIVE_FOUND_ERROR;
+    }
+    if (answer->what != ARCHIVE_FOUND_ERROR &&
+        (answer->what != ARCHIVE_FOUND_DRAW || atomic_load(&past->first_id) == 0))
+        learn_first_id(past);
+}
+
+bool lookups_past_step(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    struct past_lookups *past = &engine->lookups.past;
+    if (past->finder == NULL)
+        return false;
+    struct urn_request *request = take_past(past);
+    if (request == NULL) {
+        const bool looks = first_id_is_due(engine);
+        past->looked_lsn = atomic_load(&engine->archive.archived_lsn);
+        if (looks)
+            learn_first_id(past);
+        return looks;
+    }
+    struct past_answer answer = {.what = ARCHIVE_FOUND_ERROR};
+    if (!atomic_load_explicit(&engine->failed, memory_order_acquire))
+        look_into_archive(engine, request->request_id, &answer);
+    CHECK(pthread_mutex_lock(&past->lock) == 0);
+    if (past->current == request) { /* else a stop did not wait for it */
+        struct answered answered = {0};
+        past->current = NULL;
+        answer_passed_on(engine, request, &answer);
+        add_answered(&answered, request);
+        hand_out(engine, &answered);
+    }
+    CHECK(pthread_mutex_unlock(&past->lock) == 0);
+    return true;
+}
+
+bool lookups_past_have_work(struct urn_engine *engine)
+{
+    return lookups_past_have_requests(&engine->lookups) || first_id_is_due(engine);
+}
+
+bool lookups_past_have_requests(struct lookups *lookups)
+{
+    struct past_lookups *past = &lookups->past;
+    if (past->finder == NULL)
+        return false;
+    CHECK(pthread_mutex_lock(&past->lock) == 0);
+    const bool have = past->current != NULL || past->oldest != NULL;
+    CHECK(pthread_mutex_unlock(&past->lock) == 0);
+    return have;
+}
+
+void lookups_abandon_past(struct urn_engine *engine)
+{
+    struct past_lookups *past = &engine->lookups.past;
+    struct answered answered = {0};
+    struct past_answer answer = {.what = ARCHIVE_FOUND_ERROR};
+    error_set(&answer.error, URN_IO, 0, "the archive %.100s does not answer, and the server stops",
+              engine->archive.path);
+    CHECK(pthread_mutex_lock(&past->lock) == 0);
+    if (past->current != NULL) {
+        past->current->next = past->oldest;
+        past->oldest = past->current;
+        past->current = NULL;
+    }
+    while (past->oldest != NULL) {
+        struct urn_request *request = take_first(&past->oldest);
+        answer_passed_on(engine, request, &answer);
+        add_answered(&answered, request);
+    }
+    hand_out(engine, &answered);
+    CHECK(pthread_mutex_unlock(&past->lock) == 0);
 }
 
 bool lookups_have_requests(const struct lookups *lookups)

@@ -31,18 +31,23 @@ struct threads {
     pthread_t archive;
     pthread_t populate;
     pthread_t lookup;
+    pthread_t past;
     struct sleeper writer_sleeper;
     struct sleeper sync_sleeper;
     struct sleeper snapshot_sleeper;
     struct sleeper lookup_sleeper;
+    struct sleeper past_sleeper;
     struct sleeper archive_sleeper;
     sem_t commit_posted; /* a closed group for the commit thread, or the end */
     atomic_bool commit_ends;
     bool syncs; /* there is a sync thread */
     atomic_bool sync_ends;
     atomic_bool snapshot_ends;
-    bool archives; /* there is an archive thread */
+    bool archives; /* there are an archive thread and one of the past */
     atomic_bool archive_ends;
+    atomic_bool past_ends;
+    sem_t archive_ended; /* posted as the last that they do: for who does not wait for ever */
+    sem_t past_ended;
     sem_t populate_posted;
     atomic_bool populate_ends;
 };
@@ -103,6 +108,12 @@ void threads_wake_lookup(struct urn_engine *engine)
 {
     if (engine->threads != NULL)
         wake(&engine->threads->lookup_sleeper);
+}
+
+void threads_wake_past(struct urn_engine *engine)
+{
+    if (engine->threads != NULL && engine->threads->archives)
+        wake(&engine->threads->past_sleeper);
 }
 
 void threads_wake_archive(struct urn_engine *engine)
@@ -259,6 +270,28 @@ static void *lookup_main(void *argument)
     return NULL;
 }
 
+/* Told to end, it answers first what is still there. */
+static void *past_main(void *argument)
+{
+    struct urn_engine *engine = argument;
+    struct threads *threads = engine->threads;
+    struct sleeper *sleeper = &threads->past_sleeper;
+    for (;;) {
+        const bool ends = atomic_load(&threads->past_ends);
+        if (lookups_past_step(engine))
+            continue;
+        if (ends)
+            break;
+        atomic_store(&sleeper->parked, true);
+        if (!lookups_past_have_work(engine) && !atomic_load(&threads->past_ends))
+            sleep_until(sleeper, UINT64_MAX);
+        else if (!atomic_exchange(&sleeper->parked, false))
+            wait_for_post(&sleeper->posted);
+    }
+    CHECK(sem_post(&threads->past_ended) == 0);
+    return NULL;
+}
+
 static void park_archive(struct urn_engine *engine, uint64_t until_ns)
 {
     struct threads *threads = engine->threads;
@@ -278,12 +311,15 @@ static void *archive_main(void *argument)
     while (!atomic_load(&threads->archive_ends)) {
         const uint64_t archived_lsn = atomic_load(&engine->archive.archived_lsn);
         enum archive_want want = archive_task_step(&engine->archive);
-        if (atomic_load(&engine->archive.archived_lsn) != archived_lsn)
+        if (atomic_load(&engine->archive.archived_lsn) != archived_lsn) {
             wake(&threads->writer_sleeper);
+            wake(&threads->past_sleeper);
+        }
         if (want == ARCHIVE_WANTS_STEP)
             continue;
         park_archive(engine, want == ARCHIVE_WANTS_TIME ? engine->archive.wake_ns : UINT64_MAX);
     }
+    CHECK(sem_post(&threads->archive_ended) == 0);
     return NULL;
 }
 
@@ -369,13 +405,73 @@ static void end_lookup(struct urn_engine *engine)
     join(engine->threads->lookup);
 }
 
-static void end_archive(struct threads *threads)
+/* False: the archive keeps it beyond the deadline, and it is left behind. */
+static bool join_until(pthread_t thread, sem_t *ended, uint64_t deadline_ns)
 {
-    if (!threads->archives)
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+                                      .tv_nsec = (long)(deadline_ns % 1000000000u)};
+    while (sem_clockwait(ended, CLOCK_MONOTONIC, &deadline) != 0) {
+        if (errno == EINTR)
+            continue;
+        CHECK(errno == ETIMEDOUT);
+        CHECK(pthread_detach(thread) == 0);
+        return false;
+    }
+    join(thread);
+    return true;
+}
+
+static void end_past(struct urn_engine *engine, uint64_t deadline_ns)
+{
+    struct threads *threads = engine->threads;
+    atomic_store(&threads->past_ends, true);
+    wake(&threads->past_sleeper);
+    if (join_until(threads->past, &threads->past_ended, deadline_ns))
         return;
+    lookups_abandon_past(engine);
+    engine->archive_hangs = true;
+}
+
+static void end_archive(struct urn_engine *engine, uint64_t deadline_ns)
+{
+    struct threads *threads = engine->threads;
     atomic_store(&threads->archive_ends, true);
     wake(&threads->archive_sleeper);
-    join(threads->archive);
+    if (join_until(threads->archive, &threads->archive_ended, deadline_ns))
+        return;
+    archive_task_abandon(&engine->archive);
+    engine->archive_hangs = true;
+}
+
+/* Both, with one patience. */
+static void end_archiving(struct urn_engine *engine)
+{
+    if (!engine->threads->archives)
+        return;
+    const uint64_t deadline_ns = os_monotonic_ns(engine->os) + engine->stop_patience_ns;
+    end_past(engine, deadline_ns);
+    end_archive(engine, deadline_ns);
+}
+
+/* While nothing is asked of the archive yet. */
+static int start_archiving(struct urn_engine *engine)
+{
+    struct threads *threads = engine->threads;
+    if (!threads->archives)
+        return 0;
+    int why = pthread_create(&threads->past, NULL, past_main, engine);
+    if (why != 0)
+        return why;
+    why = pthread_create(&threads->archive, NULL, archive_main, engine);
+    if (why != 0) {
+        atomic_store(&threads->past_ends, true);
+        wake(&threads->past_sleeper);
+        join(threads->past);
+        return why;
+    }
+    (void)pthread_setname_np(threads->past, "urn-past");
+    (void)pthread_setname_np(threads->archive, "urn-archive");
+    return 0;
 }
 
 static int start_all(struct urn_engine *engine)
@@ -397,26 +493,23 @@ static int start_all(struct urn_engine *engine)
     why = pthread_create(&threads->lookup, NULL, lookup_main, engine);
     if (why != 0)
         goto end_snapshot;
-    if (threads->archives)
-        why = pthread_create(&threads->archive, NULL, archive_main, engine);
+    why = start_archiving(engine);
     if (why != 0)
         goto end_lookup;
     why = pthread_create(&threads->writer, NULL, writer_main, engine);
     if (why != 0)
-        goto end_archive;
+        goto end_archiving;
     (void)pthread_setname_np(threads->commit, "urn-commit");
     if (threads->syncs)
         (void)pthread_setname_np(threads->sync, "urn-sync");
     (void)pthread_setname_np(threads->snapshot, "urn-snapshot");
-    if (threads->archives)
-        (void)pthread_setname_np(threads->archive, "urn-archive");
     (void)pthread_setname_np(threads->populate, "urn-populate");
     (void)pthread_setname_np(threads->lookup, "urn-lookup");
     (void)pthread_setname_np(threads->writer, "urn-writer");
     return 0;
 
-end_archive:
-    end_archive(threads);
+end_archiving:
+    end_archiving(engine);
 end_lookup:
     engine_ask_stop(engine);
     end_lookup(engine);
@@ -440,6 +533,9 @@ void threads_free(struct urn_engine *engine)
     sem_destroy(&engine->threads->commit_posted);
     sem_destroy(&engine->threads->snapshot_sleeper.posted);
     sem_destroy(&engine->threads->lookup_sleeper.posted);
+    sem_destroy(&engine->threads->past_ended);
+    sem_destroy(&engine->threads->archive_ended);
+    sem_destroy(&engine->threads->past_sleeper.posted);
     sem_destroy(&engine->threads->archive_sleeper.posted);
     sem_destroy(&engine->threads->populate_posted);
     free(engine->threads);
@@ -458,6 +554,9 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->snapshot_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->lookup_sleeper.posted, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->past_ended, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->archive_ended, 0, 0) == 0);
+    CHECK(sem_init(&engine->threads->past_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->archive_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->populate_posted, 0, 0) == 0);
 
@@ -485,8 +584,8 @@ void threads_stop(struct urn_engine *engine)
     join(threads->writer);
     end_commit(threads);
     end_sync(threads);
-    end_archive(threads);
     end_snapshot(threads);
     end_lookup(engine);
     end_populate(threads);
+    end_archiving(engine);
 }

@@ -6,11 +6,15 @@
  *   sync      only in modes interval and os: makes durable what has been copied, when that is due
  *   snapshot  runs the snapshot task's steps
  *   lookup    answers lookups
- *   archive   only where there is an archive: runs the archive task's steps
+ *   past      only where there is an archive: answers lookups of what the ring has forgotten
+ *   archive   likewise: runs the archive task's steps
  *   populate  brings the ring's pages into memory while requests are served: all of them after a start, from
  *             the log's end on; later those of the next segment whenever the log enters one
  *
  * Nobody spins: a thread without work waits on its semaphore.
+ *
+ * The two of the archive may be kept by it for as long as that likes. A stop waits for them for a while,
+ * then leaves them behind: they are the only ones that may outlive threads_stop (engine.archive_hangs).
  */
 #ifndef URN_ENGINE_THREADS_H
 #define URN_ENGINE_THREADS_H
@@ -20,7 +24,9 @@
 /* Starts them. On failure none is left. Errors: URN_NOMEMORY. */
 enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error);
 
-/* After engine_ask_stop: waits until the writer is done, and joins them all. */
+/* After engine_ask_stop: waits until the writer is done, and joins them all, but those that the archive keeps
+ * longer than engine.stop_patience_ns: then engine.archive_hangs is set, nothing that they use may ever be freed,
+ * and they tell nobody of what they come to. */
 void threads_stop(struct urn_engine *engine);
 
 /* Frees what is left of them; until then a late urn_submit may still try to wake the writer. */
@@ -43,6 +49,9 @@ uint64_t threads_populate_lsn(const struct urn_engine *engine);
 
 /* A lookup has come. Likewise. */
 void threads_wake_lookup(struct urn_engine *engine);
+
+/* A lookup of what the ring has forgotten has come. Likewise. */
+void threads_wake_past(struct urn_engine *engine);
 
 /* Something new is in the inbox. Without threads: nothing. Any thread. */
 void threads_wake_writer(struct urn_engine *engine);

@@ -127,6 +127,7 @@ struct urn_engine_config {
      * NULL: the caller polls. */
     void (*notify)(void *notify_context);
     void *notify_context;
+    uint64_t stop_patience_ns; /* a stop waits so long for an archive that hangs; 0: 10 s */
 
     struct urn_os *os; /* NULL: the real system */
 };
@@ -177,8 +178,14 @@ URN_API enum urn_code urn_engine_open(const struct urn_engine_config *config,
 /* Finishes every submitted request, makes all durable in every mode, writes a mark that says so, takes a
  * snapshot and joins the threads. Requests submitted later finish with READONLY. Returns URN_OK, or URN_IO when the log failed
  * now or before; a snapshot that fails is no failure of the stop: the log has everything
- * (urn_engine_snapshot_failure). Call once; urn_collect still works afterwards. Blocks. */
+ * (urn_engine_snapshot_failure). Call once; urn_collect still works afterwards. Blocks; but for an archive that
+ * does not return from a call it waits for stop_patience_ns only (urn_engine_archive_hangs). */
 URN_API enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error);
+
+/* After a stop: the archive has kept a thread for longer than the stop had patience. Nothing of what was
+ * acknowledged is concerned; lookups that waited for the archive have got IO. Until the process ends, the thread
+ * keeps the engine's memory and the lock on the data directory, also behind urn_engine_free; it calls nobody. */
+URN_API bool urn_engine_archive_hangs(const struct urn_engine *engine);
 
 /* Releases everything. The engine must have been stopped and collected. engine may be NULL. */
 URN_API void urn_engine_free(struct urn_engine *engine);

@@ -163,6 +163,11 @@ static enum urn_code run_engine(struct config *config, bool create, struct serve
     struct urn_error stop_error;
     enum urn_code stopped = urn_engine_stop(engine, &stop_error);
     server_release_engine(server);
+    if (urn_engine_archive_hangs(engine))
+        log_line(LOG_PRIORITY_WARNING,
+                 "the archive %s does not answer: stopping without it; what is not archived yet is "
+                 "kept in the ring, and archived behind the next start",
+                 engine_config.archive);
     urn_engine_free(engine);
     if (served == URN_OK && stopped != URN_OK)
         *error = stop_error;

@@ -99,6 +99,7 @@ void driver_run(struct driver *driver)
         did = writer_step(engine);
         did = step_snapshot(driver) || did;
         did = lookups_step(engine) || did;
+        did = (!driver->holds_past && lookups_past_step(engine)) || did;
         did = (!driver->holds_archive && step_archive(driver)) || did;
         if (!driver->holds_syncs && engine_log_sync_begin(engine)) {
             engine_log_sync_end(engine);
@@ -180,7 +181,7 @@ enum urn_code driver_lookup(struct driver *driver, uint64_t request_id, struct u
     *lookup = (struct urn_request){.op = URN_LOOKUP, .request_id = request_id, .error = error};
     urn_submit(driver->engine, lookup);
     struct urn_request *done = urn_collect(driver->engine);
-    while (done == NULL && lookups_step(driver->engine))
+    while (done == NULL && (lookups_step(driver->engine) || lookups_past_step(driver->engine)))
         done = urn_collect(driver->engine);
     CHECK(done == lookup);
     return lookup->code;

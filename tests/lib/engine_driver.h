@@ -17,6 +17,7 @@ struct driver {
     struct urn_engine *engine;       /* NULL: not open */
     bool holds_syncs; /* modes interval and os: driver_run begins no sync that no reply waits for */
     bool holds_archive; /* driver_run does no step of the archive's */
+    bool holds_past;    /* nor one of those that look into it */
     struct urn_start_report report;
     struct urn_error error;
     struct urn_request request;

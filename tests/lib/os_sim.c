@@ -447,7 +447,9 @@ static struct verdict call_begins(struct urn_os *process, enum sim_call call, co
     struct sim_event event = {.call = call, .offset = offset, .length_bytes = length_bytes};
     memcpy(event.name, name, strnlen(name, sizeof event.name - 1));
     if (counts && world->observer != NULL) {
+        CHECK(pthread_mutex_lock(&world->mutex) == 0);
         event.number = world->calls + 1;
+        CHECK(pthread_mutex_unlock(&world->mutex) == 0);
         world->observer(world->observer_context, &event);
     }
     CHECK(pthread_mutex_lock(&world->mutex) == 0);

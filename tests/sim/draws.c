@@ -198,7 +198,7 @@ void draws_look_up_some(const struct draws *draws, struct urn_engine *engine, ui
         struct urn_request lookup = {
             .op = URN_LOOKUP, .request_id = draws_some_id(draws, luck), .error = &error};
         urn_submit(engine, &lookup);
-        while (lookups_step(engine))
+        while (lookups_step(engine) || lookups_past_step(engine))
             ;
         PROMISE(urn_collect(engine) == &lookup, "a lookup behind a start was not answered");
         if (lookup.code == URN_BADARG)

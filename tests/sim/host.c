@@ -337,7 +337,7 @@ bool host_can_begin(const struct host *host)
 /* Whoever collects at once sees whether anything was found that nobody had been told of. */
 bool host_lookup_step(struct host *host)
 {
-    const bool did = lookups_step(host->engine);
+    const bool did = lookups_step(host->engine) || lookups_past_step(host->engine);
     window_note_crash(host);
     note_failure(host);
     if (did && !host_crashed(host) && sim_random_one_in(&host->luck, COLLECT_LOOKUP_ONE_IN))

@@ -536,6 +536,100 @@ static void test_archive_of_another_ring(void **state)
     done(driver);
 }
 
+/* Two servers on one data directory and on a copy of it are of one ring: the second is refused as long as the
+ * first is there; so is a resize. */
+static void test_archive_of_another_process(void **state)
+{
+    (void)state;
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENT_BYTES + 1000);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    struct os_dir *dir = NULL;
+    struct os_file *lock = NULL;
+    assert_int_equal(os_dir_open(sim_other_process(driver->world), "archive", &dir), 0);
+    assert_int_equal(os_dir_lock(dir, ARCHIVE_LOCK, false, &lock), 0);
+    assert_int_equal(driver_open(driver), URN_INUSE);
+    assert_non_null(strstr(driver->error.text, "another process archives to archive"));
+    os_file_close(lock);
+    driver_must_open(driver);
+    assert_int_equal(os_dir_lock(dir, ARCHIVE_LOCK, false, &lock), EWOULDBLOCK);
+    os_dir_close(dir);
+    done(driver);
+}
+
+/* In a directory that is none of ours nothing is left behind, a lock included. */
+static void test_nothing_is_left_in_a_directory_of_others(void **state)
+{
+    (void)state;
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    struct os_dir *dir = NULL;
+    struct os_file *file = NULL;
+    assert_int_equal(os_dir_make(sim_os(driver->world), "theirs"), 0);
+    assert_int_equal(os_dir_open(sim_os(driver->world), "theirs", &dir), 0);
+    assert_int_equal(os_file_open(dir, "letters", OS_CREATE, &file), 0);
+    os_file_close(file);
+    os_dir_close(dir);
+    driver->config.archive = "theirs";
+    assert_int_equal(driver_open(driver), URN_CONFIG);
+    assert_int_equal(sim_list(driver->world, "theirs", NULL, NULL), 1);
+    driver->config.archive = "archive";
+    driver_must_open(driver);
+    done(driver);
+}
+
+/* However many a series of crashes has left: they are removed, and nothing else is. */
+static void test_leftovers_are_removed(void **state)
+{
+    (void)state;
+    enum { LEFT = 40 };
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENT_BYTES + 1000);
+    driver_run(driver);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    const uint32_t files = sim_list(driver->world, "archive", NULL, NULL);
+    struct os_dir *dir = NULL;
+    assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
+    for (uint64_t i = 0; i < LEFT; i++) {
+        char name[2 * DATA_DIR_NAME_MAX];
+        struct os_file *file = NULL;
+        if (i % 2 == 0)
+            (void)snprintf(name, sizeof name, "segment-%016" PRIx64 ".tmp", i * SEGMENT_BYTES);
+        else
+            (void)snprintf(name, sizeof name, "gap-%016" PRIx64 "-%016" PRIx64 ".tmp", i, i + 1);
+        assert_int_equal(os_file_open(dir, name, OS_CREATE, &file), 0);
+        os_file_close(file);
+    }
+    os_dir_close(dir);
+    driver_must_open(driver);
+    assert_int_equal(sim_list(driver->world, "archive", NULL, NULL), files);
+    assert_int_equal(archive_failure(driver), URN_OK);
+    assert_sound(driver, 0);
+    done(driver);
+}
+
+/* An archive that keeps a call for long is told of, as long as it does. */
+static void test_an_archive_that_does_not_answer_is_told(void **state)
+{
+    (void)state;
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    driver_run(driver);
+    struct archive_task *task = &driver->engine->archive;
+    assert_int_equal(archive_failure(driver), URN_OK);
+    /* Amid a step, as the thread that looks on sees it. */
+    atomic_store(&task->step_began_ns, os_monotonic_ns(driver->config.os));
+    sim_advance(driver->world, ARCHIVE_SILENCE_NS - 1000000);
+    assert_int_equal(archive_failure(driver), URN_OK);
+    sim_advance(driver->world, 5000000000);
+    struct urn_error error;
+    urn_engine_archive_failure(driver->engine, &error);
+    assert_int_equal(error.code, URN_IO);
+    assert_non_null(strstr(error.text, "the archive archive does not answer, since 14 s"));
+    atomic_store(&task->step_began_ns, 0);
+    assert_int_equal(archive_failure(driver), URN_OK);
+    done(driver);
+}
+
 /* A log that was cut, or put back from an older copy, does not go on in the archive of what came behind. */
 static void test_archive_of_another_history(void **state)
 {
@@ -734,6 +828,10 @@ int main(void)
         cmocka_unit_test(test_damaged_segment_does_not_count),
         cmocka_unit_test(test_gap_of_another_name),
         cmocka_unit_test(test_archive_of_another_ring),
+        cmocka_unit_test(test_archive_of_another_process),
+        cmocka_unit_test(test_nothing_is_left_in_a_directory_of_others),
+        cmocka_unit_test(test_leftovers_are_removed),
+        cmocka_unit_test(test_an_archive_that_does_not_answer_is_told),
         cmocka_unit_test(test_archive_of_another_history),
         cmocka_unit_test(test_archived_snapshot_of_another_history),
         cmocka_unit_test(test_archive_that_has_gone),

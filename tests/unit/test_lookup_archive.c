@@ -205,8 +205,8 @@ static void test_the_seam_moves(void **state)
     end(scene);
 }
 
-/* Whoever comes behind a look into the archive in the same step is answered in another one. */
-static void test_a_step_ends_behind_a_look_into_the_archive(void **state)
+/* Whoever comes behind a lookup that needs the archive is answered without it. */
+static void test_nobody_waits_for_a_look_into_the_archive(void **state)
 {
     (void)state;
     struct scene *scene = a_scene(4, URN_ARCHIVE_BLOCK);
@@ -214,14 +214,85 @@ static void test_a_step_ends_behind_a_look_into_the_archive(void **state)
     struct urn_engine *engine = scene->driver.engine;
     struct urn_request old = {.op = URN_LOOKUP, .request_id = 1};
     struct urn_request new = {.op = URN_LOOKUP, .request_id = scene->last_id};
+    scene->driver.holds_past = true;
     urn_submit(engine, &old);
     urn_submit(engine, &new);
-    assert_true(lookups_step(engine));
-    assert_ptr_equal(urn_collect(engine), &old);
-    assert_true(lookups_step(engine));
+    while (lookups_step(engine))
+        ;
     assert_ptr_equal(urn_collect(engine), &new);
-    assert_int_equal(old.code, URN_OK);
     assert_int_equal(new.code, URN_OK);
+    assert_true(lookups_past_have_requests(&engine->lookups));
+    assert_int_equal(driver_draw(&scene->driver, "main", 500, false), URN_OK);
+    assert_true(lookups_past_step(engine));
+    assert_ptr_equal(urn_collect(engine), &old);
+    assert_int_equal(old.code, URN_OK);
+    assert_false(lookups_past_have_requests(&engine->lookups));
+    end(scene);
+}
+
+/* A stop that does not wait for the archive answers all that do, and those behind a fail stop are refused. */
+static void test_what_waits_for_the_archive_is_always_answered(void **state)
+{
+    (void)state;
+    for (uint32_t fails = 0; fails < 2; fails++) {
+        struct scene *scene = a_scene(18, URN_ARCHIVE_BLOCK);
+        draw_to(scene, 8 * SEGMENT);
+        struct urn_engine *engine = scene->driver.engine;
+        struct urn_error errors[3] = {{.code = URN_OK}};
+        struct urn_request old[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            old[i] =
+                (struct urn_request){.op = URN_LOOKUP, .request_id = 1 + i, .error = &errors[i]};
+            urn_submit(engine, &old[i]);
+        }
+        while (lookups_step(engine))
+            ;
+        if (fails != 0) {
+            const struct urn_error failure = {.code = URN_IO};
+            engine_fail(engine, &failure);
+            while (lookups_past_step(engine))
+                ;
+        } else {
+            lookups_abandon_past(engine);
+        }
+        uint32_t back = 0;
+        for (struct urn_request *done = urn_collect(engine); done != NULL; done = done->next)
+            back++;
+        assert_int_equal(back, 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_int_equal(old[i].code, fails != 0 ? URN_READONLY : URN_IO);
+            if (fails == 0)
+                assert_non_null(strstr(errors[i].text, "does not answer, and the server stops"));
+        }
+        end(scene);
+    }
+}
+
+/* Calls that only the archive is asked. */
+static void count_calls(void *context, const struct sim_event *call)
+{
+    uint32_t *calls = context;
+    *calls += call->call == SIM_DIR_OPEN || call->call == SIM_DIR_LIST ||
+              strlen(call->name) >= sizeof "segment-0000000000000000" - 1;
+}
+
+/* Ids that the ring has, that no draw has had yet, or that a start left out, are none of the archive's. */
+static void test_the_archive_is_left_alone_where_the_ring_knows(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(19, URN_ARCHIVE_BLOCK);
+    uint32_t calls = 0;
+    draw_to(scene, 14 * SEGMENT);
+    check_found(scene, scene->last_id);
+    scene->driver.holds_archive = true;
+    sim_set_observer(scene->driver.world, count_calls, &calls);
+    for (uint64_t more = 1; more < 1000000; more *= 7)
+        check_none(scene, scene->last_id + more, URN_NOTFOUND, "has not been given yet; ids 1 to ");
+    check_found(scene, scene->last_id);
+    assert_int_equal(calls, 0);
+    check_found(scene, 1);
+    assert_true(calls > 0);
+    sim_set_observer(scene->driver.world, NULL, NULL);
     end(scene);
 }
 
@@ -369,6 +440,44 @@ static void test_damage_is_told_and_nothing_else(void **state)
     end(scene);
 }
 
+/* What rots in the ring is answered from the archive, where that has it; and told where it has not, or is damaged
+ * there as well. */
+static void test_the_archive_stands_in_for_the_ring(void **state)
+{
+    (void)state;
+    for (uint32_t started = 0; started < 2; started++) {
+        struct scene *scene = a_scene(20, URN_ARCHIVE_BLOCK);
+        struct sim_world *world = scene->driver.world;
+        draw_to(scene, 6 * SEGMENT + SEGMENT / 2);
+        if (started) {
+            driver_crash(&scene->driver, SIM_CRASH_PROCESS);
+            driver_must_open(&scene->driver);
+            driver_run(&scene->driver);
+        }
+        const uint64_t id = first_id_in(scene, 5 * SEGMENT) + 700;
+        const uint64_t lsn = lsn_of(scene, id);
+        const uint64_t newest_lsn = lsn_of(scene, scene->last_id);
+        assert_true(lsn / SEGMENT == 5 && newest_lsn / SEGMENT == 6);
+        assert_true(sim_flip_bit(world, "data/segment-0002", lsn % SEGMENT + 130, 3));
+        check_found(scene, 1); /* another group is the last one that was read */
+        check_found(scene, id);
+        assert_int_equal(scene->lookup.lsn, lsn);
+        assert_true(sim_flip_bit(world, path_of(5 * SEGMENT), lsn % SEGMENT + 130, 3));
+        check_found(scene, 1);
+        check_none(scene, id, URN_DAMAGED, "is not what was written; `urn-wal verify`");
+        assert_non_null(strstr(scene->error.text, started ? "segment-00" : "segment-0002"));
+        assert_true(sim_flip_bit(world, path_of(5 * SEGMENT), lsn % SEGMENT + 130, 3));
+        check_found(scene, 1);
+        check_found(scene, id);
+        assert_true(sim_flip_bit(world, "data/segment-0000", newest_lsn % SEGMENT + 130, 3));
+        check_found(scene, 1);
+        check_none(scene, scene->last_id, URN_DAMAGED, "is not what was written");
+        assert_true(sim_set_unreadable(world, "data/segment-0002", lsn % SEGMENT + 130));
+        check_found(scene, id);
+        end(scene);
+    }
+}
+
 /* A damaged index, or header page, says nothing that the groups do not say. */
 static void test_an_index_that_is_damaged_is_gone_without(void **state)
 {
@@ -506,13 +615,16 @@ int main(void)
         cmocka_unit_test(test_it_is_found_after_starts),
         cmocka_unit_test(test_ids_that_a_start_left_out_are_told),
         cmocka_unit_test(test_the_seam_moves),
-        cmocka_unit_test(test_a_step_ends_behind_a_look_into_the_archive),
+        cmocka_unit_test(test_nobody_waits_for_a_look_into_the_archive),
+        cmocka_unit_test(test_what_waits_for_the_archive_is_always_answered),
+        cmocka_unit_test(test_the_archive_is_left_alone_where_the_ring_knows),
         cmocka_unit_test(test_a_gap_is_told),
         cmocka_unit_test(test_a_gap_at_the_begin_is_told),
         cmocka_unit_test(test_what_was_pruned_is_older),
         cmocka_unit_test(test_what_was_put_back_is_found),
         cmocka_unit_test(test_a_file_that_is_missing_is_damage),
         cmocka_unit_test(test_damage_is_told_and_nothing_else),
+        cmocka_unit_test(test_the_archive_stands_in_for_the_ring),
         cmocka_unit_test(test_an_index_that_is_damaged_is_gone_without),
         cmocka_unit_test(test_a_sector_that_cannot_be_read_is_told),
         cmocka_unit_test(test_a_file_that_does_not_belong_is_not_believed),
