@@ -14,6 +14,7 @@
 static const char *const reason_words[] = {
     [ARCHIVE_GAP_REUSED] = "reused",
     [ARCHIVE_GAP_ABSENT] = "absent",
+    [ARCHIVE_GAP_RESIZED] = "resized",
 };
 static const char *const policy_words[] = {
     [ARCHIVE_NOTE_BLOCK] = "block",
@@ -77,11 +78,11 @@ static struct archive_name parse_whole(const char *name)
         parsed.kind = ARCHIVE_NAME_IDENTITY;
         return parsed;
     }
-    if (data_dir_parse_snapshot_name(name, &parsed.from_lsn, &parsed.serial)) {
     if (strcmp(name, ARCHIVE_LOCK) == 0) {
         parsed.kind = ARCHIVE_NAME_LOCK;
         return parsed;
     }
+    if (data_dir_parse_snapshot_name(name, &parsed.from_lsn, &parsed.serial)) {
         parsed.kind = ARCHIVE_NAME_SNAPSHOT;
         return parsed;
     }

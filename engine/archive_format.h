@@ -21,12 +21,13 @@
  *     ring: 8f14e45f-...              ring: 8f14e45f-...
  *     crc32c: ...                     from: 131072            first LSN that is not there
  *                                     to: 196608              first one behind that
- *                                     reason: reused          or: absent
+ *                                     reason: reused          or: absent, resized
  *                                     crc32c: ...
  *
  * reused: the segments were overwritten before they were archived (wal.archive_policy: gap). absent: a server
  * found the end of the archive below the oldest segment of its ring: archiving had been off, or the archive
- * was not there, while the log went on.
+ * was not there, while the log went on. resized: the ring was given segments of another size, and those begin
+ * here; mostly nothing lies in between (data_dir_resize.h), and the chain of the groups around says so.
  *
  * Archived segment; S is the segment's size, which its header page states
  *      0   S  the segment, byte for byte
@@ -53,8 +54,8 @@
 
 #define ARCHIVE_FORMAT_VERSION 1u
 #define ARCHIVE_IDENTITY       "ARCHIVE"
-#define ARCHIVE_NOTE           "ARCHIVED-TO"
 #define ARCHIVE_LOCK           "LOCK"
+#define ARCHIVE_NOTE           "ARCHIVED-TO"
 #define ARCHIVE_TEXT_BYTES_MAX 512u
 #define ARCHIVE_NOTE_BYTES_MAX (ARCHIVE_TEXT_BYTES_MAX + DATA_DIR_PATH_BYTES_MAX)
 
@@ -63,8 +64,8 @@
 enum archive_name_kind {
     ARCHIVE_NAME_FOREIGN, /* none of ours */
     ARCHIVE_NAME_IDENTITY,
-    ARCHIVE_NAME_SEGMENT,  /* from_lsn */
     ARCHIVE_NAME_LOCK,
+    ARCHIVE_NAME_SEGMENT,  /* from_lsn */
     ARCHIVE_NAME_GAP,      /* from_lsn, to_lsn */
     ARCHIVE_NAME_SNAPSHOT, /* from_lsn is the snapshot's; serial */
     ARCHIVE_NAME_TEMPORARY,
@@ -89,7 +90,7 @@ size_t archive_identity_format(const uint8_t ring_uuid[WAL_UUID_BYTES],
 enum urn_code archive_identity_parse(const char *text, size_t length,
                                      uint8_t ring_uuid[WAL_UUID_BYTES], struct urn_error *error);
 
-enum archive_gap_reason { ARCHIVE_GAP_REUSED, ARCHIVE_GAP_ABSENT };
+enum archive_gap_reason { ARCHIVE_GAP_REUSED, ARCHIVE_GAP_ABSENT, ARCHIVE_GAP_RESIZED };
 
 struct archive_gap {
     uint8_t ring_uuid[WAL_UUID_BYTES];

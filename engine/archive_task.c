@@ -277,18 +277,34 @@ static enum urn_code check_end(const struct archive_task *task, const struct arc
         task->path, end_lsn, log_lsn);
 }
 
+/* Which of the segments that the ring may have are archived. Returns where those of another size end, which are
+ * of the ring before a resize, so that this one has nothing below; 0: there are none. */
+static uint64_t take_segments(struct archive_task *task, const struct archive_list *list)
+{
+    const uint64_t known_lsn = atomic_load(&task->archived_lsn);
+    uint64_t resized_lsn = 0;
+    for (uint32_t i = list->segment_count; i > 0; i--) {
+        const uint64_t lsn = list->segments[i - 1];
+        const uint64_t size = segment_bytes_of(task, lsn);
+        if (lsn + size <= known_lsn)
+            break;
+        if (size != task->segment_bytes)
+            resized_lsn = larger(resized_lsn, lsn + size);
+        else if (lsn % size == 0)
+            task->archived_by_slot[wal_slot(&task->around.data_dir->geometry, lsn)] = lsn + 1;
+    }
+    return resized_lsn;
+}
+
 /* What the archive's list says of the ring from archived_lsn on. */
 static void take_list(struct archive_task *task, const struct archive_list *list)
 {
     const struct wal_geometry *geometry = &task->around.data_dir->geometry;
-    const uint64_t known_lsn = atomic_load(&task->archived_lsn);
+    const uint64_t resized_lsn = take_segments(task, list);
+    const uint64_t known_lsn = larger(atomic_load(&task->archived_lsn),
+                                      round_up_u64(resized_lsn, geometry->segment_size_bytes));
     uint64_t first_lsn = UINT64_MAX;
     uint64_t end_lsn = 0;
-    for (uint32_t i = 0; i < list->segment_count; i++) {
-        const uint64_t lsn = list->segments[i];
-        if (lsn % geometry->segment_size_bytes == 0)
-            task->archived_by_slot[wal_slot(geometry, lsn)] = lsn + 1;
-    }
     if (list->segment_count > 0) {
         first_lsn = list->segments[0];
         end_lsn = list->segments[list->segment_count - 1];
@@ -307,8 +323,10 @@ static void take_list(struct archive_task *task, const struct archive_list *list
     const uint64_t from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));
     atomic_store(&task->archived_lsn, from_lsn);
     if (end_lsn < from_lsn)
-        task->gap = (struct archive_gap){
-            .from_lsn = end_lsn, .to_lsn = from_lsn, .reason = ARCHIVE_GAP_ABSENT};
+        task->gap = (struct archive_gap){.from_lsn = end_lsn,
+                                         .to_lsn = from_lsn,
+                                         .reason = end_lsn == resized_lsn ? ARCHIVE_GAP_RESIZED
+                                                                          : ARCHIVE_GAP_ABSENT};
     for (uint32_t i = 0; i < list->gap_count; i++) { /* recorded, and perhaps not known to be */
         const uint64_t now_lsn = atomic_load(&task->archived_lsn);
         if (list->gaps[i].from_lsn <= now_lsn && list->gaps[i].to_lsn > now_lsn)
@@ -514,9 +532,11 @@ static enum archive_want step_gap(struct archive_task *task)
     }
     if (gap->to_lsn > atomic_load(&task->archived_lsn))
         atomic_store(&task->archived_lsn, gap->to_lsn);
-    atomic_fetch_add_explicit(&task->counters.gaps, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&task->counters.gap_bytes, gap->to_lsn - gap->from_lsn,
-                              memory_order_relaxed);
+    if (gap->reason != ARCHIVE_GAP_RESIZED) { /* in which nothing lies */
+        atomic_fetch_add_explicit(&task->counters.gaps, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&task->counters.gap_bytes, gap->to_lsn - gap->from_lsn,
+                                  memory_order_relaxed);
+    }
     task->tail_known = false;
     *gap = (struct archive_gap){.to_lsn = 0};
     task->step = ARCHIVE_STEP_FIND;
@@ -906,13 +926,6 @@ static enum archive_want do_step(struct archive_task *task)
     return step_failed(task);
 }
 
-bool archive_task_has_work(const struct archive_task *task)
-{
-    if (!task->on || atomic_load(task->around.log_failed))
-        return false;
-    return task->step != ARCHIVE_STEP_FIND || task->gap.to_lsn != 0 || snapshot_is_due(task) ||
-           segment_is_due(task);
-}
 enum archive_want archive_task_step(struct archive_task *task)
 {
     if (!task->on)
@@ -927,3 +940,10 @@ enum archive_want archive_task_step(struct archive_task *task)
     return want;
 }
 
+bool archive_task_has_work(const struct archive_task *task)
+{
+    if (!task->on || atomic_load(task->around.log_failed))
+        return false;
+    return task->step != ARCHIVE_STEP_FIND || task->gap.to_lsn != 0 || snapshot_is_due(task) ||
+           segment_is_due(task);
+}

@@ -131,12 +131,12 @@ struct archive_task {
     bool was_there;          /* the archive: it is not made anew where it is missing now */
     struct os_dir *ring_dir; /* a handle of its own on the data directory */
     struct os_dir *dir;      /* the archive; NULL: not open */
+    struct os_file *lock;    /* of the archive, with it */
     uint64_t
         *archived_by_slot; /* LSN + 1 where the archived segment begins, by its slot; 0: none */
     uint64_t snapshot_lsn; /* of the newest archived snapshot; ARCHIVE_NO_SNAPSHOT: none */
     uint64_t
         refused_lsn; /* of the snapshot that was found damaged, or unreadable: not tried again; likewise */
-    struct os_file *lock;    /* of the archive, with it */
     bool segments_first;    /* the last snapshot could not be copied */
     struct archive_gap gap; /* to be recorded; to_lsn 0: none */
     bool copies_snapshot;   /* what is being copied: a snapshot, else a segment */

@@ -11,6 +11,7 @@
 #include "engine/file_io.h"
 #include "engine/recovery.h"
 #include "engine/snapshot_file.h"
+#include "engine/wal_ring.h"
 
 #define SNAPSHOTS 2u /* serials 0 and 1: there is no log behind which an older one could stand in */
 
@@ -19,6 +20,72 @@
 static void temporary_name(const char *name, char temporary[NAME_BYTES])
 {
     snprintf(temporary, NAME_BYTES, "%s" DATA_DIR_TEMPORARY, name);
+}
+
+/* ---- before it: the log's last segment ---------------------------------------------------------- */
+
+#define PAD_BYTES_MAX (1u << 20)
+
+_Static_assert(PAD_BYTES_MAX <= GROUP_BYTES_MAX && PAD_BYTES_MAX / 2 >= WAL_GROUP_HEADER_BYTES,
+               "a pad is a group, and leaves room for one");
+
+/* The next pad of what is left of the segment, so that what remains then is nothing or has room for another. */
+static uint32_t pad_bytes(uint64_t rest)
+{
+    if (rest <= PAD_BYTES_MAX)
+        return (uint32_t)rest;
+    return rest - PAD_BYTES_MAX < WAL_GROUP_HEADER_BYTES ? PAD_BYTES_MAX / 2 : PAD_BYTES_MAX;
+}
+
+/* Writes one, syncs it, and moves the tail behind it. */
+static enum urn_code put_pad(struct wal_ring *ring, struct state *state, uint8_t *bytes,
+                             struct urn_error *error)
+{
+    const uint64_t size = ring->geometry.segment_size_bytes;
+    struct wal_tail *tail = &state->tail;
+    struct wal_group_header header = {
+        .length_bytes = pad_bytes(size - tail->lsn % size),
+        .kind = WAL_PAD,
+        .ring_short = wal_ring_short(ring->geometry.ring_uuid),
+        .lsn = tail->lsn,
+        .durable_lsn = tail->lsn,
+        .epoch = tail->epoch,
+        .engine_time_us = state->engine_time_us,
+        .wall_time_us = state->wall_time_us,
+        .first_request_id = state->next_request_id,
+    };
+    struct wal_ring_sync sync;
+    memcpy(header.chain_before, tail->chain, WAL_CHAIN_BYTES);
+    wal_group_seal(&header, bytes);
+    if (wal_ring_write(ring, tail->lsn, bytes, header.length_bytes, error) != URN_OK)
+        return error->code;
+    wal_ring_sync_begin(ring, tail->lsn, header.length_bytes, &sync);
+    if (wal_ring_sync_end(ring, &sync, error) != URN_OK)
+        return error->code;
+    tail->lsn += header.length_bytes;
+    memcpy(tail->chain, header.chain_after, WAL_CHAIN_BYTES);
+    return URN_OK;
+}
+
+enum urn_code data_dir_resize_close_log(const struct data_dir *data_dir, uint64_t durable_lsn,
+                                        struct state *state, struct urn_error *error)
+{
+    CHECK(data_dir->lock != NULL && durable_lsn <= state->tail.lsn);
+    struct wal_ring ring;
+    uint64_t rewritten_bytes = 0;
+    uint8_t *bytes = calloc(1, PAD_BYTES_MAX);
+    if (bytes == NULL)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "cannot close the log's last segment");
+    enum urn_code code = wal_ring_open(data_dir, &ring, error);
+    if (code == URN_OK) {
+        code = recovery_rewrite_tail(data_dir, &ring, durable_lsn, state->tail.lsn,
+                                     &rewritten_bytes, error);
+        while (code == URN_OK && state->tail.lsn % data_dir->geometry.segment_size_bytes != 0)
+            code = put_pad(&ring, state, bytes, error);
+        wal_ring_close(&ring);
+    }
+    free(bytes);
+    return code;
 }
 
 /* ---- Z1 and Z2 ------------------------------------------------------------------------------- */

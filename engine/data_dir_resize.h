@@ -33,6 +33,14 @@
 #include "engine/data_dir.h"
 #include "engine/state.h"
 
+/* Before all that, and only where the old log is to be archived: makes the log's end durable, as a start does, and
+ * closes its last segment with pads, so that it is full and can be archived like any other. Nothing else of the
+ * log changes: a start, should it come to one, goes on behind them. durable_lsn: as far as the log is known to be
+ * durable. state: as recovery_read left it; its tail becomes the new end, and what the pads carry its epoch.
+ * Errors: URN_IO, URN_NOMEMORY; what was written by then is valid, or a torn tail. */
+enum urn_code data_dir_resize_close_log(const struct data_dir *data_dir, uint64_t durable_lsn,
+                                        struct state *state, struct urn_error *error);
+
 /* Z1 and Z2, in a directory that was opened as for a start and has no temporary files. to: a possible geometry,
  * whose UUID is set here. state: what a start would come to; its tail's LSN becomes the new one. On an error
  * nothing has changed, and what was made is removed where that is possible. Errors: URN_CANTCREATE (no room: says

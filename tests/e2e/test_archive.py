@@ -1,7 +1,8 @@
-"""The archive: history that outlives the ring, under load, across kills, and on a disk that is full."""
+"""The archive: history that outlives the ring, under load, across kills and resizes, and on a disk that is full."""
 import errno
 import os
 import re
+import shutil
 
 from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd, wait_until
 
@@ -118,6 +119,41 @@ class Archive(TestCase):
         (self.folder / "archive" / "segment-0000000000000000").unlink()
         with self.assertRaisesRegex(RpcError, "request id 3 is older than what is kept; ids "):
             server.call("lookup", 3)
+        server.stop()
+
+    def test_history_goes_on_behind_a_resize(self):
+        """Ring after ring of other sizes, and one history of all that was drawn."""
+        server = self.serve(config())
+        drawn = self.draw_to(server, 2 * RING_BYTES + SEGMENT_BYTES // 3)
+        server.kill()
+        sizes = (("192KiB", 3), ("128KiB", SEGMENTS))
+        for size, segments in sizes:
+            done = run("urn-wal", "resize", self.folder / "data", "--segment-size", size, "--segments", segments,
+                       "--max-batch", BATCH)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn(f": in the archive {self.folder / 'archive'}\n", done.stdout)
+            resized = config()
+            resized["wal"].update(segment_size=size, segments=segments)
+            server = self.serve(resized)
+            drawn += self.draw_to(server, server.call("info")["durable_lsn"] + 2 * RING_BYTES)
+            self.assertEqual(server.call("info")["archive"]["gaps"], 0)
+            self.assertEqual(server.call("lookup", 3)["request_id"], 3)
+            server.kill()
+            self.assertIn("verdict: sound", self.verify(self.folder / "data"))
+            lines = run("urn-wal", "cat", self.folder / "data", "--type", "draw").stdout.splitlines()
+            self.assertGreaterEqual(len(lines), drawn)
+            self.assertEqual([int(line.split(" ")[1]) for line in lines], list(range(1, len(lines) + 1)))
+
+    def test_a_copy_of_the_data_directory_does_not_archive_to_the_same_place(self):
+        server = self.serve(config())
+        self.draw_to(server, RING_BYTES)
+        server.stop()
+        shutil.copytree(self.folder / "data", self.folder / "copy")
+        server = self.serve(config())
+        refused = run_urnd(self.folder, {**config(), "data_dir": "copy"})
+        self.assertEqual(refused.returncode, 75, refused.stderr)
+        self.assertIn("another process archives to", refused.stderr)
+        server.call("draw", "main", 1)
         server.stop()
 
     def test_prune_keeps_what_is_needed(self):

@@ -244,6 +244,29 @@ static void test_ls_while_a_server_laps(void **state)
     check_lapped(WORDS("ls", "data", "--json"), "segment-0000000000000000");
 }
 
+/* Nothing but a snapshot has been archived yet, or all else is gone. */
+static void test_an_archive_without_segments(void **state)
+{
+    (void)state;
+    struct driver *driver = a_history(URN_ARCHIVE_BLOCK);
+    draw_to(driver, SEGMENT_BYTES / 2);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    char *text = run(driver, EXIT_SOUND, WORDS("ls", "archive"));
+    assert_contains(text, "snapshot-0000000000000000-0000");
+    assert_int_equal(lines_of(text, "segment-"), 0);
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("cat", "archive"));
+    assert_int_equal(lines_of(text, "DRAW "), 0);
+    free(text);
+    text = run(driver, EXIT_SOUND, WORDS("replay", "archive", "--json"));
+    assert_contains(text, "\"next_request_id\":1");
+    free(text);
+    free(run(driver, EXIT_NOT_FOUND, WORDS("find", "archive", "1")));
+    free(run(driver, EXIT_SOUND, WORDS("verify", "archive")));
+    free(run(driver, EXIT_SOUND, WORDS("stats", "archive")));
+    done(driver);
+}
+
 /* Whoever asks for one draw reads its stretch of one file, wherever that is. */
 struct reading {
     uint64_t bytes;
@@ -560,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_no_backup_of_an_archive),
         cmocka_unit_test(test_verify_while_a_server_laps),
         cmocka_unit_test(test_ls_while_a_server_laps),
+        cmocka_unit_test(test_an_archive_without_segments),
         cmocka_unit_test(test_find_reads_little),
         cmocka_unit_test(test_archive_stands_in_for_the_ring),
         cmocka_unit_test(test_damaged_archive),

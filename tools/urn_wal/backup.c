@@ -251,7 +251,7 @@ static uint64_t first_lsn(const struct backup *backup)
     const uint64_t snapshot_lsn = wal_segment_begin(&history->geometry, backup->state.tail.lsn);
     if (backup->extent == BACKUP_NEWEST || history->log_count == 0)
         return snapshot_lsn;
-    const uint64_t oldest_lsn = history_begin_lsn(history, &history->segments[0]);
+    const uint64_t oldest_lsn = history->segments[0].begin_lsn;
     return oldest_lsn < snapshot_lsn ? oldest_lsn : snapshot_lsn;
 }
 

@@ -16,12 +16,28 @@ static const struct history_segment *slot_file(const struct history *history, ui
     return NULL;
 }
 
-/* The ring has gone on to a later lap: it is the archive that should have the stretch. */
+/* The ring began behind it (data_dir_resize.h): below its snapshots it has nothing, and has never had. */
+static bool is_before_ring(const struct history *history, const struct history_segment *segment,
+                           uint64_t lsn)
+{
+    bool is_before = segment->state == HISTORY_FREE && segment->header_why == WAL_READ_ZERO;
+    for (uint32_t i = 0; i < history->snapshot_count; i++)
+        is_before =
+            is_before && (history->snapshots[i].archived || history->snapshots[i].id.lsn > lsn);
+    for (uint32_t i = 0; i < history->log_count; i++)
+        is_before =
+            is_before && (history->segments[i].archived || history->segments[i].begin_lsn > lsn);
+    return is_before;
+}
+
+/* The ring has gone on to a later lap, or has begun later: it is the archive that should have the stretch. */
 static bool was_archived(const struct history *history, uint64_t lsn)
 {
     const struct history_segment *segment = slot_file(history, lsn);
-    return history->has_archive && segment != NULL && segment->state == HISTORY_LOG &&
-           history_begin_lsn(history, segment) > lsn;
+    if (!history->has_archive || segment == NULL)
+        return false;
+    return (segment->state == HISTORY_LOG && segment->begin_lsn > lsn) ||
+           is_before_ring(history, segment, lsn);
 }
 
 bool break_is_missing_file(const struct history *history, const struct walk_break *gap)
@@ -38,20 +54,21 @@ static void gap_text(const struct history *history, uint64_t lsn, char *text, si
         (void)snprintf(text, bytes, "a gap in the archive");
         return;
     }
-    (void)snprintf(text, bytes, "a gap in the archive: %s%s",
-                   known->reason == ARCHIVE_GAP_REUSED
-                       ? "overwritten before it was archived (wal.archive_policy: gap)"
-                       : "nothing was archived meanwhile",
+    static const char *const reasons[] = {
+        [ARCHIVE_GAP_REUSED] = "overwritten before it was archived (wal.archive_policy: gap)",
+        [ARCHIVE_GAP_ABSENT] = "nothing was archived meanwhile",
+        [ARCHIVE_GAP_RESIZED] = "a resize gave the history up that was not archived",
+    };
+    (void)snprintf(text, bytes, "a gap in the archive: %s%s", reasons[known->reason],
                    known->recorded ? "" : ", not recorded yet");
 }
 
 /* Why no file holds the stretch that begins a segment at lsn. */
 static void missing_text(const struct history *history, uint64_t lsn, char *text, size_t bytes)
 {
-    const uint64_t sequence = lsn / history->geometry.segment_size_bytes;
     const struct history_segment *segment = slot_file(history, lsn);
     char archived[DATA_DIR_NAME_MAX];
-    archive_segment_name(archived, lsn - lsn % history->geometry.segment_size_bytes);
+    archive_segment_name(archived, history_segment_begin(history, lsn));
     if (history->is_archive || was_archived(history, lsn))
         (void)snprintf(text, bytes, "the archive should hold it, and %s is missing", archived);
     else if (segment == NULL)
@@ -60,8 +77,8 @@ static void missing_text(const struct history *history, uint64_t lsn, char *text
         (void)snprintf(text, bytes, "%s is missing", segment->name);
     else if (segment->state == HISTORY_LOG)
         (void)snprintf(text, bytes, "%s holds LSN %" PRIu64 " on instead, of %s lap: stale bytes",
-                       segment->name, history_begin_lsn(history, segment),
-                       segment->sequence < sequence ? "an earlier" : "a later");
+                       segment->name, segment->begin_lsn,
+                       segment->begin_lsn < lsn ? "an earlier" : "a later");
     else
         (void)snprintf(text, bytes, "%s does not hold it: %s", segment->name,
                        wal_read_result_text(segment->header_why));

@@ -276,8 +276,7 @@ static enum urn_code print_piece(struct cat *cat, const struct history_segment *
     const int failure = os_file_open(segment->dir, segment->name, OS_READ, &file);
     if (failure != 0)
         return error_set(error, URN_IO, failure, "cannot open %s", segment->name);
-    enum urn_code code = history_read(file, segment->name,
-                                      piece->begin_lsn % cat->history.geometry.segment_size_bytes,
+    enum urn_code code = history_read(file, segment->name, piece->begin_lsn - segment->begin_lsn,
                                       bytes, length, &got, &bad, error);
     os_file_close(file);
     uint32_t count = 0;
@@ -362,7 +361,7 @@ static enum urn_code walk_ahead(struct cat *cat, uint64_t *end_lsn, struct urn_e
 static uint32_t last_below(const struct history *history, uint64_t lsn)
 {
     uint32_t index = history->log_count;
-    while (index > 0 && history_begin_lsn(history, &history->segments[index - 1]) >= lsn)
+    while (index > 0 && history->segments[index - 1].begin_lsn >= lsn)
         index--;
     return index > 0 ? index - 1 : history->log_count;
 }
@@ -370,7 +369,6 @@ static uint32_t last_below(const struct history *history, uint64_t lsn)
 static enum urn_code print_reverse(struct cat *cat, struct urn_error *error)
 {
     const struct history *history = &cat->history;
-    const uint64_t size = history->geometry.segment_size_bytes;
     uint64_t end_lsn = 0;
     enum urn_code code = walk_ahead(cat, &end_lsn, error);
     for (uint64_t below_lsn = end_lsn; code == URN_OK && has_more_to_print(cat);) {
@@ -379,10 +377,10 @@ static enum urn_code print_reverse(struct cat *cat, struct urn_error *error)
         if (index == history->log_count)
             break;
         const struct history_segment segment = history->segments[index];
-        const uint64_t begin = history_begin_lsn(history, &segment);
+        const uint64_t begin = segment.begin_lsn;
+        const uint64_t end = history_end_lsn(&segment);
         struct pieces pieces = {.count = 0};
-        code = find_pieces(cat, begin, begin + size < below_lsn ? begin + size : below_lsn, &pieces,
-                           error);
+        code = find_pieces(cat, begin, end < below_lsn ? end : below_lsn, &pieces, error);
         if (code == URN_OK)
             code = print_pieces(cat, &segment, &pieces, error);
         free(pieces.pieces);

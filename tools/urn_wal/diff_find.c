@@ -34,7 +34,7 @@ static enum urn_code first_group(const struct history *history,
                                  struct wal_group_header *header, bool *got,
                                  struct urn_error *error)
 {
-    const uint64_t room = history->geometry.segment_size_bytes - WAL_SEGMENT_HEADER_BYTES;
+    const uint64_t room = segment->size_bytes - WAL_SEGMENT_HEADER_BYTES;
     uint8_t bytes[WAL_GROUP_HEADER_BYTES];
     struct os_file *file = NULL;
     uint64_t got_bytes = 0;
@@ -50,7 +50,7 @@ static enum urn_code first_group(const struct history *history,
         header->length_bytes <= GROUP_BYTES_MAX)
         code = read_whole(history, file, segment, header->length_bytes, header, got, error);
     os_file_close(file);
-    *got = *got && header->lsn == history_begin_lsn(history, segment) + WAL_SEGMENT_HEADER_BYTES;
+    *got = *got && header->lsn == segment->begin_lsn + WAL_SEGMENT_HEADER_BYTES;
     return code;
 }
 
@@ -62,11 +62,13 @@ static bool same_chain(const uint8_t *one, const uint8_t *other)
 }
 
 /* The segment of the other history that holds the same stretch; NULL: none does. */
-static const struct history_segment *twin_of(const struct history *other, uint64_t sequence)
+static const struct history_segment *twin_of(const struct history *other,
+                                             const struct history_segment *segment)
 {
-    const uint32_t index = history_find(other, sequence * other->geometry.segment_size_bytes);
-    return index < other->log_count && other->segments[index].sequence == sequence
-               ? &other->segments[index]
+    const struct history_segment *twin = history_at(other, segment->begin_lsn);
+    return twin != NULL && twin->begin_lsn == segment->begin_lsn &&
+                   twin->size_bytes == segment->size_bytes
+               ? twin
                : NULL;
 }
 
@@ -88,7 +90,7 @@ static enum urn_code find_common(const struct diff_log *diff, struct common *com
     *common = (struct common){.any = false};
     for (uint32_t index = a->log_count; index > 0 && !common->same; index--) {
         const struct history_segment *segment = &a->segments[index - 1];
-        const struct history_segment *twin = twin_of(b, segment->sequence);
+        const struct history_segment *twin = twin_of(b, segment);
         struct wal_group_header headers[SIDES];
         bool got[SIDES] = {false};
         if (twin == NULL)
@@ -103,7 +105,7 @@ static enum urn_code find_common(const struct diff_log *diff, struct common *com
             continue;
         common->known = true;
         common->same = same_chain(headers[SIDE_A].chain_before, headers[SIDE_B].chain_before);
-        common->oldest_lsn = history_begin_lsn(a, segment);
+        common->oldest_lsn = segment->begin_lsn;
         if (common->same)
             common->from_lsn = common->oldest_lsn;
     }
@@ -314,13 +316,14 @@ static enum urn_code compare_logs(struct diff_log *diff, const struct common *co
 static enum urn_code chain_at(struct history *history, uint64_t lsn, uint8_t *chain, bool *got,
                               struct urn_error *error)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
+    const struct history_segment *segment = history_at(history, lsn);
     struct walk walk;
     *got = false;
-    if (twin_of(history, lsn / size) == NULL)
+    if (segment == NULL)
         return URN_OK;
+    const uint64_t begin_lsn = segment->begin_lsn;
     enum urn_code code =
-        walk_begin(history, lsn - lsn % size, UINT64_MAX, 0, SCAN_CHECKSUMS, &walk, error);
+        walk_begin(history, begin_lsn, UINT64_MAX, 0, SCAN_CHECKSUMS, &walk, error);
     while (code == URN_OK && !*got) {
         const enum walk_step step = walk_next(&walk, error);
         if (step == WALK_ERROR)
@@ -331,7 +334,7 @@ static enum urn_code chain_at(struct history *history, uint64_t lsn, uint8_t *ch
             continue;
         const struct wal_group_header *header = &walk.item.header;
         const bool begins = header->lsn == lsn ||
-                            (lsn % size == 0 && header->lsn - lsn == WAL_SEGMENT_HEADER_BYTES);
+                            (lsn == begin_lsn && header->lsn - lsn == WAL_SEGMENT_HEADER_BYTES);
         *got = begins || walk.tail.lsn == lsn;
         memcpy(chain, begins ? header->chain_before : header->chain_after, WAL_CHAIN_BYTES);
         break;
@@ -376,7 +379,7 @@ enum urn_code diff_log_find(struct diff_log *diff, struct urn_error *error)
     for (uint32_t side = 0; side < SIDES; side++) {
         const struct history *history = diff->sides[side].history;
         if (history->log_count > 0)
-            diff->sides[side].begin_lsn = history_begin_lsn(history, &history->segments[0]);
+            diff->sides[side].begin_lsn = history->segments[0].begin_lsn;
     }
     if (wal_ring_short(a->geometry.ring_uuid) != wal_ring_short(b->geometry.ring_uuid)) {
         part(diff, DIFF_RINGS, 0);

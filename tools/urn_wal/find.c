@@ -107,11 +107,10 @@ static uint32_t snapshot_before(const struct find *find)
  * changes of catalogs. False: the log in between is not whole. */
 static enum urn_code bring_up(struct find *find, bool exact, bool *whole, struct urn_error *error)
 {
-    const uint64_t size = find->history.geometry.segment_size_bytes;
     const uint64_t from = find->state.tail.lsn;
     struct walk walk;
-    enum urn_code code = walk_begin(&find->history, from - from % size, find->located.header.lsn, 0,
-                                    SCAN_CHECKSUMS, &walk, error);
+    enum urn_code code = walk_begin(&find->history, history_segment_begin(&find->history, from),
+                                    find->located.header.lsn, 0, SCAN_CHECKSUMS, &walk, error);
     *whole = walk.tail.lsn <= from; /* else the log behind the snapshot is not kept */
     while (code == URN_OK && *whole) {
         const enum walk_step step = walk_next(&walk, error);

@@ -24,10 +24,12 @@ void verify_find(struct verify_report *report, enum finding_kind kind, const cha
 
 struct segment_report *verify_segment_at(const struct verify_report *report, uint64_t lsn)
 {
-    const uint64_t sequence = lsn / report->geometry.segment_size_bytes;
-    for (uint32_t i = 0; i < report->segment_count; i++)
-        if (report->segments[i].is_log && report->segments[i].sequence == sequence)
-            return &report->segments[i];
+    for (uint32_t i = 0; i < report->segment_count; i++) {
+        struct segment_report *segment = &report->segments[i];
+        if (segment->is_log && lsn >= segment->first_lsn &&
+            lsn - segment->first_lsn < segment->size_bytes)
+            return segment;
+    }
     return NULL;
 }
 

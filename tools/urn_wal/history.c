@@ -62,6 +62,7 @@ struct search {
     struct os_file *file;
     const char *name;
     uint32_t slot; /* or HISTORY_NO_SLOT */
+    uint64_t size_bytes;
     uint64_t file_bytes;
     uint8_t *buffer;
     uint64_t capacity_bytes;
@@ -103,10 +104,9 @@ static uint64_t search_available(const struct search *search, uint64_t offset)
 /* Its own LSN names this file and this offset. */
 static bool place_fits(const struct search *search, uint64_t lsn, uint64_t offset)
 {
-    const struct wal_geometry *geometry = &search->history->geometry;
-    return lsn % geometry->segment_size_bytes == offset &&
+    return lsn % search->size_bytes == offset &&
            (search->slot == HISTORY_NO_SLOT ||
-            lsn / geometry->segment_size_bytes % geometry->segments == search->slot);
+            lsn / search->size_bytes % search->history->geometry.segments == search->slot);
 }
 
 /* The magic stands at offset: is a whole group there? *header says so by its length. */
@@ -196,6 +196,7 @@ enum urn_code history_search(const struct history *history, const struct history
     struct search search = {.history = history,
                             .name = segment->name,
                             .slot = segment->slot,
+                            .size_bytes = segment->size_bytes,
                             .file_bytes = segment->file_bytes};
     const int failure = os_file_open(segment->dir, segment->name, OS_READ, &search.file);
     if (failure != 0)
@@ -231,13 +232,14 @@ static enum urn_code place_by_groups(const struct history *history, struct os_fi
                             .file = file,
                             .name = segment->name,
                             .slot = segment->slot,
+                            .size_bytes = segment->size_bytes,
                             .file_bytes = segment->file_bytes};
     const enum urn_code code =
         search_open_file(&search, WAL_SEGMENT_HEADER_BYTES, note_highest, &highest, error);
     if (code != URN_OK || !highest.found)
         return code;
     segment->state = HISTORY_LOG;
-    segment->sequence = highest.lsn / history->geometry.segment_size_bytes;
+    segment->begin_lsn = highest.lsn - highest.lsn % segment->size_bytes;
     return URN_OK;
 }
 
@@ -294,6 +296,7 @@ static enum urn_code place_open_file(const struct history *history, struct os_fi
                                      struct history_segment *segment, struct urn_error *error)
 {
     const int failure = os_file_size(file, &segment->file_bytes);
+    segment->size_bytes = history->geometry.segment_size_bytes;
     if (failure != 0)
         return error_set(error, URN_IO, failure, "cannot tell the size of %s", segment->name);
     enum urn_code code = read_header_page(file, segment, error);
@@ -303,7 +306,7 @@ static enum urn_code place_open_file(const struct history *history, struct os_fi
         segment->header_why = header_belongs(history, segment);
     if (segment->header_why == WAL_READ_OK) {
         segment->state = HISTORY_LOG;
-        segment->sequence = segment->header.sequence;
+        segment->begin_lsn = segment->header.sequence * segment->size_bytes;
         return URN_OK;
     }
     segment->state = HISTORY_FREE;
@@ -315,7 +318,10 @@ static enum urn_code place_open_file(const struct history *history, struct os_fi
 static enum urn_code place_slot(struct history *history, struct os_dir *dir, uint32_t slot,
                                 struct history_segment *segment, struct urn_error *error)
 {
-    *segment = (struct history_segment){.state = HISTORY_MISSING, .dir = dir, .slot = slot};
+    *segment = (struct history_segment){.state = HISTORY_MISSING,
+                                        .dir = dir,
+                                        .slot = slot,
+                                        .size_bytes = history->geometry.segment_size_bytes};
     data_dir_segment_name(segment->name, slot);
     struct os_file *file = NULL;
     const int failure = os_file_open(dir, segment->name, OS_READ, &file);
@@ -336,8 +342,8 @@ static int compare_segments(const void *left, const void *right)
     const bool b_is_log = b->state == HISTORY_LOG;
     if (a_is_log != b_is_log)
         return a_is_log ? -1 : 1;
-    if (a_is_log && a->sequence != b->sequence)
-        return a->sequence < b->sequence ? -1 : 1;
+    if (a_is_log && a->begin_lsn != b->begin_lsn)
+        return a->begin_lsn < b->begin_lsn ? -1 : 1;
     if (a->archived != b->archived)
         return a->archived ? 1 : -1;
     return strcmp(a->name, b->name);
@@ -563,7 +569,7 @@ static void forget_files(struct history *history)
     history->gaps = NULL;
     history->gap_count = 0;
     history->damaged_gaps = 0;
-    history->other_sizes = 0;
+    history->overlaps = 0;
     history->archived_end_lsn = 0;
     history->segment_count = 0;
     history->log_count = 0;
@@ -633,12 +639,11 @@ bool history_live(struct history *history)
 
 uint32_t history_find(const struct history *history, uint64_t lsn)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
     uint32_t low = 0;
     uint32_t high = history->log_count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        if (size != 0 && history->segments[middle].sequence < lsn / size)
+        if (history_end_lsn(&history->segments[middle]) <= lsn)
             low = middle + 1;
         else
             high = middle;
@@ -646,19 +651,49 @@ uint32_t history_find(const struct history *history, uint64_t lsn)
     return low;
 }
 
+const struct history_segment *history_at(const struct history *history, uint64_t lsn)
+{
+    const uint32_t index = history_find(history, lsn);
+    return index < history->log_count && history_holds(&history->segments[index], lsn)
+               ? &history->segments[index]
+               : NULL;
+}
+
+struct wal_geometry history_geometry_at(const struct history *history, uint64_t lsn)
+{
+    struct wal_geometry geometry = history->geometry;
+    const uint32_t index = history_find(history, lsn);
+    const struct history_segment *segment = history_at(history, lsn);
+    if (segment == NULL && index > 0 && history_end_lsn(&history->segments[index - 1]) == lsn)
+        segment = &history->segments[index - 1];
+    if (segment != NULL && segment->archived && segment->header_why == WAL_READ_OK) {
+        geometry.segment_size_bytes = segment->header.segment_size_bytes;
+        geometry.segments = segment->header.segments;
+    }
+    return geometry;
+}
+
+uint64_t history_segment_begin(const struct history *history, uint64_t lsn)
+{
+    const uint32_t index = history_find(history, lsn);
+    if (index < history->log_count && history_holds(&history->segments[index], lsn))
+        return history->segments[index].begin_lsn;
+    if (index > 0 && history_end_lsn(&history->segments[index - 1]) == lsn)
+        return lsn;
+    return wal_segment_begin(&history->geometry, lsn);
+}
+
 const char *history_place(const struct history *history, uint64_t lsn, char text[PLACE_TEXT_BYTES])
 {
-    const struct wal_geometry *geometry = &history->geometry;
-    const uint64_t sequence = lsn / geometry->segment_size_bytes;
-    const uint32_t index = history_find(history, lsn);
+    const struct history_segment *segment = history_at(history, lsn);
     char ring_name[DATA_DIR_NAME_MAX];
     const char *name = ring_name;
-    if (index < history->log_count && history->segments[index].sequence == sequence)
-        name = history->segments[index].name;
+    if (segment != NULL)
+        name = segment->name;
     else
-        data_dir_segment_name(ring_name, (uint32_t)(sequence % geometry->segments));
+        data_dir_segment_name(ring_name, wal_slot(&history->geometry, lsn));
     (void)snprintf(text, PLACE_TEXT_BYTES, "%s, offset %" PRIu64, name,
-                   lsn % geometry->segment_size_bytes);
+                   lsn - history_segment_begin(history, lsn));
     return text;
 }
 
@@ -672,7 +707,7 @@ bool history_use_spare(struct history *history, uint32_t index, uint64_t lsn)
     (void)snprintf(segment->name, sizeof segment->name, "%s", segment->spare_name);
     segment->dir = segment->spare_dir;
     segment->slot = HISTORY_NO_SLOT;
-    segment->file_bytes = history->geometry.segment_size_bytes;
+    segment->file_bytes = segment->size_bytes;
     segment->damage_lsn = lsn;
     segment->archived = true;
     segment->has_spare = false;
@@ -699,7 +734,7 @@ bool history_reused(struct history *history, const struct history_segment *segme
         return false;
     if (now.header_why != WAL_READ_OK) /* half written, unless it was no better before */
         return segment->header_why == WAL_READ_OK;
-    return segment->state != HISTORY_LOG || now.sequence != segment->sequence;
+    return segment->state != HISTORY_LOG || now.begin_lsn != segment->begin_lsn;
 }
 
 struct durable {
@@ -727,7 +762,7 @@ enum urn_code history_durable_lsn(struct history *history, uint64_t *durable_lsn
                                                   note_durable, &durable, NULL, error);
         if (code != URN_OK)
             return code;
-        if (durable.lsn > history_begin_lsn(history, segment))
+        if (durable.lsn > segment->begin_lsn)
             break; /* what is newer has been discarded by a start, or is not durable yet */
     }
     if (durable.lsn < history->archived_end_lsn)

@@ -7,8 +7,9 @@
  *     operands -> history (files, order) -> scan (bytes, read and checked ahead) -> walk (groups, breaks)
  *
  * Ring and archive are one history: a stretch that both have is read from the ring, and from the archive
- * where the ring's is damaged (history_use_spare). Where the archive is, the data directory says
- * (ARCHIVED-TO, engine/archive_format.h), or --archive; an archive can also be looked at by itself.
+ * where the ring's is damaged (history_use_spare). Segments may be of several sizes: an archive keeps those of
+ * before a resize (data_dir_resize.h), and each says by its header page how long it is. Where the archive is, the data directory says (ARCHIVED-TO,
+ * engine/archive_format.h), or --archive; an archive can also be looked at by itself.
  *
  * Looking only: files are opened for reading through the seam, which keeps read-ahead off, so that no
  * large folios come into the page cache under a running server's log (docs/wal-format.md, "Traps").
@@ -28,6 +29,7 @@
 #include "engine/archive_format.h"
 #include "engine/snapshot_file.h"
 #include "engine/wal_format.h"
+#include "engine/wal_ring.h"
 #include "tools/urn_wal/tool.h"
 
 #define HISTORY_NAME_BYTES 256u
@@ -35,7 +37,7 @@
 #define NO_OFFSET          UINT64_MAX
 
 enum history_state {
-    HISTORY_LOG,     /* a stretch of the log: sequence says which */
+    HISTORY_LOG,     /* a stretch of the log: begin_lsn, size_bytes */
     HISTORY_FREE,    /* nothing of this log: only zeros, or header_why says what stands there */
     HISTORY_MISSING, /* there is no such file */
 };
@@ -44,8 +46,10 @@ struct history_segment {
     enum history_state state;
     struct os_dir *dir;
     char name[HISTORY_NAME_BYTES];
-    uint32_t slot;     /* in the ring; HISTORY_NO_SLOT of a file by itself */
-    uint64_t sequence; /* of HISTORY_LOG */
+    uint32_t slot;      /* in the ring; HISTORY_NO_SLOT of a file by itself */
+    uint64_t begin_lsn; /* of HISTORY_LOG */
+    uint64_t
+        size_bytes; /* of a segment, not of the file: the ring's, but of some that are archived */
     uint64_t file_bytes;
     enum wal_read_result header_why; /* WAL_READ_OK: header says what the header page does */
     bool header_unreadable;
@@ -80,7 +84,7 @@ struct history {
     const char *path;  /* the first operand, for messages */
     bool is_directory; /* a data directory: the ring is meant to be whole */
     struct wal_geometry geometry;
-    struct history_segment *segments; /* HISTORY_LOG by sequence, then the others by name */
+    struct history_segment *segments; /* HISTORY_LOG by begin_lsn, then the others by name */
     uint32_t log_count;
     uint32_t segment_count;
     struct history_snapshot *snapshots; /* newest first */
@@ -91,8 +95,7 @@ struct history {
     struct history_gap *gaps; /* in the order of the log */
     uint32_t gap_count;
     uint32_t damaged_gaps; /* records of gaps that are not sound: the gaps count as missing */
-    uint32_t
-        other_sizes; /* archived segments of another size than the ring's, which are left out */
+    uint32_t overlaps;     /* archived segments that overlap others of the log, and are left out */
     uint64_t archived_end_lsn; /* of the last archived segment: all below it was durable; 0: none */
     bool live; /* a server has been seen with the directory open; history_live asks */
     /* private */
@@ -130,11 +133,25 @@ bool history_live(struct history *history);
 /* The index of the segment that holds lsn, or of the next one of the log behind it; log_count: none. */
 uint32_t history_find(const struct history *history, uint64_t lsn);
 
-static inline uint64_t history_begin_lsn(const struct history *history,
-                                         const struct history_segment *segment)
+static inline uint64_t history_end_lsn(const struct history_segment *segment)
 {
-    return segment->sequence * history->geometry.segment_size_bytes;
+    return segment->begin_lsn + segment->size_bytes;
 }
+
+/* Of HISTORY_LOG: lsn lies in its stretch. */
+static inline bool history_holds(const struct history_segment *segment, uint64_t lsn)
+{
+    return lsn >= segment->begin_lsn && lsn - segment->begin_lsn < segment->size_bytes;
+}
+
+/* The segment that holds lsn; NULL: no file does. */
+const struct history_segment *history_at(const struct history *history, uint64_t lsn);
+
+/* What the ring was like when lsn was in it, or ended there: before a resize it had other segments. */
+struct wal_geometry history_geometry_at(const struct history *history, uint64_t lsn);
+
+/* Where the segment begins that holds lsn, or would: right behind another one, or as of the ring's size. */
+uint64_t history_segment_begin(const struct history *history, uint64_t lsn);
 
 /* Where lsn lies, for people: "segment-0003, offset 8192". */
 #define PLACE_TEXT_BYTES (HISTORY_NAME_BYTES + 40u)

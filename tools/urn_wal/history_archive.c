@@ -90,10 +90,20 @@ enum urn_code history_archive_choose(struct history *history, struct urn_error *
 
 /* ---- what it holds --------------------------------------------------------------------------- */
 
-/* What the header page of an archived segment says. *other_size: it is of this ring, and none of the
- * history's. */
+/* How long a segment of the ring's is by its sound header page; or as long as `known`, the size of the one
+ * behind it in the log. 0: it cannot be of that size, either. */
+static uint64_t size_of(const struct history_segment *segment, uint64_t lsn, uint64_t known)
+{
+    const uint64_t stated = segment->header.segment_size_bytes;
+    const uint64_t size = segment->header_why == WAL_READ_OK ? stated : known;
+    const bool is_possible = size >= SEGMENT_SIZE_BYTES_MIN && size <= SEGMENT_SIZE_BYTES_MAX &&
+                             size % OS_PAGE_BYTES == 0 && lsn % size == 0;
+    return is_possible ? size : 0;
+}
+
+/* What the header page of an archived segment says. known_bytes: the size of the one behind it, or 0. */
 static enum urn_code look_at_segment(struct history *history, struct os_dir *dir, uint64_t lsn,
-                                     struct history_segment *segment, bool *other_size,
+                                     uint64_t known_bytes, struct history_segment *segment,
                                      struct urn_error *error)
 {
     struct wal_geometry *geometry = &history->geometry;
@@ -101,7 +111,10 @@ static enum urn_code look_at_segment(struct history *history, struct os_dir *dir
     uint64_t got = 0;
     uint64_t bad = NO_OFFSET;
     struct os_file *file = NULL;
-    *segment = (struct history_segment){.dir = dir, .slot = HISTORY_NO_SLOT, .archived = true};
+    *segment = (struct history_segment){.dir = dir,
+                                        .slot = HISTORY_NO_SLOT,
+                                        .size_bytes = geometry->segment_size_bytes,
+                                        .archived = true};
     archive_segment_name(segment->name, lsn);
     int failure = os_file_open(dir, segment->name, OS_READ, &file);
     if (failure != 0)
@@ -124,16 +137,16 @@ static enum urn_code look_at_segment(struct history *history, struct os_dir *dir
         segment->state = HISTORY_FREE;
         return URN_OK;
     }
-    if (is_sound && geometry->segment_size_bytes == 0) { /* the archive by itself */
-        geometry->segment_size_bytes = header->segment_size_bytes;
-        geometry->segments = header->segments;
-    }
-    const uint64_t size = geometry->segment_size_bytes;
-    *other_size = size == 0 || lsn % size != 0 || (is_sound && header->segment_size_bytes != size);
-    if (*other_size)
-        return URN_OK;
-    segment->state = HISTORY_LOG;
-    segment->sequence = lsn / size;
+    struct wal_geometry stated = *geometry;
+    stated.segment_size_bytes = header->segment_size_bytes;
+    stated.segments = header->segments;
+    if (is_sound && geometry->segment_size_bytes == 0 && geometry_fault(&stated) == NULL)
+        *geometry = stated; /* the archive by itself */
+    const uint64_t size =
+        size_of(segment, lsn, known_bytes != 0 ? known_bytes : geometry->segment_size_bytes);
+    segment->state = size != 0 ? HISTORY_LOG : HISTORY_FREE;
+    segment->begin_lsn = lsn;
+    segment->size_bytes = size;
     if (segment->file_bytes > size) /* the index */
         segment->file_bytes = size;
     return URN_OK;
@@ -165,25 +178,22 @@ static enum urn_code add_segments(struct history *history, struct os_dir *dir,
     if (larger == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot list the archive");
     history->segments = larger;
-    /* From the last one on: an archive by itself takes the size of its newest segments. */
+    uint64_t size_bytes = 0;
+    /* From the last one on: an archive by itself takes the geometry of its newest segments. */
     for (uint32_t i = list->segment_count; i > 0; i--) {
         struct history_segment *segment = &history->segments[history->segment_count];
-        bool other_size = false;
         const enum urn_code code =
-            look_at_segment(history, dir, list->segments[i - 1], segment, &other_size, error);
+            look_at_segment(history, dir, list->segments[i - 1], size_bytes, segment, error);
         if (code == URN_IO && error->system_errno == ENOENT)
             continue; /* pruned meanwhile */
         if (code != URN_OK)
             return code;
-        if (other_size) {
-            history->other_sizes++;
-            continue;
-        }
         history->segment_count++;
-        const uint64_t size = history->geometry.segment_size_bytes;
-        if (segment->state == HISTORY_LOG &&
-            (segment->sequence + 1) * size > history->archived_end_lsn)
-            history->archived_end_lsn = (segment->sequence + 1) * size;
+        if (segment->state != HISTORY_LOG)
+            continue;
+        size_bytes = segment->size_bytes;
+        if (history_end_lsn(segment) > history->archived_end_lsn)
+            history->archived_end_lsn = history_end_lsn(segment);
     }
     return URN_OK;
 }
@@ -261,9 +271,8 @@ static uint64_t ring_begin_lsn(const struct history *history)
     uint64_t begin = UINT64_MAX;
     for (uint32_t i = 0; i < history->segment_count; i++) {
         const struct history_segment *segment = &history->segments[i];
-        if (segment->state == HISTORY_LOG && !segment->archived &&
-            history_begin_lsn(history, segment) < begin)
-            begin = history_begin_lsn(history, segment);
+        if (segment->state == HISTORY_LOG && !segment->archived && segment->begin_lsn < begin)
+            begin = segment->begin_lsn;
     }
     return begin;
 }
@@ -331,7 +340,12 @@ enum urn_code history_archive_look(struct history *history, struct urn_error *er
         return error->code;
     CHECK(history->dir_count < OPERANDS_MAX);
     history->dirs[history->dir_count++] = dir;
-    return add_all(history, dir, error);
+    const enum urn_code code = add_all(history, dir, error);
+    if (history->geometry.segment_size_bytes == 0) { /* no segment is there that says */
+        history->geometry.segment_size_bytes = SEGMENT_SIZE_BYTES_MIN;
+        history->geometry.segments = SEGMENTS_MIN;
+    }
+    return code;
 }
 
 void history_archive_keep_spares(struct history *history)
@@ -340,13 +354,22 @@ void history_archive_keep_spares(struct history *history)
     for (uint32_t i = 0; i < history->segment_count; i++) {
         const struct history_segment *segment = &history->segments[i];
         struct history_segment *before = kept > 0 ? &history->segments[kept - 1] : NULL;
-        if (before != NULL && segment->archived && segment->state == HISTORY_LOG &&
-            before->state == HISTORY_LOG && !before->archived &&
-            before->sequence == segment->sequence) {
+        const bool overlaps = before != NULL && segment->state == HISTORY_LOG &&
+                              before->state == HISTORY_LOG &&
+                              segment->begin_lsn < history_end_lsn(before);
+        if (overlaps && segment->archived && !before->archived &&
+            before->begin_lsn == segment->begin_lsn && before->size_bytes == segment->size_bytes) {
             before->has_spare = true;
             before->spare_dir = segment->dir;
             (void)snprintf(before->spare_name, sizeof before->spare_name, "%.63s", segment->name);
             continue;
+        }
+        if (overlaps && (segment->archived || before->archived)) {
+            /* Two histories in one archive: the ring's is the one, or what comes first. */
+            history->overlaps++;
+            if (segment->archived)
+                continue;
+            kept--;
         }
         if (kept != i)
             history->segments[kept] = *segment;

@@ -24,8 +24,7 @@ struct first {
 static bool take_first(void *context, const struct wal_group_header *header)
 {
     struct first *first = context;
-    const uint64_t size = first->history->geometry.segment_size_bytes;
-    if (header->lsn / size != first->segment->sequence)
+    if (!history_holds(first->segment, header->lsn))
         return true;
     first->found = header->lsn < first->below_lsn;
     first->header = *header;
@@ -48,10 +47,9 @@ static enum urn_code find_segment(struct history *history, uint64_t request_id,
 {
     uint32_t low = 0;
     uint32_t high = history_find(history, durable_lsn);
-    const uint64_t size = history->geometry.segment_size_bytes;
     /* the one that durable_lsn lies in counts where something of it lies below */
-    if (high < history->log_count && history->segments[high].sequence == durable_lsn / size &&
-        durable_lsn % size > WAL_SEGMENT_HEADER_BYTES)
+    if (high < history->log_count && history_holds(&history->segments[high], durable_lsn) &&
+        durable_lsn - history->segments[high].begin_lsn > WAL_SEGMENT_HEADER_BYTES)
         high++;
     *count = high;
     while (high - low > 1) {
@@ -77,10 +75,10 @@ static enum urn_code find_stretch(const struct history *history,
                                   const struct history_segment *segment, uint64_t request_id,
                                   uint64_t durable_lsn, uint64_t *lsn, struct urn_error *error)
 {
-    const uint64_t begin = history_begin_lsn(history, segment);
-    const uint64_t size = history->geometry.segment_size_bytes;
+    const uint64_t begin = segment->begin_lsn;
+    const uint64_t end = history_end_lsn(segment);
     uint64_t low = begin; /* a walk can begin there, and its groups begin at or before the id */
-    uint64_t high = durable_lsn - begin < size ? durable_lsn : begin + size;
+    uint64_t high = durable_lsn < end ? durable_lsn : end;
     while (high - low > STEP_BYTES) {
         const uint64_t middle = low + (high - low) / 2 / WAL_ALIGN_BYTES * WAL_ALIGN_BYTES;
         struct first first;
@@ -111,7 +109,7 @@ enum urn_code locate_start(struct history *history, uint64_t first_id, uint64_t 
         code = find_segment(history, first_id, durable_lsn, &index, &count, error);
     if (code != URN_OK)
         return code;
-    *lsn = history_begin_lsn(history, &history->segments[index]);
+    *lsn = history->segments[index].begin_lsn;
     if (count == 0)
         return URN_OK;
     return find_stretch(history, &history->segments[index], first_id, durable_lsn, lsn, error);
@@ -124,7 +122,7 @@ enum urn_code locate_start(struct history *history, uint64_t first_id, uint64_t 
 static bool read_index(const struct history *history, const struct history_segment *segment,
                        struct log_index *index)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
+    const uint64_t size = segment->size_bytes;
     const char *name = segment->archived ? segment->name : segment->spare_name;
     struct os_dir *dir = segment->archived ? segment->dir : segment->spare_dir;
     struct os_file *file = NULL;
@@ -136,7 +134,7 @@ static bool read_index(const struct history *history, const struct history_segme
     if (code != URN_OK)
         return false;
     const bool is_right =
-        index->count > 0 && index->sequence == segment->sequence &&
+        index->count > 0 && index->sequence == segment->begin_lsn / size &&
         index->segment_size_bytes == size &&
         memcmp(index->ring_uuid, history->geometry.ring_uuid, WAL_UUID_BYTES) == 0;
     if (!is_right)

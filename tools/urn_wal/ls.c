@@ -86,12 +86,10 @@ static enum urn_code add_gap(struct ls *ls, const struct walk_break *what, uint6
  * a holding is found by its sequence again. */
 static void count_group(struct ls *ls, const struct wal_group_header *header)
 {
-    const uint64_t size = ls->history.geometry.segment_size_bytes;
-    const uint32_t index = history_find(&ls->history, header->lsn);
-    if (index >= ls->holding_room || index >= ls->history.log_count ||
-        ls->history.segments[index].sequence != header->lsn / size)
+    const struct history_segment *segment = history_at(&ls->history, header->lsn);
+    if (segment == NULL || segment - ls->history.segments >= ls->holding_room)
         return;
-    struct holding *holding = &ls->holdings[index];
+    struct holding *holding = &ls->holdings[segment - ls->history.segments];
     if (holding->groups == 0)
         holding->epoch_first = header->epoch;
     holding->epoch_last = header->epoch;
@@ -220,25 +218,23 @@ static const char *state_of(const struct ls *ls, const struct history_segment *s
         return "missing";
     if (segment->state == HISTORY_FREE)
         return segment->header_why == WAL_READ_ZERO ? "free" : "foreign";
-    const uint64_t begin = history_begin_lsn(&ls->history, segment);
+    const uint64_t begin = segment->begin_lsn;
     if (begin >= ls->walk.tail.lsn && holding->groups == 0 && begin > 0)
         return "stale"; /* an earlier start has discarded it */
     if (segment->uses_spare)
         return "archived; the ring's is damaged";
     if (segment->archived)
         return "archived";
-    const uint64_t end = begin + ls->history.geometry.segment_size_bytes;
     if (segment->has_spare)
         return "full, archived";
-    return ls->walk.tail.lsn >= end ? "full" : "open";
+    return ls->walk.tail.lsn >= history_end_lsn(segment) ? "full" : "open";
 }
 
 static uint32_t gaps_in(const struct ls *ls, const struct history_segment *segment)
 {
-    const uint64_t size = ls->history.geometry.segment_size_bytes;
     uint32_t count = 0;
     for (uint32_t i = 0; segment->state == HISTORY_LOG && i < ls->gap_count; i++)
-        count += ls->gaps[i].what.from_lsn / size == segment->sequence &&
+        count += history_holds(segment, ls->gaps[i].what.from_lsn) &&
                  !break_is_known_gap(&ls->gaps[i].what);
     count += segment->uses_spare;
     return count;
@@ -255,7 +251,7 @@ static void print_segments(const struct ls *ls, FILE *out)
         const struct holding *holding = &ls->holdings[index];
         columns_add(&columns, "%s", segment->name);
         if (segment->state == HISTORY_LOG)
-            columns_add(&columns, "%" PRIu64, history_begin_lsn(&ls->history, segment));
+            columns_add(&columns, "%" PRIu64, segment->begin_lsn);
         else
             columns_add(&columns, "-");
         if (holding->groups > 0) {
@@ -393,7 +389,7 @@ static void json_segments(const struct ls *ls, struct output *output)
         if (segment->archived || segment->has_spare)
             output_text(output, ",\"archived\":true");
         if (segment->state == HISTORY_LOG)
-            put_field(output, ",\"from_lsn\":", history_begin_lsn(&ls->history, segment));
+            put_field(output, ",\"from_lsn\":", segment->begin_lsn);
         if (holding->groups > 0) {
             put_field(output, ",\"to_lsn\":", holding->end_lsn);
             put_field(output, ",\"groups\":", holding->groups);

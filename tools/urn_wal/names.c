@@ -76,10 +76,9 @@ enum urn_code names_learn(struct names *names, const struct wal_change *change,
 enum urn_code names_learn_log(struct names *names, struct history *history, struct walk *walk,
                               struct urn_error *error)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
     const uint64_t from = history->snapshot_count > 0 ? history->snapshots[0].id.lsn : 0;
-    enum urn_code code =
-        walk_begin(history, from - from % size, UINT64_MAX, 0, SCAN_CHECKSUMS, walk, error);
+    enum urn_code code = walk_begin(history, history_segment_begin(history, from), UINT64_MAX, 0,
+                                    SCAN_CHECKSUMS, walk, error);
     while (code == URN_OK) {
         const enum walk_step step = walk_next(walk, error);
         if (step == WALK_END)

@@ -55,12 +55,11 @@ static bool is_missing(const struct replay *replay)
 {
     const struct history *history = replay->history;
     const struct walk_break *gap = &replay->gap;
-    const uint64_t sequence = gap->from_lsn / history->geometry.segment_size_bytes;
+    const uint32_t slot = wal_slot(&history->geometry, gap->from_lsn);
     if (gap->kind == WALK_OVERWRITTEN || break_is_missing_file(history, gap))
         return true;
     for (uint32_t i = 0; gap->kind == WALK_MISSING && i < history->log_count; i++)
-        if (history->segments[i].slot == sequence % history->geometry.segments &&
-            history->segments[i].sequence > sequence)
+        if (history->segments[i].slot == slot && history->segments[i].begin_lsn > gap->from_lsn)
             return true; /* overwritten by a later lap */
     return false;
 }
@@ -158,8 +157,8 @@ static enum exit_status write_state(struct job *job)
     struct urn_error error;
     if (replay->inside)
         return refuse_midst(job);
-    if (replay_output_write(job->tool->os, path, &replay->state, &job->history.geometry, &error) !=
-        URN_OK)
+    const struct wal_geometry geometry = history_geometry_at(&job->history, replay->state.tail.lsn);
+    if (replay_output_write(job->tool->os, path, &replay->state, &geometry, &error) != URN_OK)
         return fail_to_write(job->tool, &error);
     if (job->options->json) {
         print_state(job);

@@ -150,5 +150,7 @@ void replay_print_json(const struct replay *replay, const char *pool, struct out
     } else {
         output_text(output, ",\"inside_group\":null,");
     }
-    snapshot_json_rest(output, &replay->state, &replay->history->geometry, pool);
+    const struct wal_geometry geometry =
+        history_geometry_at(replay->history, replay->state.tail.lsn);
+    snapshot_json_rest(output, &replay->state, &geometry, pool);
 }

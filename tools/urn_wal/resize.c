@@ -5,6 +5,7 @@
 
 #include "engine/data_dir_resize.h"
 #include "engine/recovery.h"
+#include "tools/urn_wal/resize_archive.h"
 #include "tools/urn_wal/walk.h"
 
 /* A tool takes whatever an engine may have been configured for. */
@@ -111,12 +112,29 @@ static enum urn_code keep_history(const struct resize *resize, struct urn_error 
     return error_prefix(error, "nothing was changed: no backup: ");
 }
 
-static enum urn_code change(struct resize *resize, struct data_dir *data_dir, struct state *state,
+/* The old ring's log goes on in the archive; behind what recovery has found of it. */
+static enum urn_code archive_history(const struct resize *resize, const struct data_dir *data_dir,
+                                     const struct recovery *recovery, struct state *state,
+                                     struct urn_error *error)
+{
+    if (!resize->archives)
+        return URN_OK;
+    if (resize_archive(resize->tool->os, data_dir, &resize->archive, recovery->durable_lsn, state,
+                       error) == URN_OK)
+        return URN_OK;
+    return error_prefix(error, "the ring is as it was, for its log cannot be archived "
+                               "(--discard-history gives it up): ");
+}
+
+static enum urn_code change(struct resize *resize, struct data_dir *data_dir,
+                            const struct recovery *recovery, struct state *state,
                             struct urn_error *error)
 {
     struct identity_resizing resizing = {.to = resize->to};
     bool begun = false;
     enum urn_code code = keep_history(resize, error);
+    if (code == URN_OK)
+        code = archive_history(resize, data_dir, recovery, state, error);
     if (code == URN_OK)
         code = data_dir_resize_prepare(data_dir, &resize->to, state, &resizing, error);
     if (code == URN_OK)
@@ -144,10 +162,12 @@ static enum urn_code look_and_change(struct resize *resize, struct data_dir *dat
     resize->end_lsn = state.tail.lsn;
     resize->last_id = state.next_request_id - 1;
     code = find_history(resize, error);
+    if (code == URN_OK && !resize->discards)
+        code = resize_archive_find(data_dir, &resize->archives, &resize->archive, error);
     resize->outcome = RESIZE_UNDECIDED;
-    if (code == URN_OK && (resize->backup != NULL || resize->discards)) {
+    if (code == URN_OK && (resize->archives || resize->backup != NULL || resize->discards)) {
         resize->outcome = RESIZE_DONE;
-        code = change(resize, data_dir, &state, error);
+        code = change(resize, data_dir, &recovery, &state, error);
     }
     state_free(&state);
     return code;

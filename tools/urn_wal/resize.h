@@ -1,12 +1,14 @@
 /* resize.h: another ring for a data directory that no server has open (data_dir_resize.h has the steps).
  *
- *     lock, look as a start does -> what would be lost -> the old ring into a backup, or given up -> the new ring
+ *     lock, look as a start does -> what would be lost -> the old ring into the archive, into a backup, or given up
+ *         -> the new ring
  *
  * What was begun and not finished is finished first, and nothing else is done then.
  */
 #ifndef URN_TOOLS_URN_WAL_RESIZE_H
 #define URN_TOOLS_URN_WAL_RESIZE_H
 
+#include "engine/archive_format.h"
 #include "engine/data_dir.h"
 #include "tools/urn_wal/backup.h"
 
@@ -14,7 +16,7 @@ enum resize_outcome {
     RESIZE_DONE,
     RESIZE_FINISHED,  /* one that had been begun before */
     RESIZE_SAME,      /* the ring has these sizes; nothing was changed */
-    RESIZE_UNDECIDED, /* neither backup nor discards: nothing was changed */
+    RESIZE_UNDECIDED, /* neither archive nor backup nor discards: nothing was changed */
 };
 
 struct resize {
@@ -24,10 +26,12 @@ struct resize {
     uint32_t segments;           /* likewise */
     uint32_t max_batch;          /* limits.max_batch of the configuration that it is for */
     const char *backup;          /* the old ring is copied there first; NULL: it is not */
-    bool discards;               /* the old ring's log may be given up */
+    bool discards;               /* the old ring's log may be given up, though it is not archived */
 
     /* what came of it */
     enum resize_outcome outcome;
+    bool archives; /* the old ring's log is archived, at archive.path */
+    struct archive_note archive;
     struct wal_geometry from, to;
     uint64_t history_lsn; /* where the old ring's log begins */
     uint64_t end_lsn;     /* where it ends */

@@ -71,9 +71,13 @@ static void print_done(const struct resize *resize)
                       resize->last_id, resize->begin_lsn);
         (void)fprintf(out, "history: ");
         print_history(resize, out);
+        if (resize->archives)
+            (void)fprintf(out, ": in the archive %s%s", resize->archive.path,
+                          resize->backup != NULL ? ", and" : "\n");
         if (resize->backup != NULL)
-            (void)fprintf(out, ": in the backup %s\n", resize->backup);
-        else
+            (void)fprintf(out, "%s in the backup %s\n", resize->archives ? "" : ":",
+                          resize->backup);
+        if (!resize->archives && resize->backup == NULL)
             (void)fprintf(out, ": discarded\n");
     }
     print_configuration(resize);
@@ -198,15 +202,17 @@ const struct command command_resize = {
         "room; then one rename makes the change. Stopped at any moment, the directory is as it "
         "was, or no\n"
         "server starts from it until the command is repeated, which finishes it.\n"
-        "What the old ring holds of the log, from before the new one, goes with it, unless it is "
-        "archived:\n"
-        "without one of --backup and --discard-history that is only told.\n"
+        "What the old ring holds of the log goes with it. Where the server archives (wal.archive), "
+        "all of it is\n"
+        "archived first: the last segment is closed, and history goes on unbroken; if that fails, "
+        "so does the\n"
+        "command. Without an archive one of --backup and --discard-history has to be given.\n"
         "\n"
         "    --segments N         how many; default: as it is\n"
         "    --segment-size S     such as 64MiB; default: as it is\n"
         "    --backup DEST        first copies all that the ring holds there, as urn-wal backup "
         "does\n"
-        "    --discard-history    gives it up\n"
+        "    --discard-history    gives up what of it is not archived\n"
         "    --max-batch N        limits.max_batch of the configuration, which a segment has to "
         "hold;\n"
         "                         default 100000, as there\n"

@@ -141,7 +141,7 @@ static void end_of_groups(struct scan *scan, struct chunk *chunk, const struct e
 /* Steps over the groups from `at` on by their lengths. */
 static void split(struct scan *scan, struct chunk *chunk, const struct extent *extent, uint64_t at)
 {
-    const uint64_t size = scan->history->geometry.segment_size_bytes;
+    const uint64_t size = chunk->segment->size_bytes;
     const uint64_t begin_offset = scan->offset;
     for (;;) {
         const uint64_t available = extent->filled_bytes - at;
@@ -195,15 +195,16 @@ static const struct history_segment *next_segment(const struct scan *scan, bool 
     const uint32_t index = scan->segment_index;
     const struct history *history = scan->history;
     if (index >= history->log_count ||
-        (!first && history->segments[index].sequence != history->segments[index - 1].sequence + 1))
+        (!first &&
+         history->segments[index].begin_lsn != history_end_lsn(&history->segments[index - 1])))
         return NULL;
     return &history->segments[index];
 }
 
 static void read_chunk(struct scan *scan, struct chunk *chunk)
 {
-    const uint64_t size = scan->history->geometry.segment_size_bytes;
-    const uint64_t begin_lsn = history_begin_lsn(scan->history, chunk->segment) + scan->offset;
+    const uint64_t size = chunk->segment->size_bytes;
+    const uint64_t begin_lsn = chunk->segment->begin_lsn + scan->offset;
     chunk->begin_lsn = begin_lsn;
     if (open_segment(scan, chunk) != URN_OK) {
         chunk_fails(scan, chunk);
@@ -246,17 +247,17 @@ static void read_chunk(struct scan *scan, struct chunk *chunk)
 
 static void check_chunk(const struct scan *scan, struct chunk *chunk)
 {
-    const uint64_t size = scan->history->geometry.segment_size_bytes;
-    if (scan->depth == SCAN_LENGTHS)
+    if (scan->depth == SCAN_LENGTHS || chunk->segment == NULL)
         return;
+    const uint64_t end_lsn = history_end_lsn(chunk->segment);
     for (uint32_t i = 0; i < chunk->record_count; i++) {
         struct record *record = &chunk->records[i];
         const uint8_t *bytes = chunk->bytes + record->offset;
-        const uint64_t offset = (chunk->begin_lsn + record->offset) % size;
         struct wal_group_header header;
         record->why = wal_group_read(bytes, record->length_bytes, scan->ring_short, &header);
         if (record->why == WAL_READ_OK)
-            record->why = wal_group_fits(record->length_bytes, size - offset);
+            record->why =
+                wal_group_fits(record->length_bytes, end_lsn - chunk->begin_lsn - record->offset);
         if (record->why != WAL_READ_OK)
             return; /* the scan ends there */
         if (scan->depth == SCAN_DIGESTS)
@@ -353,10 +354,20 @@ static enum urn_code make_chunks(struct scan *scan, struct urn_error *error)
     return URN_OK;
 }
 
+/* As much as the largest segment, or less. */
+static uint64_t chunk_bytes(const struct history *history)
+{
+    uint64_t bytes = OS_PAGE_BYTES;
+    for (uint32_t i = 0; i < history->log_count && bytes < CHUNK_BYTES; i++)
+        if (history->segments[i].size_bytes > bytes)
+            bytes = history->segments[i].size_bytes;
+    return bytes < CHUNK_BYTES ? bytes : CHUNK_BYTES;
+}
+
 enum urn_code scan_begin(const struct history *history, uint64_t lsn, uint64_t limit_lsn,
                          enum scan_depth depth, struct scan **scan, struct urn_error *error)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
+    const struct history_segment *segment = history_at(history, lsn);
     struct scan *made = calloc(1, sizeof *made);
     if (made == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot read the log");
@@ -364,12 +375,12 @@ enum urn_code scan_begin(const struct history *history, uint64_t lsn, uint64_t l
     made->depth = depth;
     made->ring_short = wal_ring_short(history->geometry.ring_uuid);
     made->limit_lsn = limit_lsn;
-    made->chunk_bytes = size < CHUNK_BYTES ? size : CHUNK_BYTES;
-    made->segment_index = history_find(history, lsn);
-    if (made->segment_index < history->log_count &&
-        history->segments[made->segment_index].sequence != lsn / size)
-        made->segment_index = history->log_count; /* nothing is kept of that stretch */
-    made->offset = lsn % size;
+    made->chunk_bytes = chunk_bytes(history);
+    made->segment_index = history->log_count; /* nothing is kept of that stretch */
+    if (segment != NULL) {
+        made->segment_index = (uint32_t)(segment - history->segments);
+        made->offset = lsn - segment->begin_lsn;
+    }
     const uint32_t threads =
         history->tool->threads < THREADS_MAX ? history->tool->threads : THREADS_MAX;
     made->chunk_count = threads + 3;

@@ -190,11 +190,10 @@ static enum urn_code try_anchor(struct collection *collection, uint64_t lsn, con
 static enum urn_code take_group(struct collection *collection, struct urn_error *error)
 {
     const struct wal_group_header *header = &collection->walk.item.header;
-    const uint64_t size = collection->history->geometry.segment_size_bytes;
+    const uint64_t begin_lsn = collection->walk.item.segment->begin_lsn;
     struct stats *stats = collection->stats;
-    if (!odds_is_anchored(&stats->odds) && header->lsn % size == WAL_SEGMENT_HEADER_BYTES &&
-        try_anchor(collection, header->lsn - WAL_SEGMENT_HEADER_BYTES, header->chain_before,
-                   error) != URN_OK)
+    if (!odds_is_anchored(&stats->odds) && header->lsn - begin_lsn == WAL_SEGMENT_HEADER_BYTES &&
+        try_anchor(collection, begin_lsn, header->chain_before, error) != URN_OK)
         return error->code;
     if (!odds_is_anchored(&stats->odds) &&
         try_anchor(collection, header->lsn, header->chain_before, error) != URN_OK)

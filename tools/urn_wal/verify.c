@@ -52,17 +52,20 @@ static enum urn_code digest_block(void *context, const uint8_t *block, uint32_t 
     return URN_OK;
 }
 
-/* What a snapshot of this state would hold, in 32 bytes. */
+/* What a snapshot of this state would hold, in 32 bytes. The LSN apart, which who compares knows to be the same, and
+ * which need not fit the ring: before a resize its segments were others. */
 static enum urn_code state_digest(const struct verify_report *report, const struct state *state,
                                   uint8_t digest[32], struct urn_error *error)
 {
     uint8_t *block = aligned_alloc(OS_PAGE_BYTES, SNAPSHOT_BLOCK_BYTES);
     if (block == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot compare a snapshot");
+    struct state placed = *state;
     crypto_generichash_state hash;
+    placed.tail.lsn = 0;
     (void)crypto_generichash_init(&hash, NULL, 0, 32);
     const enum urn_code code =
-        snapshot_encode(state, &report->geometry, block, digest_block, &hash, error);
+        snapshot_encode(&placed, &report->geometry, block, digest_block, &hash, error);
     (void)crypto_generichash_final(&hash, digest, 32);
     free(block);
     return code;
@@ -277,7 +280,8 @@ static void count_group(struct inspection *inspection, const struct wal_group_he
 {
     struct verify_report *report = inspection->report;
     struct segment_report *segment = inspection->segment;
-    if (segment == NULL || segment->sequence != header->lsn / report->geometry.segment_size_bytes)
+    if (segment == NULL || header->lsn < segment->first_lsn ||
+        header->lsn - segment->first_lsn >= segment->size_bytes)
         segment = inspection->segment = verify_segment_at(report, header->lsn);
     report->groups++;
     report->draws += header->draws;
@@ -382,10 +386,11 @@ static enum urn_code take_group(struct inspection *inspection, struct urn_error 
      * group before has been seen there, but for the first group of all. */
     struct wal_tail before = {.lsn = header->lsn, .epoch = header->epoch};
     memcpy(before.chain, header->chain_before, WAL_CHAIN_BYTES);
-    const uint64_t size = inspection->report->geometry.segment_size_bytes;
-    const bool begins_segment = header->lsn % size == WAL_SEGMENT_HEADER_BYTES;
+    const uint64_t begin_lsn = inspection->walk.item.segment->begin_lsn;
+    const bool begins_segment = header->lsn - begin_lsn == WAL_SEGMENT_HEADER_BYTES;
     enum urn_code code = URN_OK;
-    if (begins_segment && !inspection->has_state) {
+    if (begins_segment &&
+        (!inspection->has_state || inspection->walk.stepped_to_lsn == begin_lsn)) {
         before.lsn -= WAL_SEGMENT_HEADER_BYTES;
         code = at_snapshots(inspection, &before, error);
         before.lsn = header->lsn;
@@ -439,7 +444,9 @@ static enum urn_code walk_to_end(struct inspection *inspection, struct urn_error
         case WALK_END:
             inspection->ends_with_break = inspection->break_open;
             tell_break(inspection, 0);
-            return URN_OK;
+            return inspection->walk.stepped_to_lsn == inspection->walk.tail.lsn
+                       ? at_snapshots(inspection, &inspection->walk.tail, error)
+                       : URN_OK;
         case WALK_ERROR:
             return error->code;
         }
@@ -463,7 +470,6 @@ static uint64_t oldest_snapshot_lsn(const struct verify_report *report)
 static uint64_t first_lsn(struct inspection *inspection)
 {
     const struct verify_report *report = inspection->report;
-    const uint64_t size = report->geometry.segment_size_bytes;
     uint64_t lsn = 0;
     uint32_t sound = 0;
     if (inspection->history->log_count == 0)
@@ -475,7 +481,7 @@ static uint64_t first_lsn(struct inspection *inspection)
             lsn = report->snapshots[which].id.lsn;
             sound++;
         }
-    return lsn - lsn % size;
+    return history_segment_begin(inspection->history, lsn);
 }
 
 /* Snapshots prove, by their names alone, that all below them was durable: up to where a group can end. */
@@ -501,6 +507,8 @@ static enum urn_code search_evidence(struct inspection *inspection, struct wal_e
     const uint64_t ring_bytes = history->geometry.segments * history->geometry.segment_size_bytes;
     uint64_t known_lsn =
         inspection->trusted_lsn; /* of what the archive holds, the ring has nothing */
+    if (inspection->walk.stepped_to_lsn > known_lsn)
+        known_lsn = inspection->walk.stepped_to_lsn; /* nor of an earlier ring */
     if (end_lsn - known_lsn > ring_bytes)
         known_lsn = end_lsn - ring_bytes;
     for (uint32_t i = 0; i < history->log_count; i++) /* and of what it stands in for */
@@ -641,12 +649,12 @@ static void report_end(struct inspection *inspection)
     }
     for (uint32_t i = 0; i < report->segment_count; i++) {
         struct segment_report *segment = &report->segments[i];
-        const uint64_t begin = segment->sequence * report->geometry.segment_size_bytes;
+        const uint64_t begin = segment->first_lsn;
         if (!segment->is_log)
             continue;
         if (begin >= walk->tail.lsn && segment->groups == 0 && begin > 0)
             segment->use = SEGMENT_STALE;
-        else if (walk->tail.lsn >= begin + report->geometry.segment_size_bytes)
+        else if (walk->tail.lsn >= begin + segment->size_bytes)
             segment->use = SEGMENT_FULL;
         else
             segment->use = SEGMENT_OPEN;
@@ -671,21 +679,21 @@ static enum urn_code check_files(const struct history *history, struct verify_re
         verify_find(report, FINDING_DAMAGE,
                     "%" PRIu32 " records of gaps in the archive are damaged",
                     history->damaged_gaps);
-    if (history->other_sizes > 0)
-        verify_find(
-            report, FINDING_NOTE,
-            "%" PRIu32
-            " archived segments are of another size than the ring's, and were not looked at",
-            history->other_sizes);
+    if (history->overlaps > 0)
+        verify_find(report, FINDING_DAMAGE,
+                    "%" PRIu32
+                    " archived segments overlap others of the log, and were not looked at: has the "
+                    "archive been written by two servers?",
+                    history->overlaps);
     for (uint32_t i = 0; i < history->segment_count; i++) {
         const struct history_segment *segment = &history->segments[i];
         if (segment->state == HISTORY_MISSING) {
             report->segments[i].sound = false;
             verify_find(report, FINDING_MISSING, "%s is missing", segment->name);
-        } else if (segment->file_bytes != history->geometry.segment_size_bytes) {
+        } else if (segment->file_bytes != segment->size_bytes) {
             report->segments[i].sound = false;
             verify_find(report, FINDING_DAMAGE, "%s has %" PRIu64 " bytes instead of %" PRIu64,
-                        segment->name, segment->file_bytes, history->geometry.segment_size_bytes);
+                        segment->name, segment->file_bytes, segment->size_bytes);
         }
     }
     return URN_OK;
@@ -710,7 +718,8 @@ static enum urn_code report_begin(const struct history *history, struct verify_r
         memcpy(row->name, segment->name, sizeof row->name);
         row->sound = true;
         row->is_log = segment->state == HISTORY_LOG;
-        row->sequence = segment->sequence;
+        row->first_lsn = segment->begin_lsn;
+        row->size_bytes = segment->size_bytes;
         row->use = segment->state == HISTORY_MISSING ? SEGMENT_MISSING : SEGMENT_FREE;
     }
     return URN_OK;

@@ -44,8 +44,9 @@ enum segment_use { SEGMENT_FREE, SEGMENT_MISSING, SEGMENT_STALE, SEGMENT_OPEN, S
 struct segment_report {
     char name[HISTORY_NAME_BYTES];
     enum segment_use use;
-    bool is_log; /* sequence says where it belongs */
-    uint64_t sequence;
+    bool is_log; /* the two that follow say of what */
+    uint64_t first_lsn;
+    uint64_t size_bytes;
     bool sound;         /* no finding in it */
     uint64_t begin_lsn; /* of the stretch of log that was walked in it */
     uint64_t end_lsn;

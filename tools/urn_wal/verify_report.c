@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "engine/identity.h"
+#include "tools/urn_wal/findings.h"
 #include "tools/urn_wal/json_text.h"
 #include "tools/urn_wal/verify.h"
 
@@ -85,15 +86,12 @@ static const char *use_text(enum segment_use use)
 static void place_of(const struct verify_report *report, uint64_t lsn, char place[PLACE_BYTES])
 {
     const struct wal_geometry *geometry = &report->geometry;
-    const uint64_t sequence = lsn / geometry->segment_size_bytes;
+    const struct segment_report *segment = verify_segment_at(report, lsn);
     char ring_name[DATA_DIR_NAME_MAX];
-    const char *name = ring_name;
-    data_dir_segment_name(ring_name, (uint32_t)(sequence % geometry->segments));
-    for (uint32_t i = 0; i < report->segment_count; i++)
-        if (report->segments[i].is_log && report->segments[i].sequence == sequence)
-            name = report->segments[i].name;
-    (void)snprintf(place, PLACE_BYTES, "%s, offset %" PRIu64, name,
-                   lsn % geometry->segment_size_bytes);
+    data_dir_segment_name(ring_name, wal_slot(geometry, lsn));
+    (void)snprintf(place, PLACE_BYTES, "%s, offset %" PRIu64,
+                   segment != NULL ? segment->name : ring_name,
+                   segment != NULL ? lsn - segment->first_lsn : lsn % geometry->segment_size_bytes);
 }
 
 static const char *end_word(enum log_end end)

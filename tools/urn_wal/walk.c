@@ -24,10 +24,7 @@ static enum urn_code scan_from(struct walk *walk, uint64_t lsn, struct urn_error
 /* Where the last segment that is listed ends. */
 static uint64_t listed_end_lsn(const struct history *history)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
-    return history->log_count == 0
-               ? 0
-               : history_begin_lsn(history, &history->segments[history->log_count - 1]) + size;
+    return history->log_count == 0 ? 0 : history_end_lsn(&history->segments[history->log_count - 1]);
 }
 
 /* Asks the history how far the log is durable. */
@@ -65,7 +62,7 @@ enum urn_code walk_begin(struct history *history, uint64_t from_lsn, uint64_t li
     const uint32_t index = history_find(history, from_lsn);
     walk->tail.lsn = from_lsn;
     if (index < history->log_count) {
-        const uint64_t begin = history_begin_lsn(history, &history->segments[index]);
+        const uint64_t begin = history->segments[index].begin_lsn;
         if (begin > from_lsn)
             walk->tail.lsn = begin;
     }
@@ -100,9 +97,8 @@ struct resumption {
 static bool resumes(void *context, const struct wal_group_header *header)
 {
     struct resumption *resumption = context;
-    const uint64_t size = resumption->history->geometry.segment_size_bytes;
-    if (header->lsn / size != resumption->segment->sequence ||
-        header->lsn <= resumption->break_lsn || header->epoch < resumption->epoch ||
+    if (!history_holds(resumption->segment, header->lsn) || header->lsn <= resumption->break_lsn ||
+        header->epoch < resumption->epoch ||
         (header->lsn >= resumption->durable_lsn && header->durable_lsn <= resumption->break_lsn))
         return true; /* search on */
     resumption->found_lsn = header->lsn;
@@ -113,8 +109,7 @@ static bool resumes(void *context, const struct wal_group_header *header)
 static enum urn_code find_behind(const struct walk *walk, const struct history_segment *segment,
                                  uint64_t lsn, uint64_t *found_lsn, struct urn_error *error)
 {
-    const uint64_t size = walk->history->geometry.segment_size_bytes;
-    const uint64_t offset = lsn % size;
+    const uint64_t offset = lsn - segment->begin_lsn;
     struct resumption resumption = {.history = walk->history,
                                     .segment = segment,
                                     .break_lsn = lsn,
@@ -149,10 +144,10 @@ static enum walk_step breaks_to(struct walk *walk, uint64_t to_lsn, struct urn_e
 /* The next segment that is there, behind the one that holds lsn: its begin, or NO_LSN. */
 static uint64_t next_segment_lsn(const struct history *history, uint64_t lsn)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
-    const uint32_t index = history_find(history, lsn - lsn % size + size);
-    return index < history->log_count ? history_begin_lsn(history, &history->segments[index])
-                                      : NO_LSN;
+    uint32_t index = history_find(history, lsn);
+    if (index < history->log_count && history_holds(&history->segments[index], lsn))
+        index++;
+    return index < history->log_count ? history->segments[index].begin_lsn : NO_LSN;
 }
 
 /* What stands at lsn is not what should; but the archive may have it as well. */
@@ -182,10 +177,8 @@ static enum walk_step go_on_overwritten(struct walk *walk, uint64_t lsn, struct 
         return read_on(walk, lsn, error);
     if (history_refresh(walk->history, error) != URN_OK || learn_durable(walk, 0, error) != URN_OK)
         return WALK_ERROR;
-    const uint64_t size = walk->history->geometry.segment_size_bytes;
-    const uint32_t index = history_find(walk->history, lsn);
-    if (index < walk->history->log_count && walk->history->segments[index].sequence == lsn / size &&
-        walk->history->segments[index].archived)
+    const struct history_segment *now = history_at(walk->history, lsn);
+    if (now != NULL && now->archived)
         return read_on(walk, lsn, error); /* it had been archived before */
     const uint64_t next = next_segment_lsn(walk->history, lsn);
     if (next == NO_LSN)
@@ -199,11 +192,10 @@ static enum walk_step go_on_overwritten(struct walk *walk, uint64_t lsn, struct 
 static enum walk_step go_on_behind(struct walk *walk, const struct history_segment *segment,
                                    uint64_t lsn, struct urn_error *error)
 {
-    const uint64_t size = walk->history->geometry.segment_size_bytes;
     uint64_t found = NO_LSN;
     if (find_behind(walk, segment, lsn, &found, error) != URN_OK)
         return WALK_ERROR;
-    walk->gap.header_page = lsn % size == 0 && found == lsn + WAL_SEGMENT_HEADER_BYTES;
+    walk->gap.header_page = lsn == segment->begin_lsn && found == lsn + WAL_SEGMENT_HEADER_BYTES;
     if (found == NO_LSN) {
         const uint64_t next = next_segment_lsn(walk->history, lsn);
         found = smaller(next, walk->durable_lsn);
@@ -232,8 +224,7 @@ static enum walk_step no_group(struct walk *walk, uint64_t lsn, enum wal_read_re
 static enum walk_step unreadable(struct walk *walk, uint64_t lsn, struct urn_error *error)
 {
     const struct history_segment *segment = walk->item.segment;
-    const uint64_t bad_lsn =
-        history_begin_lsn(walk->history, segment) + walk->item.unreadable_offset;
+    const uint64_t bad_lsn = segment->begin_lsn + walk->item.unreadable_offset;
     if (history_reused(walk->history, segment))
         return go_on_overwritten(walk, lsn, error);
     if (use_spare(walk, lsn))
@@ -253,10 +244,9 @@ static enum walk_step unreadable(struct walk *walk, uint64_t lsn, struct urn_err
 static enum walk_step partly_unreadable(struct walk *walk, struct urn_error *error)
 {
     const struct scan_item *item = &walk->item;
-    const uint64_t size = walk->history->geometry.segment_size_bytes;
-    const uint64_t rest = size - item->lsn % size;
+    const uint64_t rest = history_end_lsn(item->segment) - item->lsn;
     struct wal_group_header header;
-    if (item->lsn % size == 0 || item->readable_bytes < WAL_ALIGN_BYTES)
+    if (item->lsn == item->segment->begin_lsn || item->readable_bytes < WAL_ALIGN_BYTES)
         return unreadable(walk, item->lsn, error);
     if (item->readable_bytes < WAL_GROUP_HEADER_BYTES) {
         if (get_u32(item->readable) == WAL_GROUP_MAGIC)
@@ -277,9 +267,67 @@ static enum walk_step partly_unreadable(struct walk *walk, struct urn_error *err
     return no_group(walk, item->lsn, why == WAL_READ_DURABLE ? WAL_READ_CHECKSUM : why, error);
 }
 
+/* *continues: the first group of the segment that begins there goes on behind the tail's chain. */
+static enum urn_code segment_continues(const struct walk *walk, uint64_t begin_lsn, bool *continues,
+                                       struct urn_error *error)
+{
+    struct scan *scan = NULL;
+    struct scan_item item;
+    *continues = false;
+    if (scan_begin(walk->history, begin_lsn, UINT64_MAX, SCAN_CHECKSUMS, &scan, error) != URN_OK)
+        return error->code;
+    enum scan_step step = scan_next(scan, &item, error);
+    if (step == SCAN_SEGMENT)
+        step = scan_next(scan, &item, error);
+    if (step == SCAN_GROUP)
+        *continues = memcmp(item.header.chain_before, walk->tail.chain, WAL_CHAIN_BYTES) == 0;
+    scan_end(scan);
+    return step == SCAN_ERROR ? error->code : URN_OK;
+}
+
+/* Of a ring in which nothing has been written yet, its snapshots tell. */
+static enum urn_code snapshot_continues(const struct walk *walk, uint64_t *lsn, bool *continues,
+                                        struct urn_error *error)
+{
+    const struct history *history = walk->history;
+    struct state state;
+    *continues = false;
+    if (!history->is_directory || history->snapshot_count == 0 ||
+        history->snapshots[0].id.lsn <= walk->tail.lsn)
+        return URN_OK;
+    const enum urn_code code = history_load(history, 0, &state, error);
+    if (code != URN_OK)
+        return code == URN_NOMEMORY ? code : URN_OK; /* whoever looks at snapshots tells more */
+    *lsn = state.tail.lsn;
+    *continues = memcmp(state.tail.chain, walk->tail.chain, WAL_CHAIN_BYTES) == 0;
+    state_free(&state);
+    return URN_OK;
+}
+
+/* No file holds the stretch from the tail on. *steps: because nothing has ever been there, and the tail has moved
+ * behind it. */
+static enum urn_code step_over_nothing(struct walk *walk, bool *steps, struct urn_error *error)
+{
+    uint64_t next = next_segment_lsn(walk->history, walk->tail.lsn);
+    *steps = false;
+    if (!walk->anchored)
+        return URN_OK;
+    const enum urn_code code = next != NO_LSN ? segment_continues(walk, next, steps, error)
+                                              : snapshot_continues(walk, &next, steps, error);
+    if (code != URN_OK || !*steps)
+        return code;
+    walk->tail.lsn = walk->stepped_to_lsn = next;
+    return URN_OK;
+}
+
 /* No file holds the stretch from lsn, a segment's begin, on. */
 static enum walk_step no_segment(struct walk *walk, uint64_t lsn, struct urn_error *error)
 {
+    bool steps = false;
+    if (step_over_nothing(walk, &steps, error) != URN_OK)
+        return WALK_ERROR;
+    if (steps)
+        return read_on(walk, walk->tail.lsn, error);
     const uint64_t next = next_segment_lsn(walk->history, lsn);
     if (lsn >= walk->durable_lsn)
         return ends_at(walk, lsn, WAL_READ_OK);
@@ -300,8 +348,10 @@ static enum walk_step take_segment(struct walk *walk, struct urn_error *error)
     struct wal_segment_header header;
     enum wal_read_result why = wal_segment_header_read(item->header_page, &header);
     struct wal_geometry geometry = walk->history->geometry;
-    if (item->segment->archived) /* the ring may have been of fewer or more segments then */
+    if (item->segment->archived) { /* the ring may have had others then */
+        geometry.segment_size_bytes = item->segment->size_bytes;
         geometry.segments = header.segments;
+    }
     if (why == WAL_READ_OK)
         why = wal_segment_header_follows(&header, &geometry, &begin);
     if (why != WAL_READ_OK)
@@ -395,19 +445,15 @@ static enum urn_code look_ahead(struct walk *walk, uint64_t *durable_lsn, bool *
 static bool tail_is_kept(struct walk *walk)
 {
     struct history *history = walk->history;
-    const uint64_t sequence = walk->tail.lsn / history->geometry.segment_size_bytes;
-    const uint32_t index = history_find(history, walk->tail.lsn);
-    return index < history->log_count && history->segments[index].sequence == sequence &&
-           !history_reused(history, &history->segments[index]);
+    const struct history_segment *segment = history_at(history, walk->tail.lsn);
+    return segment != NULL && !history_reused(history, segment);
 }
 
 /* A server has overwritten the tail, which had been waited at for too long: the log goes on elsewhere. */
 static void skip_overwritten(struct walk *walk)
 {
     const uint64_t next = next_segment_lsn(walk->history, walk->tail.lsn);
-    const uint64_t size = walk->history->geometry.segment_size_bytes;
-    const uint32_t index = history_find(walk->history, walk->tail.lsn);
-    if (next == NO_LSN || walk->history->segments[index].sequence == walk->tail.lsn / size)
+    if (next == NO_LSN || history_at(walk->history, walk->tail.lsn) != NULL)
         return;
     walk->gap =
         (struct walk_break){.kind = WALK_OVERWRITTEN, .from_lsn = walk->tail.lsn, .to_lsn = next};
@@ -460,8 +506,7 @@ struct wanted {
 static bool is_wanted(void *context, const struct wal_group_header *header)
 {
     struct wanted *wanted = context;
-    const uint64_t size = wanted->history->geometry.segment_size_bytes;
-    if (header->lsn / size != wanted->segment->sequence || header->lsn < wanted->lsn)
+    if (!history_holds(wanted->segment, header->lsn) || header->lsn < wanted->lsn)
         return true;
     wanted->found_lsn = header->lsn;
     return false;
@@ -470,19 +515,19 @@ static bool is_wanted(void *context, const struct wal_group_header *header)
 enum urn_code walk_find_group(struct history *history, uint64_t lsn, uint64_t *group_lsn,
                               struct urn_error *error)
 {
-    const uint64_t size = history->geometry.segment_size_bytes;
     const uint32_t index = history_find(history, lsn);
     *group_lsn = NO_LSN;
     if (index == history->log_count)
         return URN_OK;
     const struct history_segment *segment = &history->segments[index];
-    const uint64_t begin = history_begin_lsn(history, segment);
+    const uint64_t begin = segment->begin_lsn;
     *group_lsn = begin;
     if (begin >= lsn)
         return URN_OK;
     struct scan *scan = NULL;
     struct scan_item item;
-    enum urn_code code = scan_begin(history, begin, begin + size, SCAN_CHECKSUMS, &scan, error);
+    enum urn_code code =
+        scan_begin(history, begin, history_end_lsn(segment), SCAN_CHECKSUMS, &scan, error);
     if (code != URN_OK)
         return code;
     enum scan_step step = SCAN_GROUP;
@@ -499,7 +544,7 @@ enum urn_code walk_find_group(struct history *history, uint64_t lsn, uint64_t *g
     if (step == SCAN_INVALID || step == SCAN_UNREADABLE) {
         struct wanted wanted = {
             .history = history, .segment = segment, .lsn = lsn, .found_lsn = NO_LSN};
-        const uint64_t from = item.lsn % size + WAL_ALIGN_BYTES;
+        const uint64_t from = item.lsn - begin + WAL_ALIGN_BYTES;
         code = history_search(history, segment, from, is_wanted, &wanted, NULL, error);
         if (code != URN_OK || wanted.found_lsn != NO_LSN) {
             *group_lsn = wanted.found_lsn;
@@ -517,12 +562,12 @@ enum urn_code walk_safe_start(struct history *history, uint64_t *lsn, struct urn
     if (code != URN_OK || *lsn <= durable_lsn || history->log_count == 0)
         return code;
     uint32_t index = history_find(history, durable_lsn);
-    const bool inside = index < history->log_count &&
-                        history_begin_lsn(history, &history->segments[index]) < durable_lsn;
+    const bool inside =
+        index < history->log_count && history->segments[index].begin_lsn < durable_lsn;
     if (!inside && index > 0)
         index--;
     if (index < history->log_count)
-        *lsn = history_begin_lsn(history, &history->segments[index]);
+        *lsn = history->segments[index].begin_lsn;
     return URN_OK;
 }
 

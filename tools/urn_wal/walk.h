@@ -13,6 +13,10 @@
  * "Durable" is known from the groups themselves (history_durable_lsn) and from what the caller knows of
  * snapshots. Beside a server the walk ends at the highest durable LSN: what is above it is in motion.
  *
+ * Between the last segment of one ring and the first of the next, of other sizes, nothing may lie at all
+ * (data_dir_resize.h): where no file holds a stretch, and the chain goes on behind it as if it were not there, the
+ * walk does so, too. That is no break.
+ *
  * A group behind damage counts as the log's next one when it is whole, lies where it says, is not of a
  * lower epoch, and lies below the highest durable LSN or carries a durable LSN above the damage: so that
  * what an earlier start discarded is not taken for the log.
@@ -65,6 +69,8 @@ struct walk {
     bool end_unreadable;
     uint64_t end_unreadable_lsn;
     uint64_t durable_seen_lsn; /* the highest that a group walked carries */
+    uint64_t
+        stepped_to_lsn; /* the last stretch in which nothing lies ends here; 0: there was none */
 };
 
 /* Begins at the first segment's begin or a group's LSN at or behind from_lsn: walk_seek's caller knows
