@@ -514,6 +514,136 @@ static void test_lookups_beside_laps_in_mode_interval(void **state)
     lookups(*state, URN_WAL_INTERVAL);
 }
 
+/* ---- with an archive --------------------------------------------------------------------------- */
+
+#define LOOKERS 3u
+
+/* Of everything at once: draws round the ring, lookups of any age in ring and archive, snapshots, copies. */
+struct bustle {
+    struct looking lookings[LOOKERS];
+    struct urn_request snapshot;
+    uint64_t snapshots;
+    bool snapshot_under_way;
+};
+
+static void ask_for_snapshot(struct fixture *fixture, struct bustle *bustle)
+{
+    bustle->snapshot = (struct urn_request){.op = URN_SNAPSHOT};
+    bustle->snapshot_under_way = true;
+    urn_submit(fixture->engine, &bustle->snapshot);
+}
+
+static bool is_quiet(const struct bustle *bustle)
+{
+    bool quiet = !bustle->snapshot_under_way;
+    for (uint32_t i = 0; i < LOOKERS; i++)
+        quiet = quiet && !bustle->lookings[i].under_way;
+    return quiet;
+}
+
+/* True: it was not a draw. */
+static bool take_other(struct bustle *bustle, const struct urn_request *done)
+{
+    for (uint32_t i = 0; i < LOOKERS; i++)
+        if (done == &bustle->lookings[i].lookup) {
+            check_lookup(&bustle->lookings[i]);
+            return true;
+        }
+    if (done != &bustle->snapshot)
+        return false;
+    bustle->snapshot_under_way = false;
+    bustle->snapshots += done->code == URN_OK;
+    return true;
+}
+
+static void take_draw(struct bustle *bustle, const struct urn_request *done)
+{
+    assert_true(done->code == URN_OK || done->code == URN_BUSY);
+    for (uint32_t i = 0; i < LOOKERS && done->code == URN_OK; i++)
+        note_draws(&bustle->lookings[i], done);
+}
+
+static void ask_on(struct fixture *fixture, struct bustle *bustle)
+{
+    for (uint32_t i = 0; i < LOOKERS; i++)
+        if (!bustle->lookings[i].under_way)
+            ask(&bustle->lookings[i]);
+    if (!bustle->snapshot_under_way)
+        ask_for_snapshot(fixture, bustle);
+}
+
+/* Until the log has gone round so many times, and all that was asked is answered. */
+static void go_round(struct fixture *fixture, struct bustle *bustle, uint64_t laps_wanted)
+{
+    enum { IN_FLIGHT = 4, COUNT = 1000 };
+    static struct urn_request requests[IN_FLIGHT];
+    static uint32_t outcomes[IN_FLIGHT][COUNT];
+    uint32_t in_flight = 0;
+    for (uint32_t i = 0; i < IN_FLIGHT; i++, in_flight++) {
+        fill(&requests[i], COUNT, outcomes[i]);
+        urn_submit(fixture->engine, &requests[i]);
+    }
+    while (in_flight > 0 || !is_quiet(bustle)) {
+        struct urn_engine_info info;
+        wait_for_notice(fixture);
+        urn_engine_info(fixture->engine, &info);
+        const bool more = info.acknowledged_lsn < laps_wanted * info.ring_bytes;
+        struct urn_request *next;
+        for (struct urn_request *done = urn_collect(fixture->engine); done != NULL; done = next) {
+            next = done->next;
+            done->next = NULL;
+            if (take_other(bustle, done))
+                continue;
+            take_draw(bustle, done);
+            in_flight -= !more;
+            if (more)
+                urn_submit(fixture->engine, done);
+        }
+        if (more && bustle->lookings[0].answered_id > 0)
+            ask_on(fixture, bustle);
+    }
+}
+
+/* Nothing is forgotten: every id that was answered is found, in the ring or in the archive. */
+static void archiving(struct fixture *fixture, enum urn_wal_mode mode)
+{
+    enum { LAPS_EACH = 2 };
+    char archive[96];
+    struct bustle bustle = {.snapshots = 0};
+    uint8_t *outcomes = calloc(LOOKED_IDS, 1);
+    assert_non_null(outcomes);
+    snprintf(archive, sizeof archive, "%s/archive", fixture->folder);
+    fixture->config.archive = archive;
+    fixture->config.segment_size_bytes = 128u << 10;
+    fixture->config.segments = 4;
+    fixture->config.mode = mode;
+    for (uint32_t i = 0; i < LOOKERS; i++)
+        bustle.lookings[i] =
+            (struct looking){.fixture = fixture, .outcomes = outcomes, .oldest_id = 1, .random = i};
+    for (uint64_t life = 1; life <= 2; life++) {
+        open_engine(fixture);
+        go_round(fixture, &bustle, life * LAPS_EACH);
+        struct urn_engine_info info;
+        urn_engine_info(fixture->engine, &info);
+        assert_true(info.archived_lsn + info.ring_bytes >= info.acknowledged_lsn);
+        assert_int_equal(info.archive_gaps, 0);
+        assert_int_equal(info.archive_failures, 0);
+        for (uint32_t i = 0; i < LOOKERS; i++)
+            assert_int_equal(bustle.lookings[i].oldest_id, 1);
+        assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+        assert_false(urn_engine_archive_hangs(fixture->engine));
+        urn_engine_free(fixture->engine);
+    }
+    assert_true(bustle.snapshots > 0);
+    assert_true(bustle.lookings[0].found > 10);
+    free(outcomes);
+}
+
+static void test_archiving_beside_all_else(void **state)
+{
+    archiving(*state, URN_WAL_COMMIT);
+}
+
 /* ---- the lock -------------------------------------------------------------------------------- */
 
 struct looker {
@@ -578,6 +708,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lookups_beside_laps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lookups_beside_laps_in_mode_interval, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_archiving_beside_all_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_look_at_the_lock_keeps_nobody_from_taking_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_laps_with_snapshots_in_the_best_way, set_up,
