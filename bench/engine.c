@@ -6,6 +6,8 @@
  *       --log HOW             mmap (default), pwrite or none: see log_how.h
  *       --row BATCH:IN_FLIGHT a row; may be given several times; default: eight of them
  *       --lookups N           so many lookups of ids of any age are under way beside each row's draws
+ *       --archive             the log is archived, and the lookups are of ids that only the archive has: a ring of
+ *                             64 MiB goes round a few times first
  *       --ms N                how long each row is measured (default 1000)
  *       --json                a JSON object a line instead of a table
  *
@@ -37,6 +39,13 @@
 #define SIX_ITEMS   6u
 #define LOOKUPS_MAX 1024u
 
+/* With an archive: the ring, and how many times its bytes of log are there before anything is measured. Of the ids
+ * that were given by then, the oldest third is in the archive only, and of those given later, too. */
+#define ARCHIVED_SEGMENT_BYTES (16ull << 20)
+#define ARCHIVED_SEGMENTS      4u
+#define ARCHIVED_LAPS          3u
+#define ARCHIVED_PART          3u
+
 static const struct urn_item_spec six_items[SIX_ITEMS] = {
     {"diamond", 7, STOCK, 10},  {"ruby", 4, STOCK, 50},   {"gold", 4, STOCK, 240},
     {"silver", 6, STOCK, 1000}, {"clay", 4, STOCK, 3000}, {"mud", 3, STOCK, 5700},
@@ -53,6 +62,7 @@ struct run {
     uint32_t pools;
     enum log_how how;
     uint32_t lookups;
+    bool archives;
     uint64_t row_ns;
     bool json;
     struct row rows[ROWS_MAX];
@@ -102,6 +112,7 @@ struct looking {
     struct urn_request requests[LOOKUPS_MAX];
     uint64_t began_ns[LOOKUPS_MAX];
     uint64_t oldest_id, newest_id;
+    bool in_archive; /* of the oldest third only */
     uint64_t random;
     uint32_t under_way;
     struct histogram latency_ns;
@@ -111,11 +122,12 @@ static void look_up(struct urn_engine *engine, struct looking *looking, uint32_t
                     uint64_t now_ns)
 {
     struct urn_request *request = &looking->requests[which];
+    const uint64_t ids = looking->newest_id - looking->oldest_id + 1;
     looking->random = looking->random * 6364136223846793005u + 1442695040888963407u;
     *request = (struct urn_request){
         .op = URN_LOOKUP,
         .request_id = looking->oldest_id +
-                      (looking->random >> 11) % (looking->newest_id - looking->oldest_id + 1)};
+                      (looking->random >> 11) % (looking->in_archive ? ids / ARCHIVED_PART : ids)};
     looking->began_ns[which] = now_ns;
     looking->under_way++;
     urn_submit(engine, request);
@@ -195,6 +207,7 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
     uint64_t draws = 0;
     uint64_t now_ns = begin_ns;
     looking->oldest_id = 1;
+    looking->in_archive = run->archives;
     while (under_way > 0 || looking->under_way > 0) {
         wait_for_notice(notified);
         now_ns = bench_now_ns();
@@ -308,15 +321,16 @@ static void free_catalogs(struct catalogs *catalogs)
 }
 
 static struct urn_engine *open_engine(const struct run *run, const struct catalogs *catalogs,
-                                      const char *data_dir, sem_t *notified)
+                                      const char *data_dir, const char *archive, sem_t *notified)
 {
     struct urn_engine_config config = {
         .data_dir = data_dir,
         .create = true,
         .pools = catalogs->pools,
         .pool_count = run->pools,
-        .segment_size_bytes = 256ull << 20,
-        .segments = 8,
+        .segment_size_bytes = run->archives ? ARCHIVED_SEGMENT_BYTES : 256ull << 20,
+        .segments = run->archives ? ARCHIVED_SEGMENTS : 8,
+        .archive = run->archives ? archive : NULL,
         .flush_after_n_draw = 65536,
         .max_batch = 100000,
         .max_pools = POOLS_MAX,
@@ -336,20 +350,36 @@ static struct urn_engine *open_engine(const struct run *run, const struct catalo
     return engine;
 }
 
+/* Until most of the log is in the archive only. */
+static void fill_archive(struct urn_engine *engine, sem_t *notified, struct aims *aims)
+{
+    const struct row row = {.batch = 1000, .in_flight = 16};
+    const struct run fill = {.row_ns = 100ull * 1000000};
+    struct urn_engine_info info;
+    do {
+        (void)measure(engine, notified, aims, row, &fill);
+        urn_engine_info(engine, &info);
+    } while (info.archived_lsn < ARCHIVED_LAPS * info.ring_bytes);
+}
+
 static void run_rows(const struct run *run)
 {
     char data_dir[4096];
-    char remove_it[4200];
+    char archive[4096];
+    char remove_it[8400];
     sem_t notified;
     struct urn_error error;
     snprintf(data_dir, sizeof data_dir, "%s/bench-engine-data", run->folder);
-    snprintf(remove_it, sizeof remove_it, "rm -rf '%s'", data_dir);
+    snprintf(archive, sizeof archive, "%s/bench-engine-archive", run->folder);
+    snprintf(remove_it, sizeof remove_it, "rm -rf '%s' '%s'", data_dir, archive);
     bench_require(system(remove_it) == 0, "rm");
     bench_require(sem_init(&notified, 0, 0) == 0, "sem_init");
     log_how_use(run->how, data_dir);
     struct catalogs catalogs = make_catalogs(run);
-    struct urn_engine *engine = open_engine(run, &catalogs, data_dir, &notified);
+    struct urn_engine *engine = open_engine(run, &catalogs, data_dir, archive, &notified);
     struct aims aims = {.pools = catalogs.pools, .count = run->pools};
+    if (run->archives)
+        fill_archive(engine, &notified, &aims);
     if (!run->json) {
         printf("engine, %" PRIu32 " x %" PRIu32 " items, log by %s\n", run->pools, run->items,
                how_names[run->how]);
@@ -371,7 +401,7 @@ static noreturn void usage(void)
 {
     fputs("usage: bench-engine [--items N] [--pools N] [--log mmap|pwrite|none] [--row "
           "BATCH:IN_FLIGHT ...]\n"
-          "                    [--lookups N] [--ms N] [--json] [FOLDER]\n",
+          "                    [--lookups N] [--archive] [--ms N] [--json] [FOLDER]\n",
           stderr);
     exit(64);
 }
@@ -405,11 +435,15 @@ static void take_how(struct run *run, const char *text)
 
 static struct run read_line(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"items", required_argument, NULL, 'i'},   {"pools", required_argument, NULL, 'p'},
-        {"log", required_argument, NULL, 'l'},     {"row", required_argument, NULL, 'r'},
-        {"lookups", required_argument, NULL, 'k'}, {"ms", required_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"items", required_argument, NULL, 'i'},
+                                            {"pools", required_argument, NULL, 'p'},
+                                            {"log", required_argument, NULL, 'l'},
+                                            {"row", required_argument, NULL, 'r'},
+                                            {"lookups", required_argument, NULL, 'k'},
+                                            {"ms", required_argument, NULL, 'm'},
+                                            {"archive", no_argument, NULL, 'a'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
     static const struct row default_rows[] = {{1, 1},    {1, 64},    {1, 1024},  {1, 8192},
                                               {1000, 1}, {1000, 16}, {1000, 64}, {1000, 256}};
     struct run run = {.folder = ".", .items = SIX_ITEMS, .pools = 1, .row_ns = 1000ull * 1000000};
@@ -429,6 +463,9 @@ static struct run read_line(int argc, char **argv)
             break;
         case 'k':
             run.lookups = (uint32_t)number(optarg, '\0', LOOKUPS_MAX, NULL);
+            break;
+        case 'a':
+            run.archives = true;
             break;
         case 'm':
             run.row_ns = number(optarg, '\0', 3600000, NULL) * 1000000;

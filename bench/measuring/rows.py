@@ -125,26 +125,44 @@ class EngineMillion(Engine):
 
 class Lookups(Engine):
     name = "lookups"
-    title = "engine without a network, draws with and without lookups of any age beside them"
+    title = "engine without a network, draws with and without lookups beside them, in the ring and in the archive"
     columns = [DRAWS, P50, P99, ("lookups_per_s", "lookups/s"), ("lookup_p50_us", "lookup p50 us"),
                ("lookup_p99_us", "lookup p99 us")]
     loads = ["1:64", "1000:64"]
+    places = {"ring": (), "archive": ("--archive",)}
+
+    def measure_one(self, bench, place, beside):
+        rows = [word for load in self.loads for word in ("--row", load)]
+        return json_lines(run(bench.program("bench-engine"), "--json", *self.places[place], *beside, "--ms",
+                              int(bench.seconds * 1000), *rows, bench.folder))
 
     def run(self, bench):
         result = Result(self)
         for number in range(bench.rounds):
-            for lookups in turned((0, 1), number):
-                rows = [word for load in self.loads for word in ("--row", load)]
-                beside = ("--lookups", lookups) if lookups else ()
-                for row in json_lines(run(bench.program("bench-engine"), "--json", *beside, "--ms",
-                                          int(bench.seconds * 1000), *rows, bench.folder)):
-                    side = f"{row['batch']}x{row['in_flight']}" + (", a lookup beside" if lookups else "")
-                    result.sides.setdefault(side, Series(side)).add(row)
+            for place in self.places:
+                for lookups in turned((0, 1), number):
+                    for row in self.measure_one(bench, place, ("--lookups", lookups) if lookups else ()):
+                        side = self.side(f"{row['batch']}x{row['in_flight']}", place, lookups)
+                        result.sides.setdefault(side, Series(side)).add(row)
             bench.say(f"  round {number + 1} of {bench.rounds}")
-        for load in ("1x64", "1000x64"):
-            result.figure(f"lookup p99 us, draws {load}",
-                          result.sides[f"{load}, a lookup beside"].values("lookup_p99_us"), at_most=1000)
+        self.judge(result)
         return result
+
+    def side(self, load, place, lookups):
+        archive = ", archiving" if place == "archive" else ""
+        return f"{load}{archive}" + (f", a lookup in the {place} beside" if lookups else "")
+
+    def judge(self, result):
+        for place in self.places:
+            for load in ("1x64", "1000x64"):
+                alone = result.sides[self.side(load, place, 0)]
+                beside = result.sides[self.side(load, place, 1)]
+                targets = {"at_most": 1000} if place == "ring" else {}
+                result.figure(f"lookup p99 us, in the {place}, draws {load}", beside.values("lookup_p99_us"), **targets)
+                pairs = zip(beside.values("draws_per_s"), alone.values("draws_per_s"))
+                # No target: a lookup is under way all the time, which takes a core from the draws where there are two.
+                result.figure(f"draws/s {load}, beside a lookup in the {place} / alone",
+                              [with_it / without for with_it, without in pairs])
 
 
 # ---- the server beside its peers ---------------------------------------------------------------------------
