@@ -155,18 +155,19 @@ static enum urn_code look_at_segment(struct history *history, struct os_dir *dir
 bool history_archive_stands_in(struct history *history, uint64_t lsn)
 {
     const uint32_t index = history_find(history, lsn);
-    const uint64_t size = history->geometry.segment_size_bytes;
     struct history_segment found;
     struct urn_error ignored; /* whoever lists the files anew is told */
-    bool other_size = false;
-    if (!history->has_archive || index >= history->log_count ||
-        history->segments[index].sequence != lsn / size || history->segments[index].archived)
+    if (!history->has_archive || index >= history->log_count)
+        return false;
+    struct history_segment *segment = &history->segments[index];
+    if (!history_holds(segment, lsn) || segment->archived)
         return false;
     struct os_dir *dir = history->dirs[history->dir_count - 1];
-    if (look_at_segment(history, dir, lsn - lsn % size, &found, &other_size, &ignored) != URN_OK ||
-        other_size || found.state != HISTORY_LOG)
+    if (look_at_segment(history, dir, segment->begin_lsn, segment->size_bytes, &found, &ignored) !=
+            URN_OK ||
+        found.state != HISTORY_LOG || found.size_bytes != segment->size_bytes)
         return false;
-    history->segments[index] = found;
+    *segment = found;
     return true;
 }
 

@@ -24,7 +24,8 @@ static enum urn_code scan_from(struct walk *walk, uint64_t lsn, struct urn_error
 /* Where the last segment that is listed ends. */
 static uint64_t listed_end_lsn(const struct history *history)
 {
-    return history->log_count == 0 ? 0 : history_end_lsn(&history->segments[history->log_count - 1]);
+    return history->log_count == 0 ? 0
+                                   : history_end_lsn(&history->segments[history->log_count - 1]);
 }
 
 /* Asks the history how far the log is durable. */
