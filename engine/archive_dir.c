@@ -278,8 +278,8 @@ static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *erro
                                     "cannot remove what was left unfinished in the archive");
 }
 
-/* Makes a directory and syncs the one that it is in. */
-static int make_directory(struct urn_os *os, const char *path)
+/* Makes the directory's name in its parent durable. */
+static int sync_parent(struct urn_os *os, const char *path)
 {
     char parent[DATA_DIR_PATH_BYTES_MAX] = ".";
     const char *slash = strrchr(path, '/');
@@ -291,9 +291,7 @@ static int make_directory(struct urn_os *os, const char *path)
         parent[length] = 0;
     }
     struct os_dir *dir = NULL;
-    int failure = os_dir_make(os, path);
-    if (failure == 0)
-        failure = os_dir_open(os, slash == path ? "/" : parent, &dir);
+    int failure = os_dir_open(os, slash == path ? "/" : parent, &dir);
     if (failure != 0)
         return failure;
     failure = os_dir_sync(dir);
@@ -301,7 +299,8 @@ static int make_directory(struct urn_os *os, const char *path)
     return failure;
 }
 
-/* The directory itself. */
+/* The directory itself. As long as nothing says that it was there it may have been made just now, by an opening
+ * that failed behind that: its name is made durable all the same. */
 static enum urn_code open_or_make(struct urn_os *os, const char *path, bool was_there,
                                   struct os_dir **dir, struct urn_error *error)
 {
@@ -310,7 +309,7 @@ static enum urn_code open_or_make(struct urn_os *os, const char *path, bool was_
         return error_set(error, URN_IO, failure,
                          "the archive %.200s is not there: is its volume mounted?", path);
     if (failure == ENOENT) {
-        failure = make_directory(os, path);
+        failure = os_dir_make(os, path);
         if (failure != 0)
             return error_set(error, URN_IO, failure,
                              "cannot make the archive %.200s (only its last component is made)",
@@ -320,8 +319,14 @@ static enum urn_code open_or_make(struct urn_os *os, const char *path, bool was_
     if (failure == ENOTDIR)
         return error_set(error, URN_CONFIG, 0,
                          "the archive %.200s is no directory: name one in wal.archive", path);
-    return failure == 0 ? URN_OK
-                        : error_set(error, URN_IO, failure, "cannot open the archive %.200s", path);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure, "cannot open the archive %.200s", path);
+    failure = was_there ? 0 : sync_parent(os, path);
+    if (failure == 0)
+        return URN_OK;
+    os_dir_close(*dir);
+    *dir = NULL;
+    return error_set(error, URN_IO, failure, "cannot sync the folder of the archive %.200s", path);
 }
 
 /* In a directory that is open: whose it is, and that nobody else writes in it; ARCHIVE, where it is new. */

@@ -20,15 +20,20 @@
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
-static struct driver *a_driver(enum urn_archive_policy policy)
+static struct driver *a_driver_of_seed(enum urn_archive_policy policy, uint64_t seed)
 {
     struct driver *driver = malloc(sizeof *driver);
     assert_non_null(driver);
-    driver_init(driver, 5);
+    driver_init(driver, seed);
     driver->config.segments = SEGMENTS;
     driver->config.archive = "archive";
     driver->config.archive_policy = policy;
     return driver;
+}
+
+static struct driver *a_driver(enum urn_archive_policy policy)
+{
+    return a_driver_of_seed(policy, 5);
 }
 
 static struct driver *an_open_driver(enum urn_archive_policy policy)
@@ -445,6 +450,28 @@ static void test_crash_in_every_call(void **state)
     }
 }
 
+/* The directory was made, and then a call failed before its name was durable: another opening, which finds it,
+ * sees to that, for once the data directory tells of the archive it must not be gone. */
+static void test_directory_that_was_made_and_not_synced(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 64; seed++) {
+        struct driver *driver = a_driver_of_seed(URN_ARCHIVE_BLOCK, seed);
+        sim_fail_at(driver->world, SIM_DIR_OPEN, 1 + seed % 8, EIO);
+        const bool opened = driver_open(driver) == URN_OK;
+        sim_fail_at(driver->world, SIM_DIR_OPEN, UINT64_MAX, 0);
+        if (!opened)
+            driver_must_open(driver);
+        sim_advance(driver->world, ARCHIVE_RETRY_NS);
+        driver_run(driver);
+        assert_int_equal(archive_failure(driver), URN_OK);
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        assert_int_equal(archive_failure(driver), URN_OK);
+        done(driver);
+    }
+}
+
 /* A disk that says it has synced and has not is found out by the reading back. */
 static void test_lying_disk(void **state)
 {
@@ -824,6 +851,7 @@ int main(void)
         cmocka_unit_test(test_overtaken_copy),
         cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_crash_in_every_call),
+        cmocka_unit_test(test_directory_that_was_made_and_not_synced),
         cmocka_unit_test(test_lying_disk),
         cmocka_unit_test(test_damaged_segment_does_not_count),
         cmocka_unit_test(test_gap_of_another_name),
