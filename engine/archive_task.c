@@ -272,8 +272,9 @@ static enum urn_code check_end(const struct archive_task *task, const struct arc
     return error_set(
         error, URN_CONFIG, 0,
         "the archive %.200s reaches to LSN %" PRIu64 ", beyond the end of the log at LSN %" PRIu64
-        ": the log has been cut since, or is an older copy. Keep that archive as it is, "
-        "and name another directory in wal.archive",
+        ": the log has been cut or damaged since, or is an older copy; `urn-wal verify` shows "
+        "more. Where it is to go on from there all the same, keep that archive as it is, and name "
+        "another directory in wal.archive",
         task->path, end_lsn, log_lsn);
 }
 
@@ -346,15 +347,15 @@ static enum urn_code open_archive(struct archive_task *task, struct urn_error *e
     if (read_note(task, &note, error) != URN_OK)
         return error->code;
     task->was_there = task->was_there || strcmp(note.path, task->path) == 0;
+    struct archive_list list;
     if (archive_dir_open_for_writing(task->around.os, task->path, data_dir->geometry.ring_uuid,
                                      task->was_there, &task->dir, &task->lock, error) != URN_OK ||
-        write_note(task, &note, error) != URN_OK)
+        archive_dir_list(task->dir, &list, error) != URN_OK)
         return error->code;
-    task->was_there = true;
-    struct archive_list list;
-    if (archive_dir_list(task->dir, &list, error) != URN_OK)
-        return error->code;
-    const enum urn_code code = check_end(task, &list, error);
+    enum urn_code code = check_end(task, &list, error);
+    if (code == URN_OK)
+        code = write_note(task, &note, error);
+    task->was_there = task->was_there || code == URN_OK;
     if (code == URN_OK)
         take_list(task, &list);
     archive_list_free(&list);

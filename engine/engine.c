@@ -341,15 +341,15 @@ static enum urn_code begin_epoch(struct urn_engine *engine, const struct recover
     struct writer *writer = &engine->writer;
     struct state *state = &writer->state;
     uint64_t x = state->tail.lsn;
-    if (open_ring(engine, recovery, helper, &report->rewritten_bytes, error) != URN_OK)
+    /* First, for it may refuse, and then nothing is to have changed. */
+    if (archive_task_begin(&engine->archive, x, error) != URN_OK ||
+        open_ring(engine, recovery, helper, &report->rewritten_bytes, error) != URN_OK)
         return error->code;
 
     /* After a start, any allowed request finds room. */
     uint64_t wanted_bytes =
         writer->reserve_bytes + WRITER_MARK_ROOM_BYTES + 2 * (uint64_t)writer->group_capacity_bytes;
     uint64_t limit_lsn = 0;
-    if (archive_task_begin(&engine->archive, x, error) != URN_OK)
-        return error->code;
     writer->snapshots.ledger =
         (struct snapshot_ledger){.archives = engine->archive.on,
                                  .gives_up = engine->archive.around.policy == URN_ARCHIVE_GAP,
