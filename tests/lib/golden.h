@@ -1,5 +1,4 @@
-/* golden.h: what a tool must print, kept in tests/golden. A test that uses it is built with
- * URN_GOLDEN_DIR. */
+/* golden.h: what a tool must print, kept in tests/golden. It is compiled with URN_GOLDEN_DIR. */
 #ifndef URN_TESTS_LIB_GOLDEN_H
 #define URN_TESTS_LIB_GOLDEN_H
 
