@@ -331,11 +331,13 @@ uint64_t sim_file_read(const struct sim_node *file, void *to, uint64_t length_by
         unsigned sector = (unsigned)(at % OS_PAGE_BYTES / OS_SECTOR_BYTES);
         if (sector_is_unreadable(slot, sector))
             break;
-        uint64_t within = at % OS_SECTOR_BYTES;
-        uint64_t length = OS_SECTOR_BYTES - within;
+        const uint8_t *from = sector_in_cache(slot, sector) + at % OS_SECTOR_BYTES;
+        uint64_t length = OS_SECTOR_BYTES - at % OS_SECTOR_BYTES;
+        if (slot->page != NULL && slot->overlay == NULL && slot->unreadable == 0)
+            length = OS_PAGE_BYTES - at % OS_PAGE_BYTES; /* all as the disk has it: at once */
         if (length > length_bytes - done)
             length = length_bytes - done;
-        memcpy(target + done, sector_in_cache(slot, sector) + within, length);
+        memcpy(target + done, from, length);
         done += length;
     }
     return done;
