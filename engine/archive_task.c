@@ -321,18 +321,17 @@ static void take_list(struct archive_task *task, const struct archive_list *list
         return;
     /* What was pruned is not archived again. (Segments are archived in the order of the log, each durable before
      * the next, and are pruned in that order: what is missing before the first one was pruned.) */
-    const uint64_t from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));
+    uint64_t from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));
+    for (uint32_t i = 0; i < list->gap_count; i++) /* recorded, and perhaps not known to be */
+        if (list->gaps[i].from_lsn <= from_lsn && list->gaps[i].to_lsn > from_lsn)
+            /* Of the ring before a resize it may end amid what is a segment now. */
+            from_lsn = round_up_u64(list->gaps[i].to_lsn, geometry->segment_size_bytes);
     atomic_store(&task->archived_lsn, from_lsn);
     if (end_lsn < from_lsn)
         task->gap = (struct archive_gap){.from_lsn = end_lsn,
                                          .to_lsn = from_lsn,
                                          .reason = end_lsn == resized_lsn ? ARCHIVE_GAP_RESIZED
                                                                           : ARCHIVE_GAP_ABSENT};
-    for (uint32_t i = 0; i < list->gap_count; i++) { /* recorded, and perhaps not known to be */
-        const uint64_t now_lsn = atomic_load(&task->archived_lsn);
-        if (list->gaps[i].from_lsn <= now_lsn && list->gaps[i].to_lsn > now_lsn)
-            atomic_store(&task->archived_lsn, list->gaps[i].to_lsn);
-    }
 }
 
 static enum urn_code open_archive(struct archive_task *task, struct urn_error *error)

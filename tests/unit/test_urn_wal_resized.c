@@ -402,6 +402,49 @@ static void test_history_that_was_given_up_is_a_gap(void **state)
     }
 }
 
+/* The last that the archive got of the old ring is the record of a gap, which ends amid one of the new ring's
+ * segments: archiving goes on with the first of those that is there. */
+static void test_a_gap_that_ends_where_no_new_segment_begins(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {96 * KIB, 128 * KIB, 256 * KIB};
+    for (uint64_t more = 6; more < 9; more++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            struct driver *driver = a_server(URN_ARCHIVE_GAP, URN_WAL_COMMIT);
+            char size[32];
+            struct urn_error error;
+            draw_more(driver, 5 * SEGMENT);
+            driver->holds_archive = true;
+            draw_more(driver, more * SEGMENT);
+            struct archive_task *task = &driver->engine->archive;
+            while (atomic_load(&task->counters.gaps) == 0) {
+                (void)archive_task_step(task);
+                sim_advance(driver->world, 1000000);
+            }
+            const uint64_t lost = last_id(driver);
+            driver_crash(driver, SIM_CRASH_PROCESS);
+            driver->holds_archive = false;
+            (void)snprintf(size, sizeof size, "%" PRIu64 "KiB", sizes[i] / KIB);
+            free(run(driver->world, EXIT_SOUND,
+                     WORDS("resize", "data", "--segment-size", size, "--segments", "4",
+                           "--max-batch", "1000", "--discard-history")));
+            configure(driver, sizes[i], 4);
+            driver_must_open(driver);
+            draw_more(driver, 9 * sizes[i]);
+            urn_engine_archive_failure(driver->engine, &error);
+            if (error.code != URN_OK)
+                fail_msg("%s", error.text);
+            const struct urn_request request = {.op = URN_LOOKUP, .request_id = lost};
+            assert_int_equal(driver_ask(driver, request), URN_NOTFOUND);
+            const struct urn_request behind = {.op = URN_LOOKUP, .request_id = lost + 1};
+            assert_int_equal(driver_ask(driver, behind), URN_OK);
+            assert_int_equal(driver_stop(driver), URN_OK);
+            check_says(driver->world, EXIT_SOUND, "verdict: sound", WORDS("verify", "data"));
+            done(driver);
+        }
+    }
+}
+
 /* A damaged segment is not archived as if it were sound. */
 static void test_damage_in_the_ring_is_a_refusal(void **state)
 {
@@ -537,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_damage_in_an_old_segment_is_told),
         cmocka_unit_test(test_an_archive_that_is_away_is_a_refusal),
         cmocka_unit_test(test_history_that_was_given_up_is_a_gap),
+        cmocka_unit_test(test_a_gap_that_ends_where_no_new_segment_begins),
         cmocka_unit_test(test_damage_in_the_ring_is_a_refusal),
         cmocka_unit_test(test_archiving_that_is_off_keeps_nothing),
         cmocka_unit_test(test_crashes_at_every_call),
