@@ -267,6 +267,13 @@ static void test_an_archive_without_segments(void **state)
     done(driver);
 }
 
+static void test_cat_while_a_server_laps(void **state)
+{
+    (void)state;
+    check_lapped(WORDS("cat", "data", "--type", "group"), "GROUP ");
+    check_lapped(WORDS("cat", "data", "--type", "group", "--reverse"), "GROUP ");
+}
+
 /* Whoever asks for one draw reads its stretch of one file, wherever that is. */
 struct reading {
     uint64_t bytes;
@@ -583,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_no_backup_of_an_archive),
         cmocka_unit_test(test_verify_while_a_server_laps),
         cmocka_unit_test(test_ls_while_a_server_laps),
+        cmocka_unit_test(test_cat_while_a_server_laps),
         cmocka_unit_test(test_an_archive_without_segments),
         cmocka_unit_test(test_find_reads_little),
         cmocka_unit_test(test_archive_stands_in_for_the_ring),

@@ -14,6 +14,7 @@
 #include "tools/urn_wal/cat_print.h"
 #include "tools/urn_wal/commands.h"
 #include "tools/urn_wal/gap_notes.h"
+#include "tools/urn_wal/history_archive.h"
 #include "tools/urn_wal/locate.h"
 #include "tools/urn_wal/snapshot_lines.h"
 
@@ -262,56 +263,87 @@ static enum urn_code add_to_pieces(struct pieces *pieces, const struct wal_group
     return URN_OK;
 }
 
-/* The groups of a piece, from the last to the first. They have been found whole before; what a server has
- * written over since is passed by, and said. */
-static enum urn_code print_piece(struct cat *cat, const struct history_segment *segment,
-                                 const struct piece *piece, uint8_t *bytes, uint32_t *offsets,
-                                 struct urn_error *error)
+/* What has been read of a piece. */
+struct piece_text {
+    uint8_t *bytes;
+    uint32_t *offsets; /* of the groups */
+    uint32_t count;
+    uint64_t whole_bytes; /* so much of it is as it was found */
+};
+
+/* From where the history has it now, which may be elsewhere than where it was found. */
+static enum urn_code read_piece(const struct cat *cat, const struct piece *piece,
+                                struct piece_text *text, struct urn_error *error)
 {
+    const struct history_segment *segment = history_at(&cat->history, piece->begin_lsn);
     const uint64_t length = piece->end_lsn - piece->begin_lsn;
     const uint64_t ring_short = wal_ring_short(cat->history.geometry.ring_uuid);
     uint64_t got = 0;
     uint64_t bad = 0;
     struct os_file *file = NULL;
+    text->count = 0;
+    text->whole_bytes = 0;
+    if (segment == NULL)
+        return URN_OK;
     const int failure = os_file_open(segment->dir, segment->name, OS_READ, &file);
     if (failure != 0)
         return error_set(error, URN_IO, failure, "cannot open %s", segment->name);
-    enum urn_code code = history_read(file, segment->name, piece->begin_lsn - segment->begin_lsn,
-                                      bytes, length, &got, &bad, error);
+    const enum urn_code code =
+        history_read(file, segment->name, piece->begin_lsn - segment->begin_lsn, text->bytes,
+                     length, &got, &bad, error);
     os_file_close(file);
-    uint32_t count = 0;
-    struct wal_group_header header;
-    for (uint64_t at = 0; code == URN_OK && at < length; at += header.length_bytes) {
-        if (wal_group_read(bytes + at, got - at, ring_short, &header) != WAL_READ_OK ||
-            header.lsn != piece->begin_lsn + at) {
-            cat->gaps.missing = true;
-            (void)fprintf(cat->tool->notes,
-                          "urn-wal: LSN %" PRIu64 " has been overwritten while it was being read\n",
-                          piece->begin_lsn + at);
+    uint64_t at = 0;
+    while (code == URN_OK && at < length) {
+        struct wal_group_header header;
+        if (wal_group_read(text->bytes + at, got - at, ring_short, &header) != WAL_READ_OK ||
+            header.lsn != piece->begin_lsn + at)
             break;
-        }
-        offsets[count++] = (uint32_t)at;
+        text->offsets[text->count++] = (uint32_t)at;
+        at += header.length_bytes;
     }
-    while (code == URN_OK && count-- > 0 && has_more_to_print(cat)) {
-        (void)wal_group_read(bytes + offsets[count], got - offsets[count], ring_short, &header);
-        code = print_group(cat, &header, bytes + offsets[count], error);
+    text->whole_bytes = at;
+    return code;
+}
+
+/* The groups of a piece, from the last to the first. They have been found whole before; what a server has
+ * written over since is read from the archive, or passed by, and said. */
+static enum urn_code print_piece(struct cat *cat, const struct piece *piece,
+                                 struct piece_text *text, struct urn_error *error)
+{
+    const uint64_t length = piece->end_lsn - piece->begin_lsn;
+    const uint64_t ring_short = wal_ring_short(cat->history.geometry.ring_uuid);
+    enum urn_code code = read_piece(cat, piece, text, error);
+    if (code == URN_OK && text->whole_bytes < length &&
+        history_archive_stands_in(&cat->history, piece->begin_lsn))
+        code = read_piece(cat, piece, text, error);
+    if (code == URN_OK && text->whole_bytes < length) {
+        cat->gaps.missing = true;
+        (void)fprintf(cat->tool->notes,
+                      "urn-wal: LSN %" PRIu64 " has been overwritten while it was being read\n",
+                      piece->begin_lsn + text->whole_bytes);
+    }
+    while (code == URN_OK && text->count-- > 0 && has_more_to_print(cat)) {
+        const uint32_t at = text->offsets[text->count];
+        struct wal_group_header header;
+        (void)wal_group_read(text->bytes + at, text->whole_bytes - at, ring_short, &header);
+        code = print_group(cat, &header, text->bytes + at, error);
     }
     return code;
 }
 
-static enum urn_code print_pieces(struct cat *cat, const struct history_segment *segment,
-                                  const struct pieces *pieces, struct urn_error *error)
+static enum urn_code print_pieces(struct cat *cat, const struct pieces *pieces,
+                                  struct urn_error *error)
 {
     const uint64_t capacity = PIECE_BYTES + (uint64_t)GROUP_BYTES_MAX;
-    uint8_t *bytes = malloc(capacity);
-    uint32_t *offsets = malloc(capacity / WAL_GROUP_HEADER_BYTES * sizeof *offsets);
+    struct piece_text text = {.bytes = malloc(capacity)};
+    text.offsets = malloc(capacity / WAL_GROUP_HEADER_BYTES * sizeof *text.offsets);
     enum urn_code code = URN_OK;
-    if (bytes == NULL || offsets == NULL)
+    if (text.bytes == NULL || text.offsets == NULL)
         code = error_set(error, URN_NOMEMORY, ENOMEM, "cannot print in reverse");
     for (uint32_t i = pieces->count; code == URN_OK && i > 0 && has_more_to_print(cat); i--)
-        code = print_piece(cat, segment, &pieces->pieces[i - 1], bytes, offsets, error);
-    free(bytes);
-    free(offsets);
+        code = print_piece(cat, &pieces->pieces[i - 1], &text, error);
+    free(text.bytes);
+    free(text.offsets);
     return code;
 }
 
@@ -372,17 +404,16 @@ static enum urn_code print_reverse(struct cat *cat, struct urn_error *error)
     uint64_t end_lsn = 0;
     enum urn_code code = walk_ahead(cat, &end_lsn, error);
     for (uint64_t below_lsn = end_lsn; code == URN_OK && has_more_to_print(cat);) {
-        /* By its place and as a copy: a server may make the walk look at the files anew. */
+        /* By its place: a server may make the walk look at the files anew. */
         const uint32_t index = last_below(history, below_lsn);
         if (index == history->log_count)
             break;
-        const struct history_segment segment = history->segments[index];
-        const uint64_t begin = segment.begin_lsn;
-        const uint64_t end = history_end_lsn(&segment);
+        const uint64_t begin = history->segments[index].begin_lsn;
+        const uint64_t end = history_end_lsn(&history->segments[index]);
         struct pieces pieces = {.count = 0};
         code = find_pieces(cat, begin, end < below_lsn ? end : below_lsn, &pieces, error);
         if (code == URN_OK)
-            code = print_pieces(cat, &segment, &pieces, error);
+            code = print_pieces(cat, &pieces, error);
         free(pieces.pieces);
         if (begin <= cat->options.selection.from_lsn)
             break;
