@@ -238,6 +238,18 @@ static void test_one_history_of_rings_of_all_sizes(void **state)
     done(driver);
 }
 
+/* Programs are told, too, where the history went. */
+static void test_programs_are_told_of_the_archive(void **state)
+{
+    (void)state;
+    struct driver *driver = a_server(URN_ARCHIVE_BLOCK, URN_WAL_COMMIT);
+    draw_more(driver, 5 * SEGMENT);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    check_says(driver->world, EXIT_SOUND, "\"archive\":\"archive\"}}\n",
+               WORDS("resize", "data", "--segment-size", "96KiB", "--max-batch", "1000", "--json"));
+    done(driver);
+}
+
 /* Ids that go on above a reservation, where the new ring begins, are told from a gap. */
 static void test_ids_left_out_behind_a_resize(void **state)
 {
@@ -574,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_history_of_rings_of_all_sizes),
+        cmocka_unit_test(test_programs_are_told_of_the_archive),
         cmocka_unit_test(test_ids_left_out_behind_a_resize),
         cmocka_unit_test(test_prune_of_several_sizes),
         cmocka_unit_test(test_a_missing_old_segment_is_told),

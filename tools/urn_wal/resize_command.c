@@ -120,6 +120,10 @@ static void print_json_history(const struct resize *resize, FILE *out)
     if (resize->first_id > 0)
         (void)fprintf(out, ",\"first_request_id\":%" PRIu64 ",\"last_request_id\":%" PRIu64,
                       resize->first_id, resize->last_id);
+    if (resize->archives) {
+        (void)fputs(",\"archive\":", out);
+        json_string(resize->archive.path, out);
+    }
     if (resize->backup != NULL) {
         (void)fputs(",\"backup\":", out);
         json_string(resize->backup, out);
