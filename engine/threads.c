@@ -448,7 +448,10 @@ static void end_archiving(struct urn_engine *engine)
 {
     if (!engine->threads->archives)
         return;
-    const uint64_t deadline_ns = os_monotonic_ns(engine->os) + engine->stop_patience_ns;
+    const uint64_t now_ns = os_monotonic_ns(engine->os);
+    const uint64_t patience_ns = engine->stop_patience_ns;
+    const uint64_t deadline_ns =
+        patience_ns < UINT64_MAX - now_ns ? now_ns + patience_ns : UINT64_MAX;
     end_past(engine, deadline_ns);
     end_archive(engine, deadline_ns);
 }
