@@ -381,9 +381,6 @@ static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *erro
 
 /* ---- C2: the ring ---------------------------------------------------------------------------- */
 
-/* Allocated and written, so that a commit never changes file metadata; the cache is dropped because
- * it keeps what such large writes left as large folios, which every small sync would then write
- * whole (docs/wal-format.md, "Traps"). */
 /* How much of the ring has been written before a segment. */
 struct filling {
     const struct progress *progress;
@@ -391,6 +388,9 @@ struct filling {
     uint64_t all_bytes;
 };
 
+/* Allocated and written, so that a commit never changes file metadata; the cache is dropped because
+ * it keeps what such large writes left as large folios, which every small sync would then write
+ * whole (docs/wal-format.md, "Traps"). */
 static enum urn_code fill_segment(struct os_file *file, const char *name, uint64_t size_bytes,
                                   const uint8_t *zeroes, const struct filling *filling,
                                   struct urn_error *error)
