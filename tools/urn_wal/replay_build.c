@@ -10,6 +10,13 @@
 #include "tools/urn_wal/options.h"
 #include "tools/urn_wal/time_text.h"
 
+/* For a line of its own: what is shown of progress makes room for it. */
+static FILE *notes_of(const struct replay *replay)
+{
+    progress_tell(replay->progress, NULL, 0, 0);
+    return replay->notes;
+}
+
 /* ---- moments ------------------------------------------------------------------------------------- */
 
 bool parse_moment(const char *text, void *field)
@@ -112,7 +119,7 @@ static enum urn_code load_newest(struct replay *replay, struct urn_error *error)
             return URN_OK;
         }
         if (code != URN_OK) {
-            (void)fprintf(replay->notes, "urn-wal: %s: passed by\n", error->text);
+            (void)fprintf(notes_of(replay), "urn-wal: %s: passed by\n", error->text);
             continue;
         }
         if (is_before(&replay->until, &replay->state)) {
@@ -277,7 +284,7 @@ static void note_clock(const struct replay *replay, const struct wal_group_heade
     char now[TIME_TEXT_BYTES];
     time_text(replay->state.wall_time_us, before);
     time_text(header->wall_time_us, now);
-    (void)fprintf(replay->notes,
+    (void)fprintf(notes_of(replay),
                   "urn-wal: LSN %" PRIu64
                   ": the server's clock went back from %s to %s: times around "
                   "there are ambiguous; lsn: or id: is not\n",
@@ -330,7 +337,7 @@ static void take_break(struct replay *replay, bool *done)
     char what[BREAK_TEXT_BYTES];
     if (gap->header_page) { /* the chain goes on behind it */
         break_text(replay->history, gap, 0, 0, what);
-        (void)fprintf(replay->notes, "urn-wal: LSN %" PRIu64 ": %s\n", gap->from_lsn, what);
+        (void)fprintf(notes_of(replay), "urn-wal: LSN %" PRIu64 ": %s\n", gap->from_lsn, what);
         return;
     }
     *done = true;
@@ -355,9 +362,8 @@ static void take_end(struct replay *replay)
         replay->outcome = replay->until.kind == MOMENT_LSN && walk->tail.lsn >= replay->until.number
                               ? REPLAY_REACHED
                               : REPLAY_BEYOND_END;
-    progress_tell(replay->progress, NULL, 0, 0);
     if (walk->end_why != WAL_READ_OK && walk->end_why != WAL_READ_ZERO)
-        (void)fprintf(replay->notes,
+        (void)fprintf(notes_of(replay),
                       "urn-wal: the log ends at LSN %" PRIu64
                       ": %s; `urn-wal verify` says whether that is in order\n",
                       walk->tail.lsn, wal_read_result_text(walk->end_why));
@@ -511,8 +517,7 @@ static void tell_broken(const struct replay *replay)
 
 void replay_tell(const struct replay *replay)
 {
-    FILE *notes = replay->notes;
-    progress_tell(replay->progress, NULL, 0, 0);
+    FILE *notes = notes_of(replay);
     switch (replay->outcome) {
     case REPLAY_REACHED:
         return;
