@@ -215,7 +215,20 @@ static void answer_passed_on(const struct urn_engine *engine, struct urn_request
         answer_past(engine, request, answer);
 }
 
-/* To the past's thread. */
+/* Whoever waits for the archive is answered with this. */
+static void refuse_past(struct urn_engine *engine, const struct urn_error *error);
+
+/* How long the archive has kept the past's thread, if that is too long; else 0. */
+static uint64_t silence_ns(const struct urn_engine *engine)
+{
+    const uint64_t began_ns = atomic_load(&engine->lookups.past.step_began_ns);
+    const uint64_t now_ns = os_monotonic_ns(engine->os);
+    return began_ns != 0 && now_ns > began_ns && now_ns - began_ns >= ARCHIVE_SILENCE_NS
+               ? now_ns - began_ns
+               : 0;
+}
+
+/* To the past's thread; or, where that does not come back, to nobody. */
 static void pass_on(struct urn_engine *engine, struct urn_request *request)
 {
     struct past_lookups *past = &engine->lookups.past;
@@ -226,7 +239,15 @@ static void pass_on(struct urn_engine *engine, struct urn_request *request)
         past->newest->next = request;
     past->newest = request;
     CHECK(pthread_mutex_unlock(&past->lock) == 0);
-    threads_wake_past(engine);
+    const uint64_t silent_ns = silence_ns(engine);
+    if (silent_ns == 0) {
+        threads_wake_past(engine);
+        return;
+    }
+    struct urn_error error;
+    error_set(&error, URN_IO, 0, "the archive %.100s does not answer, since %" PRIu64 " s",
+              engine->archive.path, silent_ns / 1000000000u);
+    refuse_past(engine, &error);
 }
 
 static bool is_archived(const struct urn_engine *engine, uint64_t lsn)
@@ -464,12 +485,9 @@ static void look_into_archive(struct urn_engine *engine, uint64_t request_id,
         learn_first_id(past);
 }
 
-bool lookups_past_step(struct urn_engine *engine)
+static bool do_past_step(struct urn_engine *engine)
 {
-    CHECK(engine->magic == ENGINE_MAGIC);
     struct past_lookups *past = &engine->lookups.past;
-    if (past->finder == NULL)
-        return false;
     struct urn_request *request = take_past(past);
     if (request == NULL) {
         const bool looks = first_id_is_due(engine);
@@ -482,7 +500,7 @@ bool lookups_past_step(struct urn_engine *engine)
     if (!atomic_load_explicit(&engine->failed, memory_order_acquire))
         look_into_archive(engine, request->request_id, &answer);
     CHECK(pthread_mutex_lock(&past->lock) == 0);
-    if (past->current == request) { /* else a stop did not wait for it */
+    if (past->current == request) { /* else nobody waits for it any more */
         struct answered answered = {0};
         past->current = NULL;
         answer_passed_on(engine, request, &answer);
@@ -491,6 +509,18 @@ bool lookups_past_step(struct urn_engine *engine)
     }
     CHECK(pthread_mutex_unlock(&past->lock) == 0);
     return true;
+}
+
+bool lookups_past_step(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    struct past_lookups *past = &engine->lookups.past;
+    if (past->finder == NULL)
+        return false;
+    atomic_store(&past->step_began_ns, os_monotonic_ns(engine->os));
+    const bool did = do_past_step(engine);
+    atomic_store(&past->step_began_ns, 0);
+    return did;
 }
 
 bool lookups_past_have_work(struct urn_engine *engine)
@@ -509,13 +539,11 @@ bool lookups_past_have_requests(struct lookups *lookups)
     return have;
 }
 
-void lookups_abandon_past(struct urn_engine *engine)
+static void refuse_past(struct urn_engine *engine, const struct urn_error *error)
 {
     struct past_lookups *past = &engine->lookups.past;
     struct answered answered = {0};
-    struct past_answer answer = {.what = ARCHIVE_FOUND_ERROR};
-    error_set(&answer.error, URN_IO, 0, "the archive %.100s does not answer, and the server stops",
-              engine->archive.path);
+    const struct past_answer answer = {.what = ARCHIVE_FOUND_ERROR, .error = *error};
     CHECK(pthread_mutex_lock(&past->lock) == 0);
     if (past->current != NULL) {
         past->current->next = past->oldest;
@@ -529,6 +557,14 @@ void lookups_abandon_past(struct urn_engine *engine)
     }
     hand_out(engine, &answered);
     CHECK(pthread_mutex_unlock(&past->lock) == 0);
+}
+
+void lookups_abandon_past(struct urn_engine *engine)
+{
+    struct urn_error error;
+    error_set(&error, URN_IO, 0, "the archive %.100s does not answer, and the server stops",
+              engine->archive.path);
+    refuse_past(engine, &error);
 }
 
 bool lookups_have_requests(const struct lookups *lookups)

@@ -15,6 +15,8 @@
  *
  * The archive is another disk, and may keep a call for as long as it likes: so it has a thread of its own, which
  * keeps nobody waiting but lookups that need the archive, and that a stop need not wait for (lookups_abandon_past).
+ * Nor do they wait for ever: who waits holds a place of the server's. Once a step has taken ARCHIVE_SILENCE_NS, the
+ * next lookup that needs the archive ends the waiting for all, itself included.
  */
 #ifndef URN_ENGINE_LOOKUP_H
 #define URN_ENGINE_LOOKUP_H
@@ -32,6 +34,7 @@ struct past_lookups {
     struct draw_reader reader;
     uint64_t looked_lsn;       /* archived_lsn when the oldest id was asked for last without need */
     _Atomic uint64_t first_id; /* the oldest in the archive, when it was seen last; 0: not known */
+    _Atomic uint64_t step_began_ns; /* of the step that is being done; 0: none is */
     pthread_mutex_t lock;
     /* Under the lock. */
     struct urn_request *oldest, *newest; /* first_request_id, last_request_id: what the ring has */

@@ -392,7 +392,8 @@ URN_API void urn_engine_failure(const struct urn_engine *engine, struct urn_erro
  * URN_OK: the last one met nothing. The engine's notify is called whenever that changes. Any thread. */
 URN_API void urn_engine_snapshot_failure(struct urn_engine *engine, struct urn_error *error);
 
-/* Likewise of the archive: what hinders it now, or code URN_OK. */
+/* Likewise of the archive: what hinders it now, or code URN_OK. (That it does not return from a call is told to who
+ * asks; nobody is notified.) */
 URN_API void urn_engine_archive_failure(struct urn_engine *engine, struct urn_error *error);
 
 #endif

@@ -180,6 +180,46 @@ static void test_lookups_that_hang(void **state)
     check_start_finds_all(scene, last);
 }
 
+/* Who waits for an archive that does not come back holds a place in the server: they are let go, and whoever comes
+ * then is not kept. It may come back all the same. */
+static void test_nobody_waits_for_ever(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(SIM_FILE_READ, "segment-0000000000010000");
+    struct driver *driver = &scene->driver;
+    struct past_lookups *past = &driver->engine->lookups.past;
+    const uint64_t last = draw_to(scene, 12 * SEGMENT);
+    struct urn_error errors[3] = {{.code = URN_OK}};
+    struct urn_request lookups[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        lookups[i] =
+            (struct urn_request){.op = URN_LOOKUP, .request_id = last / 8 + i, .error = &errors[i]};
+        if (i == 2) { /* long after the others */
+            wait_for(&scene->entered);
+            atomic_fetch_sub(&past->step_began_ns, ARCHIVE_SILENCE_NS);
+        }
+        urn_submit(driver->engine, &lookups[i]);
+    }
+    for (uint32_t back = 0; back < 3;) {
+        for (struct urn_request *done = collect(scene); done != NULL; done = done->next, back++) {
+            assert_int_equal(done->code, URN_IO);
+            assert_non_null(strstr(done->error->text, "does not answer, since 10 s"));
+        }
+    }
+    for (uint32_t i = 0; i < 100; i++) /* however often the file is read from here on */
+        assert_int_equal(sem_post(&scene->let_go), 0);
+    while (atomic_load(&past->step_began_ns) != 0)
+        (void)draw(scene);
+    check_found(scene, last / 8);
+    driver->engine->stop_patience_ns = UINT64_MAX;
+    assert_int_equal(urn_engine_stop(driver->engine, &driver->error), URN_OK);
+    assert_null(urn_collect(driver->engine));
+    urn_engine_free(driver->engine);
+    driver->engine = NULL;
+    driver_free(driver);
+    free(scene);
+}
+
 /* A copy that does not end: draws go on until the ring is full, and a stop makes all durable. */
 static void test_copies_that_hang(void **state)
 {
@@ -226,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lookups_that_hang),
+        cmocka_unit_test(test_nobody_waits_for_ever),
         cmocka_unit_test(test_copies_that_hang),
         cmocka_unit_test(test_an_archive_that_is_slow_is_waited_for),
     };
