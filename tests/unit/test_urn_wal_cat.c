@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/crc32c.h"
 #include "engine/snapshot_file.h"
 #include "tests/lib/golden.h"
 #include "tests/lib/wal_scene.h"
@@ -501,6 +502,25 @@ static void test_cat_of_files(void **context)
     assert_non_null(strstr(text, "DRAW 120 #0 #0\n"));
     assert_non_null(strstr(text, "header page"));
     free(text);
+    /* nor is the ring then unknown, whatever stands first, where another file tells it */
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "DRAW 120 #0 #0\n",
+                           WORDS("cat", "log/segment-0000", "log/segment-0001"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "DRAW 120 main coin\n",
+                           WORDS("cat", "log/segment-0000", "log/snapshot-0000000000000000-0000"));
+}
+
+/* A header page with a byte set where zeros belong, under a right checksum: no file of another ring. */
+static void test_cat_of_a_file_with_a_strange_header(void **context)
+{
+    struct wal_scene *scene = *context;
+    uint8_t page[WAL_SEGMENT_HEADER_BYTES];
+    (void)wal_scene_serve(scene);
+    assert_true(sim_file_bytes(scene->maker.world, "log/segment-0000", 0, page, sizeof page));
+    page[sizeof page - 1] = 1;
+    put_u32(page + 8, crc32c(page + 12, sizeof page - 12));
+    log_maker_write(&scene->maker, 0, page, sizeof page);
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "DRAW 120 #0 #0\n",
+                           WORDS("cat", "log/segment-0000"));
 }
 
 static void test_cat_of_snapshots(void **context)
@@ -767,6 +787,7 @@ int main(void)
         TEST(test_find_beside_a_server_that_laps),
         TEST(test_cat_follows),
         TEST(test_cat_of_files),
+        TEST(test_cat_of_a_file_with_a_strange_header),
         TEST(test_cat_of_snapshots),
         TEST(test_ls),
         TEST(test_find),

@@ -488,14 +488,16 @@ static enum urn_code add_segment_file(struct history *history, struct os_dir *di
     if (failure != 0)
         return error_set(error, URN_IO, failure, "cannot tell the size of %s", name);
     enum urn_code code = read_header_page(file, segment, error);
+    const bool says_its_ring = segment->header_why == WAL_READ_OK;
     if (code == URN_OK)
         code = take_geometry(history, segment, file, error);
     if (code == URN_OK)
         code = place_open_file(history, file, segment, error);
     if (code != URN_OK)
         return code;
-    if (segment->header_why == WAL_READ_FOREIGN || segment->header_why == WAL_READ_SHAPE)
-        return error_set(error, URN_BADARG, 0, "%s belongs to another ring than the file before it",
+    if (says_its_ring &&
+        (segment->header_why == WAL_READ_FOREIGN || segment->header_why == WAL_READ_SHAPE))
+        return error_set(error, URN_BADARG, 0, "%s belongs to another ring than the other files",
                          name);
     history->segment_count++;
     return URN_OK;
@@ -522,6 +524,17 @@ static enum urn_code add_snapshot_file(struct history *history, struct os_dir *d
     return URN_OK;
 }
 
+static enum urn_code is_snapshot_file(struct os_file *file, const char *name, bool *is_snapshot,
+                                      struct urn_error *error)
+{
+    uint8_t magic[4] = {0};
+    uint64_t got = 0;
+    uint64_t bad = 0;
+    const enum urn_code code = history_read(file, name, 0, magic, sizeof magic, &got, &bad, error);
+    *is_snapshot = got == sizeof magic && memcmp(magic, "URNB", sizeof magic) == 0;
+    return code;
+}
+
 static enum urn_code add_file(struct history *history, const char *path, struct urn_error *error)
 {
     struct os_dir *dir = NULL;
@@ -534,15 +547,32 @@ static enum urn_code add_file(struct history *history, const char *path, struct 
     if (failure != 0)
         return error_set(error, failure == ENOENT ? URN_NODATA : URN_IO, failure,
                          "cannot open %.200s", path);
-    uint8_t magic[4] = {0};
-    uint64_t got = 0;
-    uint64_t bad = 0;
-    code = history_read(file, name, 0, magic, sizeof magic, &got, &bad, error);
-    const bool is_snapshot = got == sizeof magic && memcmp(magic, "URNB", sizeof magic) == 0;
+    bool is_snapshot = false;
+    code = is_snapshot_file(file, name, &is_snapshot, error);
     if (code == URN_OK && !is_snapshot)
         code = add_segment_file(history, dir, name, file, error);
     os_file_close(file);
     return code == URN_OK && is_snapshot ? add_snapshot_file(history, dir, name, error) : code;
+}
+
+/* The file tells all of its ring by itself: a segment with a sound header page, or a snapshot. */
+static bool says_its_ring(struct history *history, const char *path)
+{
+    struct os_dir *dir = NULL;
+    struct os_file *file = NULL;
+    const char *name = NULL;
+    struct history_segment segment = {.header_why = WAL_READ_ZERO};
+    struct urn_error ignored;
+    bool is_snapshot = false;
+    if (open_folder(history, path, &dir, &name, &ignored) != URN_OK)
+        return false;
+    if (os_file_open(dir, name, OS_READ, &file) == 0) {
+        if (is_snapshot_file(file, name, &is_snapshot, &ignored) == URN_OK && !is_snapshot)
+            (void)read_header_page(file, &segment, &ignored);
+        os_file_close(file);
+    }
+    os_dir_close(history->dirs[--history->dir_count]);
+    return is_snapshot || segment.header_why == WAL_READ_OK;
 }
 
 static enum urn_code look_at_files(struct history *history, struct urn_error *error)
@@ -552,8 +582,15 @@ static enum urn_code look_at_files(struct history *history, struct urn_error *er
     if (history->segments == NULL || history->snapshots == NULL)
         return error_set(error, URN_NOMEMORY, ENOMEM, "cannot look at %.200s", history->path);
     enum urn_code code = URN_OK;
+    bool added[OPERANDS_MAX] = {false};
+    for (uint32_t i = 0; i < history->operand_count && code == URN_OK; i++) {
+        added[i] = says_its_ring(history, history->operands[i]);
+        if (added[i])
+            code = add_file(history, history->operands[i], error);
+    }
     for (uint32_t i = 0; i < history->operand_count && code == URN_OK; i++)
-        code = add_file(history, history->operands[i], error);
+        if (!added[i])
+            code = add_file(history, history->operands[i], error);
     return code;
 }
 
