@@ -194,9 +194,12 @@ static enum urn_code walk(struct wal_reader *reader, const struct progress *prog
             if (error->code == URN_CONFIG || error->code == URN_NOMEMORY)
                 return error->code; /* nothing is wrong with the log */
             *stop = RECOVERY_STOP_MEANING;
-            break;
+            recovery->end_lsn = header.lsn;
+            recovery->durable_lsn = wal_reader_durable_lsn(reader);
+            return URN_OK;
         }
         state->tail = *wal_reader_tail(reader);
+        recovery->end_lsn = state->tail.lsn;
         recovery->durable_lsn = wal_reader_durable_lsn(reader);
         return URN_OK;
     }

@@ -74,7 +74,8 @@ bool recovery_case_starts(enum recovery_case which);
 
 /* What steps 3 and 4 found. */
 struct recovery {
-    enum recovery_case which;
+    enum recovery_case which; /* 0: it came to none */
+    uint64_t end_lsn;         /* x; in D3 where that begins which cannot be right */
     uint64_t snapshot_lsn;
     uint32_t snapshot_serial;
     bool has_second_snapshot; /* an older one is listed behind the loaded one */
@@ -92,8 +93,8 @@ struct recovery {
 /* Steps 3 to 5's decision. On URN_OK *state is the recovered one, its tail at x; the caller frees
  * it. The helper (or NULL) takes over a part of the work, and reads files of data_dir beside this thread; it
  * is free again by the return. data_dir->progress is told how far the log has been read. Errors: URN_DAMAGED and URN_FORMAT with the case, the file, the place and the tool that shows
- * more; URN_CONFIG when the state exceeds the configured bounds; URN_IO, URN_NOMEMORY. Nothing is
- * written. */
+ * more (*recovery has case and end_lsn then, too); URN_CONFIG when the state exceeds the configured bounds; URN_IO,
+ * URN_NOMEMORY. Nothing is written. */
 enum urn_code recovery_read(const struct data_dir *data_dir, const struct state_bounds *bounds,
                             struct helper *helper, struct state *state, struct recovery *recovery,
                             struct urn_error *error);

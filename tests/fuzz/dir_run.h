@@ -8,7 +8,8 @@
  *      4  ..  edits (dir_edits.h)
  *
  * Whatever stands there,
- *   - a command that only reads ends with one of its exit statuses, prints whole lines, leaves no handle open and
+ *   - a command that only reads ends with one of its exit statuses (64 only of segment files by themselves, of which
+ *     forged seals say that they are of different rings), prints whole lines, leaves no handle open and
  *     makes no call that could write;
  *   - what `verify` says a start would do, the start does: the same row of the table, the same place;
  *   - where `verify` says sound, or nothing worse than a torn tail, the start succeeds, has the state that the tool

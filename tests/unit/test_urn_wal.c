@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/crc32c.h"
 #include "engine/file_io.h"
 #include "engine/snapshot_file.h"
 #include "tests/lib/golden.h"
@@ -346,6 +348,30 @@ static void test_no_snapshot(void **context)
     assert_verdict(scene, NULL, EXIT_MISSING, NULL);
 }
 
+/* A start does not pass over it to the one before, and no row of the table says so. */
+static void test_a_snapshot_of_another_version(void **context)
+{
+    struct wal_scene *scene = *context;
+    static uint8_t block[SNAPSHOT_BLOCK_BYTES];
+    char path[2 * DATA_DIR_NAME_MAX];
+    (void)wal_scene_serve(scene);
+    wal_scene_follow(scene);
+    wal_scene_snapshot(scene, 0);
+    (void)snprintf(path, sizeof path, "log/snapshot-%016" PRIx64 "-0000", scene->state.tail.lsn);
+    assert_true(sim_file_bytes(scene->maker.world, path, 0, block, sizeof block));
+    put_u32(block + SNAPSHOT_BLOCK_HEADER + 8, SNAPSHOT_FORMAT_VERSION + 1);
+    put_u32(block + 4, crc32c(block + 8, sizeof block - 8));
+    assert_true(sim_overwrite(scene->maker.world, path, 0, block, sizeof block));
+    assert_verdict(scene, NULL, EXIT_DAMAGE, NULL);
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, "\na start would refuse: snapshot-",
+                           WORDS("verify", "log"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE, ",\"starts\":false,\"start_refusal\":\"snap",
+                           WORDS("verify", "log", "--json"));
+    wal_scene_assert_tells(scene, NULL, EXIT_DAMAGE,
+                           "a start refuses for what no repair changes: snapshot-",
+                           WORDS("repair", "log"));
+}
+
 static void test_a_file_cut_short(void **context)
 {
     struct wal_scene *scene = *context;
@@ -554,6 +580,7 @@ int main(void)
         TEST(test_an_unreadable_sector_behind_the_end),
         TEST(test_missing_files),
         TEST(test_no_snapshot),
+        TEST(test_a_snapshot_of_another_version),
         TEST(test_a_file_cut_short),
         TEST(test_over_issue),
         TEST(test_log_and_snapshot_disagree),

@@ -14,8 +14,12 @@
 
 _Static_assert(HISTORY_NAME_BYTES >= DATA_DIR_NAME_MAX, "names of ours fit");
 
-/* A tool takes whatever an engine may have been configured for. */
 static const struct state_bounds bounds = {.max_pools = MAX_POOLS_MAX, .max_items = MAX_ITEMS_MAX};
+
+const struct state_bounds *history_bounds(void)
+{
+    return &bounds;
+}
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 

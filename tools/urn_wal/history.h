@@ -167,6 +167,9 @@ bool history_reused(struct history *history, const struct history_segment *segme
 enum urn_code history_durable_lsn(struct history *history, uint64_t *durable_lsn,
                                   struct urn_error *error);
 
+/* Of what a tool takes: whatever an engine may have been configured for. */
+const struct state_bounds *history_bounds(void);
+
 /* Loads a snapshot, which must be of this ring. *state is the caller's to state_free(). Errors: those of
  * snapshot_file_load; URN_DAMAGED for another ring's. */
 enum urn_code history_load(const struct history *history, uint32_t snapshot, struct state *state,

@@ -206,7 +206,12 @@ static enum exit_status look(struct repair *repair)
         status = say(repair, EXIT_USAGE, "repair wants a data directory");
     else if (repair->report.in_use)
         status = say(repair, EXIT_IN_USE, "a server has the data directory open: stop it first");
-    else if (repair->report.start == 0) {
+    else if (repair->report.start_refusal.code != URN_OK) {
+        (void)fprintf(repair->tool->notes,
+                      "urn-wal: a start refuses for what no repair changes: %s\n",
+                      repair->report.start_refusal.text);
+        status = EXIT_DAMAGE;
+    } else if (repair->report.start == 0) {
         (void)fprintf(repair->tool->notes,
                       "urn-wal: files are missing or cut short; repair makes none: put them back "
                       "from a copy (`urn-wal verify %s` names them)\n",

@@ -24,9 +24,7 @@ struct inspection {
     bool has_state;
     /* a start begins at the newest sound snapshot (snapshot_count: there is none) */
     uint32_t start_snapshot;
-    bool start_stops; /* before the log's end: at start_stop_lsn */
-    enum recovery_stop start_stop;
-    uint64_t start_stop_lsn;
+    bool start_meets_break; /* behind it, and may not come to the log's end */
     /* before any state: what groups say of themselves */
     bool met_group;
     uint64_t next_id;
@@ -138,18 +136,6 @@ static enum urn_code check_snapshots(struct inspection *inspection, struct urn_e
     return URN_OK;
 }
 
-/* A start, which walks from the newest sound snapshot on, would come no further than to lsn. */
-static void note_start_stop(struct inspection *inspection, uint64_t lsn, enum recovery_stop stop)
-{
-    const struct verify_report *report = inspection->report;
-    if (inspection->start_stops || inspection->start_snapshot == report->snapshot_count ||
-        lsn < report->snapshots[inspection->start_snapshot].id.lsn)
-        return;
-    inspection->start_stops = true;
-    inspection->start_stop = stop;
-    inspection->start_stop_lsn = lsn;
-}
-
 /* ---- states --------------------------------------------------------------------------------------- */
 
 static void drop_state(struct inspection *inspection)
@@ -194,10 +180,9 @@ static enum urn_code start_from(struct inspection *inspection, uint32_t which,
                                 const struct wal_tail *tail, struct urn_error *error)
 {
     const struct snapshot_report *snapshot = &inspection->report->snapshots[which];
-    if (memcmp(snapshot->tail.chain, tail->chain, WAL_CHAIN_BYTES) == 0)
-        return load_state(inspection, which, error);
-    note_start_stop(inspection, snapshot->id.lsn, RECOVERY_STOP_STALE);
-    return URN_OK;
+    return memcmp(snapshot->tail.chain, tail->chain, WAL_CHAIN_BYTES) == 0
+               ? load_state(inspection, which, error)
+               : URN_OK;
 }
 
 /* The log has come to the LSN of this snapshot: state and snapshot are to be the same. */
@@ -233,8 +218,6 @@ static enum urn_code begin_state(struct inspection *inspection, uint32_t which,
         snapshot->sound = false;
         verify_find_at(inspection->report, FINDING_MEANING, snapshot->id.lsn,
                        "%s is of another history than the log: its chain differs", snapshot->name);
-        if (which == inspection->start_snapshot)
-            note_start_stop(inspection, snapshot->id.lsn, RECOVERY_STOP_STALE);
         return URN_OK;
     }
     return load_state(inspection, which, error);
@@ -269,8 +252,6 @@ static void find_snapshots_inside(struct inspection *inspection,
         snapshot->sound = false;
         verify_find_at(report, FINDING_MEANING, snapshot->id.lsn,
                        "%s was taken inside the group at %" PRIu64, snapshot->name, header->lsn);
-        if (which == inspection->start_snapshot)
-            note_start_stop(inspection, snapshot->id.lsn, RECOVERY_STOP_TORN);
     }
 }
 
@@ -349,7 +330,6 @@ static enum urn_code check_meaning(struct inspection *inspection, struct urn_err
     if (code != URN_OK) {
         verify_find_at(report, FINDING_MEANING, item->header.lsn, "%s", error->text);
         drop_state(inspection);
-        note_start_stop(inspection, item->header.lsn, RECOVERY_STOP_MEANING);
         inspection->next_id = item->header.first_request_id + item->header.draws;
         return URN_OK;
     }
@@ -410,15 +390,23 @@ static enum urn_code take_group(struct inspection *inspection, struct urn_error 
 
 /* ---- the walk ---------------------------------------------------------------------------------------- */
 
+/* 0: there is none. */
+static uint64_t start_snapshot_lsn(const struct inspection *inspection)
+{
+    const struct verify_report *report = inspection->report;
+    return inspection->start_snapshot < report->snapshot_count
+               ? report->snapshots[inspection->start_snapshot].id.lsn
+               : 0;
+}
+
 static void take_break(struct inspection *inspection)
 {
     tell_break(inspection, 0);
     inspection->gap = inspection->walk.gap;
     inspection->break_open = true;
     inspection->trusted_lsn = inspection->gap.to_lsn;
-    note_start_stop(inspection, inspection->gap.from_lsn,
-                    inspection->gap.kind == WALK_UNREADABLE ? RECOVERY_STOP_UNREADABLE
-                                                            : RECOVERY_STOP_TORN);
+    inspection->start_meets_break =
+        inspection->start_meets_break || inspection->gap.to_lsn > start_snapshot_lsn(inspection);
     if (inspection->gap.header_page)
         return; /* the chain goes on behind it */
     inspection->ids_follow = false;
@@ -523,25 +511,58 @@ static enum urn_code search_evidence(struct inspection *inspection, struct wal_e
     return code;
 }
 
-/* What a start would make of it, by recovery's own table. */
-static void judge_start(struct inspection *inspection, const struct wal_evidence *evidence)
+/* Nothing of what a start would read is amiss: it comes to the log's end, where the walk is. */
+static bool start_goes_along(const struct inspection *inspection)
 {
-    struct verify_report *report = inspection->report;
-    const struct walk *walk = &inspection->walk;
-    const uint64_t x = inspection->start_stops ? inspection->start_stop_lsn : walk->tail.lsn;
-    const uint64_t durable_lsn = evidence->durable_lsn_max > walk->durable_seen_lsn
-                                     ? evidence->durable_lsn_max
-                                     : walk->durable_seen_lsn;
+    const uint32_t *count = inspection->report->finding_count;
+    return !inspection->start_meets_break && count[FINDING_DAMAGE] == 0 &&
+           count[FINDING_MISSING] == 0 && count[FINDING_MEANING] == 0;
+}
+
+/* What recovery's own table says of the log's end. */
+static void judge_end(struct verify_report *report, const struct walk *walk,
+                      const struct wal_evidence *evidence)
+{
+    const uint64_t x = walk->tail.lsn;
     const struct recovery_facts facts = {
-        .snapshot_loaded = inspection->start_snapshot < report->snapshot_count,
-        .stop = inspection->start_stops ? inspection->start_stop
-                                        : tail_recovery_stop(walk->end_unreadable, report->end_why),
+        .snapshot_loaded = true,
+        .stop = tail_recovery_stop(walk->end_unreadable, report->end_why),
         .unreadable_elsewhere = evidence->unreadable,
-        .group_beyond = durable_lsn > x,
-        .snapshot_beyond = report->snapshot_count > 0 && report->snapshots[0].id.lsn > x,
+        .group_beyond = evidence->durable_lsn_max > x || walk->durable_seen_lsn > x,
+        .snapshot_beyond = report->snapshots[0].id.lsn > x,
     };
     report->start = recovery_decide(&facts, NULL);
     report->start_lsn = x;
+}
+
+/* What a start would make of it. The walk steps over what is damaged, and reads from the archive what the ring has
+ * not; a start does neither, and so recovery is asked itself then. */
+static enum urn_code judge_start(struct inspection *inspection, const struct wal_evidence *evidence,
+                                 struct urn_error *error)
+{
+    const struct history *history = inspection->history;
+    if (start_goes_along(inspection)) {
+        judge_end(inspection->report, &inspection->walk, evidence);
+        return URN_OK;
+    }
+    struct data_dir data_dir = {.dir = history->dirs[0], .geometry = history->geometry};
+    struct state state;
+    struct recovery recovery;
+    struct urn_error refusal = {.code = URN_OK};
+    (void)snprintf(data_dir.path, sizeof data_dir.path, "%s", history->path);
+    struct helper *helper = history->tool->threads > 0 ? helper_make() : NULL;
+    const enum urn_code code =
+        recovery_read(&data_dir, history_bounds(), helper, &state, &recovery, &refusal);
+    helper_free(helper);
+    if (code == URN_OK)
+        state_free(&state);
+    if (code == URN_NOMEMORY)
+        return error_set(error, URN_NOMEMORY, ENOMEM, "%s", refusal.text);
+    inspection->report->start = recovery.which;
+    inspection->report->start_lsn = recovery.end_lsn;
+    if (recovery.which == 0)
+        inspection->report->start_refusal = refusal;
+    return URN_OK;
 }
 
 /* Gaps that the walk does not come to, because nothing of the log before them is kept. */
@@ -577,10 +598,6 @@ static void tell_spares(struct inspection *inspection)
             inspection->report, FINDING_DAMAGE, segment->damage_lsn,
             "%s is damaged here; the archive has the segment whole, and was read instead",
             segment->ring_name);
-        if (!inspection->start_stops || segment->damage_lsn < inspection->start_stop_lsn) {
-            inspection->start_stops = false;
-            note_start_stop(inspection, segment->damage_lsn, RECOVERY_STOP_TORN);
-        }
     }
 }
 
@@ -617,7 +634,7 @@ static enum urn_code walk_everything(struct inspection *inspection, struct urn_e
             code =
                 tail_judge(history, &inspection->walk, searched ? &evidence : NULL, report, error);
         if (code == URN_OK && searched)
-            judge_start(inspection, &evidence);
+            code = judge_start(inspection, &evidence, error);
         break;
     }
     return code;

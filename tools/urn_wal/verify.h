@@ -9,7 +9,8 @@
  * what stands at the end is what a start makes. Of groups before any snapshot what can be checked without a state
  * is: shape, ids, times.
  *
- * How the log ends is told apart, and what a start would make of it, by recovery's own table.
+ * How the log ends is told apart, and what a start would make of it: by recovery's own table where all is in order,
+ * else by recovery's own reading.
  *
  * Beside a running server only what is durable is looked at, from the older of the two newest snapshots on;
  * and when the server overwrites what is being read, the look begins anew with the newer snapshots.
@@ -95,9 +96,11 @@ struct verify_report {
     enum log_end end;
     enum wal_read_result
         end_why;              /* what stands there instead of a group; WAL_READ_OK: not looked at */
-    enum recovery_case start; /* what a start would make of it; 0: not told (a server, or files) */
+    enum recovery_case start; /* what a start would make of it; 0: not told (a server, files by
+                                 themselves, or a refusal by no row of the table) */
     uint64_t start_lsn;       /* where it would go on, or come no further */
-    uint64_t durable_lsn;     /* the highest known */
+    struct urn_error start_refusal; /* by no row; its code is URN_OK: there is none */
+    uint64_t durable_lsn;           /* the highest known */
     uint64_t groups;
     uint64_t draws;
     uint64_t applied_groups; /* of those, whose meaning was checked against a state */

@@ -208,6 +208,8 @@ static void print_end(const struct verify_report *report, FILE *out)
     if (report->start != 0)
         (void)fprintf(out, "at LSN %" PRIu64 " a start would %s\n", report->start_lsn,
                       verify_start_text(report->start));
+    if (report->start_refusal.code != URN_OK)
+        (void)fprintf(out, "a start would refuse: %s\n", report->start_refusal.text);
     (void)fprintf(
         out, "durable below LSN %" PRIu64 ", epoch %" PRIu32 ", groups %" PRIu64 ", draws %" PRIu64,
         report->durable_lsn, report->tail.epoch, report->groups, report->draws);
@@ -317,6 +319,10 @@ static void json_end(const struct verify_report *report, FILE *out)
         (void)fprintf(out, ",\"start_case\":\"D%d\",\"starts\":%s,\"start_lsn\":%" PRIu64,
                       (int)report->start, json_bool(recovery_case_starts(report->start)),
                       report->start_lsn);
+    if (report->start_refusal.code != URN_OK) {
+        (void)fputs(",\"starts\":false,\"start_refusal\":", out);
+        json_string(report->start_refusal.text, out);
+    }
     (void)fprintf(out,
                   ",\"epoch\":%" PRIu32 ",\"groups\":%" PRIu64 ",\"applied_groups\":%" PRIu64
                   ",\"draws\":%" PRIu64 ",\"next_request_id\":%" PRIu64
