@@ -20,7 +20,7 @@ def file_system(folder):
 
 
 def describe(folder):
-    return {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release(),
+    return {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release().split("-")[0],
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "file_system": file_system(folder), "load": os.getloadavg()[0]}
 
