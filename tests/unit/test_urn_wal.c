@@ -470,6 +470,13 @@ static void test_a_server_that_laps_meanwhile(void **context)
     check_interleaved(scene, wal_scene_used, wal_scene_lap);
 }
 
+static bool never_there(void *context, const char *path)
+{
+    (void)context;
+    (void)path;
+    return false;
+}
+
 /* It is there when the look begins, and is killed once it has acted. */
 static bool not_killed_yet(void *context, const char *path)
 {
@@ -483,6 +490,14 @@ static void test_a_server_that_is_killed_meanwhile(void **context)
     struct wal_scene *scene = *context;
     wal_scene_lap(scene);
     check_interleaved(scene, not_killed_yet, wal_scene_lap);
+}
+
+/* It was not there when the look began, and is not there when anybody asks. */
+static void test_a_server_that_comes_and_goes_meanwhile(void **context)
+{
+    struct wal_scene *scene = *context;
+    wal_scene_lap(scene);
+    check_interleaved(scene, never_there, wal_scene_lap);
 }
 
 /* It says so, and has no verdict of damage. */
@@ -590,6 +605,7 @@ int main(void)
         TEST(test_a_server_that_writes_meanwhile),
         TEST(test_a_server_that_laps_meanwhile),
         TEST(test_a_server_that_is_killed_meanwhile),
+        TEST(test_a_server_that_comes_and_goes_meanwhile),
         TEST(test_a_server_that_is_always_faster),
         TEST(test_a_segment_header_that_is_half_written),
         TEST(test_failing_calls),

@@ -121,8 +121,7 @@ static enum urn_code load_newest(struct backup *backup, struct urn_error *error)
         backup->has_state = code == URN_OK;
         if (code == URN_OK)
             return code;
-        backup->overtaken =
-            code == URN_IO && error->system_errno == ENOENT && history_live(history);
+        backup->overtaken = history_lost(history, code, error);
         if (backup->overtaken)
             return URN_OK;
         const bool file_is_bad =

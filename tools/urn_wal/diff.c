@@ -74,7 +74,7 @@ static enum urn_code load(struct diff *diff, uint32_t side, uint32_t which, stru
     *loaded = code == URN_OK;
     if (code == URN_OK || code == URN_NOMEMORY)
         return code;
-    if (code == URN_IO && error->system_errno == ENOENT && history_live(history)) {
+    if (history_lost(history, code, error)) {
         diff->overtaken = true;
         return URN_OK;
     }

@@ -766,16 +766,28 @@ const struct history_gap *history_gap_at(const struct history *history, uint64_t
 
 bool history_reused(struct history *history, const struct history_segment *segment)
 {
-    if (!history_live(history) || segment->slot == HISTORY_NO_SLOT)
+    if (!history->is_directory || segment->slot == HISTORY_NO_SLOT)
         return false;
     struct history_segment now;
     struct urn_error ignored;
     if (place_slot(history, segment->dir, segment->slot, &now, &ignored) != URN_OK ||
         now.state == HISTORY_MISSING)
         return false;
+    if (!history_live(history)) { /* unless a server has come and gone */
+        history->live = now.state == HISTORY_LOG &&
+                        (segment->state != HISTORY_LOG || now.begin_lsn != segment->begin_lsn);
+        return history->live;
+    }
     if (now.header_why != WAL_READ_OK) /* half written, unless it was no better before */
         return segment->header_why == WAL_READ_OK;
     return segment->state != HISTORY_LOG || now.begin_lsn != segment->begin_lsn;
+}
+
+bool history_lost(struct history *history, enum urn_code code, const struct urn_error *error)
+{
+    const bool lost = history->is_directory && code == URN_IO && error->system_errno == ENOENT;
+    history->live = history_live(history) || lost;
+    return lost;
 }
 
 struct durable {

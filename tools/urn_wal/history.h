@@ -130,6 +130,10 @@ const struct history_gap *history_gap_at(const struct history *history, uint64_t
 /* Whether a server has the directory open now, or has been seen to since history_open. */
 bool history_live(struct history *history);
 
+/* Whether an attempt to open a file of the directory failed because it is there no more, although it was listed:
+ * only a server removes any, which may have come and gone since. */
+bool history_lost(struct history *history, enum urn_code code, const struct urn_error *error);
+
 /* The index of the segment that holds lsn, or of the next one of the log behind it; log_count: none. */
 uint32_t history_find(const struct history *history, uint64_t lsn);
 

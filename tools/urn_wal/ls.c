@@ -137,7 +137,7 @@ static enum urn_code load_snapshots(struct ls *ls, bool *overtaken, struct urn_e
         struct content *content = &ls->contents[which];
         struct state state;
         const enum urn_code code = history_load(&ls->history, which, &state, error);
-        *overtaken = code == URN_IO && error->system_errno == ENOENT && history_live(&ls->history);
+        *overtaken = history_lost(&ls->history, code, error);
         if (code == URN_NOMEMORY)
             return code;
         content->valid = code == URN_OK;

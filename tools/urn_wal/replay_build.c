@@ -88,7 +88,7 @@ static enum urn_code load(struct replay *replay, uint32_t which, bool *gone,
     const struct history_snapshot *snapshot = &history->snapshots[which];
     drop_state(replay);
     const enum urn_code code = history_load(history, which, &replay->state, error);
-    *gone = code == URN_IO && error->system_errno == ENOENT && history_live(history);
+    *gone = history_lost(history, code, error);
     if (code != URN_OK)
         return code;
     replay->has_state = true;

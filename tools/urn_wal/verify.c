@@ -80,7 +80,7 @@ static enum urn_code check_snapshot(struct inspection *inspection, uint32_t whic
     *snapshot = (struct snapshot_report){.id = inspection->history->snapshots[which].id};
     memcpy(snapshot->name, inspection->history->snapshots[which].name, sizeof snapshot->name);
     enum urn_code code = history_load(inspection->history, which, &state, error);
-    *gone = code == URN_IO && error->system_errno == ENOENT && history_live(inspection->history);
+    *gone = history_lost(inspection->history, code, error);
     if (*gone)
         return URN_OK;
     const bool unreadable = code == URN_IO && error->system_errno == EIO;
@@ -168,7 +168,7 @@ static enum urn_code load_state(struct inspection *inspection, uint32_t which,
     }
     const enum urn_code code = history_load(history, listed, &inspection->state, error);
     inspection->has_state = code == URN_OK;
-    if (code == URN_IO && error->system_errno == ENOENT && history_live(history)) {
+    if (history_lost(history, code, error)) {
         inspection->overtaken = true;
         return URN_OK;
     }
