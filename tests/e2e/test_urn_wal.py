@@ -8,6 +8,7 @@ from load import Load
 
 BATCH = 1000
 SEGMENT_BYTES = 64 * 1024
+RUNS_MIN = 8
 LAPS = 3
 
 
@@ -27,9 +28,11 @@ class BesideAServer(TestCase):
         super().tearDown()
 
     def looks(self, *arguments, statuses=(0,)):
-        """Runs the command again and again until the log has lapped a few times."""
+        """Runs the command again and again until the log has lapped a few times, and until it has run often."""
         begin = self.server.call("info")["durable_lsn"]
-        while self.server.call("info")["durable_lsn"] < begin + LAPS * 3 * SEGMENT_BYTES:
+        runs = 0
+        while runs < RUNS_MIN or self.server.call("info")["durable_lsn"] < begin + LAPS * 3 * SEGMENT_BYTES:
+            runs += 1
             self.assertTrue(self.load.is_alive(), self.load.failure)
             done = run("urn-wal", *arguments)
             self.assertIn(done.returncode, statuses, done.stdout[-2000:] + done.stderr)
