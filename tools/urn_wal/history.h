@@ -131,7 +131,7 @@ const struct history_gap *history_gap_at(const struct history *history, uint64_t
 bool history_live(struct history *history);
 
 /* Whether an attempt to open a file of the directory failed because it is there no more, although it was listed:
- * only a server removes any, which may have come and gone since. */
+ * a server has removed it, which may have come and gone since (or, in the archive, `prune`). */
 bool history_lost(struct history *history, enum urn_code code, const struct urn_error *error);
 
 /* The index of the segment that holds lsn, or of the next one of the log behind it; log_count: none. */
