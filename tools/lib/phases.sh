@@ -61,9 +61,10 @@ run_phase() {
         if ! tail -n "+$((lines + 1))" "$counts_file" | awk '$2 > 0 { found = 1 } END { exit !found }'; then
             count_tests "$name" 0 1
         fi
-        echo "    what its output says of failures:"
         grep -anE '\[  FAILED  \]|\[   LINE   \]|ERROR: |VIOLATION|repeat with|: error:|^FAIL' "$log" |
-            head -n 40 | sed 's/^/    | /' || true
+            head -n 40 >"$check_folder/log/$name.failures" || true
+        echo "    what its output says of failures:"
+        sed 's/^/    | /' "$check_folder/log/$name.failures"
         echo "    and its end:"
         tail -n 40 "$log" | sed 's/^/    | /'
         printf '    FAILED after %d s; all of its output: %s\n' $((SECONDS - began)) "$log"
@@ -72,9 +73,14 @@ run_phase() {
     fi
 }
 
-# Prints the closing line; fails when anything failed or nothing was tested.
+# Prints the closing line; fails when anything failed or nothing was tested. Who keeps only the end of
+# this output must find there what repeats a failure, a fresh seed above all.
 phases_end() {
-    local sums passed failed skipped
+    local sums passed failed skipped name
+    for name in "${phases_failed[@]}"; do
+        printf '\n%s failed:\n' "$name"
+        head -n 10 "$check_folder/log/$name.failures" | cut -c 1-300 | sed 's/^/    /'
+    done
     sums=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$counts_file")
     read -r passed failed skipped <<<"$sums"
     printf '\n%d s in all' "$SECONDS"
