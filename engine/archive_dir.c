@@ -45,7 +45,6 @@ struct names {
 struct listing {
     struct names segments, gaps, snapshots;
     bool has_identity;
-    bool has_temporary;
     bool has_foreign;
 };
 
@@ -74,12 +73,10 @@ static int note_name(void *context, const char *name)
         return names_add(&listing->gaps, &parsed);
     case ARCHIVE_NAME_SNAPSHOT:
         return names_add(&listing->snapshots, &parsed);
-    case ARCHIVE_NAME_TEMPORARY:
-        listing->has_temporary = true;
-        return 0;
     case ARCHIVE_NAME_IDENTITY:
         listing->has_identity = true;
         return 0;
+    case ARCHIVE_NAME_TEMPORARY:
     case ARCHIVE_NAME_LOCK:
         return 0;
     case ARCHIVE_NAME_FOREIGN:
@@ -263,7 +260,7 @@ static int note_leftover(void *context, const char *name)
     return 0;
 }
 
-static enum urn_code remove_leftovers(struct os_dir *dir, struct urn_error *error)
+enum urn_code archive_dir_remove_leftovers(struct os_dir *dir, struct urn_error *error)
 {
     struct leftovers leftovers;
     int failure = 0;
@@ -346,8 +343,6 @@ static enum urn_code take_possession(struct os_dir *dir, const char *path,
     if (code == URN_OK && !listing.has_identity)
         code = file_publish(dir, ARCHIVE_IDENTITY, text, archive_identity_format(ring_uuid, text),
                             error);
-    if (code == URN_OK && listing.has_temporary)
-        code = remove_leftovers(dir, error);
     listing_free(&listing);
     return code;
 }

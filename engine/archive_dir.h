@@ -1,8 +1,8 @@
 /* archive_dir.h: an archive's directory: opened, made, listed; and where a data directory's archive is.
  * archive_format.h has the names and the bytes.
  *
- * For the server's archiving and for tools alike; only archive_dir_open_for_writing and archive_note_write
- * ever make or change anything.
+ * For the server's archiving and for tools alike; only archive_dir_open_for_writing,
+ * archive_dir_remove_leftovers and archive_note_write ever make or change anything.
  */
 #ifndef URN_ENGINE_ARCHIVE_DIR_H
 #define URN_ENGINE_ARCHIVE_DIR_H
@@ -16,7 +16,7 @@ enum urn_code archive_dir_open(struct urn_os *os, const char *path, struct os_di
 
 /* Opens the archive of this ring to write in it. was_there: it is known to exist, so that nothing is made
  * where it is not: an archive whose volume is not mounted must not begin anew. Otherwise a missing directory
- * is made (the last component of path), and ARCHIVE in an empty one. What was left unfinished is removed.
+ * is made (the last component of path), and ARCHIVE in an empty one. Nothing else is changed.
  * *lock: nobody else archives to it until that is closed; the caller's, with *dir. Errors: URN_CONFIG (the
  * directory belongs to another ring, or holds something else: says what to do), URN_INUSE (another process has it),
  * URN_IO, URN_DAMAGED, URN_FORMAT, URN_NOMEMORY. */
@@ -24,6 +24,10 @@ enum urn_code archive_dir_open_for_writing(struct urn_os *os, const char *path,
                                            const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
                                            struct os_dir **dir, struct os_file **lock,
                                            struct urn_error *error);
+
+/* Removes what a process that died left unfinished. For the one that holds the lock, once it is sure to go on:
+ * until then a refusal leaves every file as it was. Errors: URN_IO. */
+enum urn_code archive_dir_remove_leftovers(struct os_dir *dir, struct urn_error *error);
 
 /* What an archive holds, by its names; each list rises by LSN. */
 struct archive_list {

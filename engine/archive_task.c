@@ -353,6 +353,8 @@ static enum urn_code open_archive(struct archive_task *task, struct urn_error *e
         return error->code;
     enum urn_code code = check_end(task, &list, error);
     if (code == URN_OK)
+        code = archive_dir_remove_leftovers(task->dir, error);
+    if (code == URN_OK)
         code = write_note(task, &note, error);
     task->was_there = task->was_there || code == URN_OK;
     if (code == URN_OK)

@@ -456,7 +456,7 @@ static void start_on(struct host *host, struct sim_world *world, const struct su
     struct urn_engine *engine;
     struct urn_start_report report;
     struct urn_error error = {0};
-    uint64_t hash = host_hash(world, config.data_dir);
+    uint64_t hash = host_hash(world, &config);
     enum urn_code code = engine_open_steps(&config, &engine, &report, &error);
     coverage_start(host->coverage, code, &report, &error);
     trace("%s: %s %s", kind_text[kind], urn_code_text(code), error.text);
@@ -465,8 +465,7 @@ static void start_on(struct host *host, struct sim_world *world, const struct su
         PROMISE(expected != EXPECT_START, "%s: refused although nothing is missing: %s",
                 kind_text[kind], error.text);
         check_refusal(&error, kind, expected);
-        PROMISE(host_hash(world, config.data_dir) == hash, "%s: a refusal changed files",
-                kind_text[kind]);
+        PROMISE(host_hash(world, &config) == hash, "%s: a refusal changed files", kind_text[kind]);
         return;
     }
     PROMISE(expected != EXPECT_REFUSAL, "P5: %s was not noticed", kind_text[kind]);

@@ -136,7 +136,7 @@ void host_look(struct host *host);
  * replay from the snapshot before the newest. */
 void host_check_determinism(struct host *host);
 
-/* Of every name and byte but the lock's and unfinished files. */
-uint64_t host_hash(struct sim_world *world, const char *data_dir);
+/* Of every name and byte but the data directory's unfinished files and the two locks, which say who looked. */
+uint64_t host_hash(struct sim_world *world, const struct urn_engine_config *config);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/archive_format.h"
 #include "engine/check.h"
 #include "engine/snapshot_format.h"
 #include "tests/sim/host.h"
@@ -114,12 +115,18 @@ static void find_unstable(void *context, const char *name)
                  name);
 }
 
-uint64_t host_hash(struct sim_world *world, const char *data_dir)
+uint64_t host_hash(struct sim_world *world, const struct urn_engine_config *config)
 {
-    struct unstable_names found = {.world = sim_world_clone(world, 0), .data_dir = data_dir};
-    sim_list(found.world, data_dir, find_unstable, &found);
+    char lock[256];
+    struct unstable_names found = {.world = sim_world_clone(world, 0),
+                                   .data_dir = config->data_dir};
+    sim_list(found.world, config->data_dir, find_unstable, &found);
     for (uint32_t i = 0; i < found.count; i++)
         CHECK(sim_lose_file(found.world, found.names[i]));
+    if (config->archive != NULL) {
+        snprintf(lock, sizeof lock, "%s/" ARCHIVE_LOCK, config->archive);
+        (void)sim_lose_file(found.world, lock);
+    }
     uint64_t hash = sim_hash(found.world);
     sim_world_free(found.world);
     return hash;

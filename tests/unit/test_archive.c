@@ -696,11 +696,16 @@ static void test_archived_snapshot_of_another_history(void **state)
     assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
     assert_int_equal(os_file_open(dir, "snapshot-0000000000030000-0000", OS_CREATE, &file), 0);
     os_file_close(file);
+    assert_int_equal(os_file_open(dir, "segment-0000000000020000.tmp", OS_CREATE, &file), 0);
+    os_file_close(file);
     os_dir_close(dir);
     assert_int_equal(driver_open(driver), URN_CONFIG);
     assert_non_null(strstr(driver->error.text, "reaches to LSN 196608, beyond the end of the log"));
+    /* A refusal changes nothing, not even what nobody needs. */
+    assert_true(sim_file_exists(driver->world, "archive/segment-0000000000020000.tmp"));
     assert_true(sim_lose_file(driver->world, "archive/snapshot-0000000000030000-0000"));
     driver_must_open(driver);
+    assert_false(sim_file_exists(driver->world, "archive/segment-0000000000020000.tmp"));
     done(driver);
 }
 
