@@ -154,12 +154,18 @@ static void drop(struct archive_task *task)
     task->has_temporary = false;
 }
 
+/* Until a newer one counts, none is looked for. */
+static void refuse_snapshot(struct archive_task *task)
+{
+    task->refused_lsn = task->due_lsn;
+}
+
 static enum archive_want fail(struct archive_task *task, const struct urn_error *error)
 {
     if (task->copies_snapshot)
         task->segments_first = true;
     if (task->copies_snapshot && error->code == URN_DAMAGED && task->source != NULL)
-        task->refused_lsn = task->begin_lsn;
+        refuse_snapshot(task);
     drop(task);
     close_archive(task);
     atomic_fetch_add_explicit(&task->counters.failures, 1, memory_order_relaxed);
@@ -423,14 +429,18 @@ static bool is_archived(const struct archive_task *task, uint64_t lsn)
     return task->archived_by_slot[wal_slot(&task->around.data_dir->geometry, lsn)] == lsn + 1;
 }
 
+static bool is_snapshot_archived(const struct archive_task *task, uint64_t lsn)
+{
+    return task->snapshot_lsn != ARCHIVE_NO_SNAPSHOT && lsn <= task->snapshot_lsn;
+}
+
 static bool snapshot_is_due(const struct archive_task *task)
 {
     const uint64_t newest_lsn = atomic_load(task->around.snapshot_lsn);
-    if (newest_lsn == task->refused_lsn)
+    if (newest_lsn == task->refused_lsn || is_snapshot_archived(task, newest_lsn))
         return false;
     return task->snapshot_lsn == ARCHIVE_NO_SNAPSHOT ||
-           (newest_lsn > task->snapshot_lsn &&
-            newest_lsn - task->snapshot_lsn >= task->around.snapshot_every_bytes);
+           newest_lsn - task->snapshot_lsn >= task->around.snapshot_every_bytes;
 }
 
 static bool segment_is_due(const struct archive_task *task)
@@ -479,18 +489,25 @@ static enum archive_want find_snapshot(struct archive_task *task)
     uint32_t count = 0;
     struct urn_error error;
     task->copies_snapshot = true;
+    task->due_lsn = atomic_load(task->around.snapshot_lsn);
     if (snapshot_file_list(task->ring_dir, &names, &count, &error) != URN_OK) {
         error_prefix(&error, "cannot archive a snapshot: ");
         return fail(task, &error);
     }
-    if (count == 0) {
-        error_set(&error, URN_DAMAGED, 0, "there is no snapshot to archive in %.200s",
-                  task->around.data_dir->path);
+    const struct snapshot_name newest = count > 0 ? names[0] : (struct snapshot_name){0};
+    free(names);
+    const bool has_gone =
+        count == 0 || (newest.lsn < task->due_lsn && is_snapshot_archived(task, newest.lsn));
+    if (has_gone) {
+        refuse_snapshot(task);
+        error_set(&error, URN_DAMAGED, 0,
+                  "the snapshot at LSN %" PRIu64
+                  " cannot be archived, for it is no longer in %.200s",
+                  task->due_lsn, task->around.data_dir->path);
         return fail(task, &error);
     }
-    task->begin_lsn = names[0].lsn;
-    task->serial = names[0].serial;
-    free(names);
+    task->begin_lsn = newest.lsn;
+    task->serial = newest.serial;
     data_dir_snapshot_name(task->source_name, task->begin_lsn, task->serial);
     memcpy(task->file_name, task->source_name, sizeof task->file_name);
     task->step = ARCHIVE_STEP_CREATE;
@@ -569,7 +586,7 @@ static enum urn_code open_source(struct archive_task *task, bool *gone, struct u
         file_read_exact(task->source, task->source_name, task->end_block, SNAPSHOT_END_BYTES,
                         task->source_bytes - SNAPSHOT_END_BYTES, error);
     if (code == URN_IO && error->system_errno == EIO)
-        task->refused_lsn = task->begin_lsn;
+        refuse_snapshot(task);
     return code;
 }
 
@@ -751,7 +768,7 @@ static enum archive_want step_copy(struct archive_task *task)
         URN_OK) {
         error_prefix(&error, "cannot archive it: ");
         if (task->copies_snapshot && error.system_errno == EIO)
-            task->refused_lsn = task->begin_lsn;
+            refuse_snapshot(task);
         return fail(task, &error);
     }
     if (is_overtaken(task)) /* behind the reading: what was read may be of the next lap */

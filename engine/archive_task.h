@@ -133,10 +133,10 @@ struct archive_task {
     struct os_dir *dir;      /* the archive; NULL: not open */
     struct os_file *lock;    /* of the archive, with it */
     uint64_t
-        *archived_by_slot; /* LSN + 1 where the archived segment begins, by its slot; 0: none */
-    uint64_t snapshot_lsn; /* of the newest archived snapshot; ARCHIVE_NO_SNAPSHOT: none */
-    uint64_t
-        refused_lsn; /* of the snapshot that was found damaged, or unreadable: not tried again; likewise */
+        *archived_by_slot;  /* LSN + 1 where the archived segment begins, by its slot; 0: none */
+    uint64_t snapshot_lsn;  /* of the newest archived snapshot; ARCHIVE_NO_SNAPSHOT: none */
+    uint64_t due_lsn;       /* of the newest that counted at the last look: it is due */
+    uint64_t refused_lsn;   /* the due one that had gone, was damaged, or unreadable; likewise */
     bool segments_first;    /* the last snapshot could not be copied */
     struct archive_gap gap; /* to be recorded; to_lsn 0: none */
     bool copies_snapshot;   /* what is being copied: a snapshot, else a segment */

@@ -520,6 +520,33 @@ static void test_damaged_segment_does_not_count(void **state)
     done(driver);
 }
 
+/* A snapshot that somebody removes is told of; the one before it, archived already, does not take its place. */
+static void test_snapshot_that_has_gone(void **state)
+{
+    (void)state;
+    struct driver *driver = an_open_driver(URN_ARCHIVE_BLOCK);
+    driver_run(driver);
+    const uint64_t archived = info_of(driver).archived_snapshots;
+    assert_true(archived > 0);
+    driver->holds_archive = true;
+    const uint64_t counted_lsn = info_of(driver).snapshot_lsn;
+    while (info_of(driver).snapshot_lsn == counted_lsn)
+        assert_draw(driver);
+    char path[128];
+    (void)snprintf(path, sizeof path, "data/snapshot-%016" PRIx64 "-0000",
+                   info_of(driver).snapshot_lsn);
+    assert_true(sim_lose_file(driver->world, path));
+    driver->holds_archive = false;
+    driver_run(driver);
+    struct urn_error error;
+    urn_engine_archive_failure(driver->engine, &error);
+    assert_int_equal(error.code, URN_DAMAGED);
+    assert_non_null(strstr(error.text, "no longer in data"));
+    assert_int_equal(info_of(driver).archived_snapshots, archived);
+    assert_int_equal(info_of(driver).archive_failures, 1);
+    done(driver);
+}
+
 /* A record that was renamed, by hand, does not make a gap where there is none. */
 static void test_gap_of_another_name(void **state)
 {
@@ -859,6 +886,7 @@ int main(void)
         cmocka_unit_test(test_directory_that_was_made_and_not_synced),
         cmocka_unit_test(test_lying_disk),
         cmocka_unit_test(test_damaged_segment_does_not_count),
+        cmocka_unit_test(test_snapshot_that_has_gone),
         cmocka_unit_test(test_gap_of_another_name),
         cmocka_unit_test(test_archive_of_another_ring),
         cmocka_unit_test(test_archive_of_another_process),
