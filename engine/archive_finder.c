@@ -380,12 +380,13 @@ static enum archive_found tell_hole(struct archive_finder *finder, const struct 
 {
     struct names names;
     const uint64_t lsn = finder->head.end_lsn;
-    const uint64_t archived_lsn = atomic_load(finder->sources.archived_lsn);
+    /* Before the names are listed: until then its record may have come. */
+    const bool may_lack_record = lsn >= atomic_load(finder->sources.archived_lsn) ||
+                                 lsn >= atomic_load(finder->sources.unrecorded_lsn);
     char name[DATA_DIR_NAME_MAX];
     if (list_around(finder, lsn, &names, error) != URN_OK)
         return ARCHIVE_FOUND_ERROR;
-    if (names.gap_from_lsn != NOWHERE || (lsn >= archived_lsn && names.above_lsn == NOWHERE)) {
-        /* The latter is a gap that is yet to be recorded. */
+    if (names.gap_from_lsn != NOWHERE || (may_lack_record && names.above_lsn == NOWHERE)) {
         answer->from_lsn = names.gap_from_lsn != NOWHERE ? names.gap_from_lsn : lsn;
         answer->to_lsn = names.gap_from_lsn != NOWHERE ? names.gap_to_lsn : lsn;
         return ARCHIVE_FOUND_UNARCHIVED;

@@ -31,6 +31,7 @@ struct archive_finder_sources {
     const char *path; /* of the archive */
     const struct wal_geometry *geometry;
     const _Atomic uint64_t *archived_lsn; /* what lies below is archived, or a gap, or was pruned */
+    const _Atomic uint64_t *unrecorded_lsn; /* but for a gap from here on that has no record yet */
     struct draw_reader *reader;
 };
 

@@ -323,7 +323,7 @@ static void take_list(struct archive_task *task, const struct archive_list *list
     }
     if (list->snapshot_count > 0)
         task->snapshot_lsn = list->snapshots[list->snapshot_count - 1].from_lsn;
-    if (first_lsn == UINT64_MAX)
+    if (first_lsn == UINT64_MAX) /* all of it is yet to be archived, or recorded */
         return;
     /* What was pruned is not archived again. (Segments are archived in the order of the log, each durable before
      * the next, and are pruned in that order: what is missing before the first one was pruned.) */
@@ -332,6 +332,7 @@ static void take_list(struct archive_task *task, const struct archive_list *list
         if (list->gaps[i].from_lsn <= from_lsn && list->gaps[i].to_lsn > from_lsn)
             /* Of the ring before a resize it may end amid what is a segment now. */
             from_lsn = round_up_u64(list->gaps[i].to_lsn, geometry->segment_size_bytes);
+    atomic_store(&task->unrecorded_lsn, end_lsn < from_lsn ? end_lsn : UINT64_MAX);
     atomic_store(&task->archived_lsn, from_lsn);
     if (end_lsn < from_lsn)
         task->gap = (struct archive_gap){.from_lsn = end_lsn,
@@ -551,6 +552,7 @@ static enum archive_want step_gap(struct archive_task *task)
     }
     if (gap->to_lsn > atomic_load(&task->archived_lsn))
         atomic_store(&task->archived_lsn, gap->to_lsn);
+    atomic_store(&task->unrecorded_lsn, UINT64_MAX);
     if (gap->reason != ARCHIVE_GAP_RESIZED) { /* in which nothing lies */
         atomic_fetch_add_explicit(&task->counters.gaps, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&task->counters.gap_bytes, gap->to_lsn - gap->from_lsn,

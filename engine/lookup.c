@@ -41,6 +41,7 @@ enum urn_code lookups_use_archive(struct urn_engine *engine, struct urn_error *e
         .path = engine->archive.path,
         .geometry = &engine->data_dir.geometry,
         .archived_lsn = &engine->archive.archived_lsn,
+        .unrecorded_lsn = &engine->archive.unrecorded_lsn,
         .reader = &past->reader,
     };
     if (!engine->archive.on)

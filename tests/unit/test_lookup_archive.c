@@ -336,6 +336,28 @@ static void test_a_gap_is_told(void **state)
     end(scene);
 }
 
+/* A start finds that the ring went on without the archive. Until that is recorded, nothing is damaged. */
+static void test_a_gap_without_a_record_is_told(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(19, URN_ARCHIVE_GAP);
+    struct driver *driver = &scene->driver;
+    draw_to(scene, 6 * SEGMENT);
+    driver_run(driver);
+    driver->holds_archive = true;
+    draw_to(scene, 9 * SEGMENT);
+    const uint64_t amid = scene->last_id;
+    draw_to(scene, 14 * SEGMENT);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver);
+    check_none(scene, amid, URN_NOTFOUND, "is in a gap of the archive (from LSN ");
+    check_found(scene, 1);
+    driver->holds_archive = false;
+    driver_run(driver);
+    check_none(scene, amid, URN_NOTFOUND, "is in a gap of the archive (LSN ");
+    end(scene);
+}
+
 /* Nothing was archived at first: that is no prune. */
 static void test_a_gap_at_the_begin_is_told(void **state)
 {
@@ -619,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_what_waits_for_the_archive_is_always_answered),
         cmocka_unit_test(test_the_archive_is_left_alone_where_the_ring_knows),
         cmocka_unit_test(test_a_gap_is_told),
+        cmocka_unit_test(test_a_gap_without_a_record_is_told),
         cmocka_unit_test(test_a_gap_at_the_begin_is_told),
         cmocka_unit_test(test_what_was_pruned_is_older),
         cmocka_unit_test(test_what_was_put_back_is_found),
