@@ -550,6 +550,40 @@ static void test_prune_passes_by_the_snapshot_of_another_ring(void **state)
     done(driver);
 }
 
+static void count_gap(void *context, const char *name)
+{
+    uint32_t *gaps = context;
+    *gaps += strncmp(name, "gap-", 4) == 0;
+}
+
+/* Behind it nothing is archived yet: its record alone says that this stretch is not missing. */
+static void test_prune_keeps_the_gap_behind_the_last_segment(void **state)
+{
+    (void)state;
+    struct driver *driver = a_history(URN_ARCHIVE_GAP);
+    draw_to(driver, 2 * SEGMENT_BYTES + 1000);
+    driver->holds_archive = true;
+    draw_to(driver, 2 * SEGMENTS * SEGMENT_BYTES);
+    driver->holds_archive = false;
+    draw_to(driver, 3 * SEGMENTS * SEGMENT_BYTES);
+    assert_int_equal(driver_stop(driver), URN_OK);
+    for (uint64_t lsn = 2 * SEGMENT_BYTES; lsn <= 3 * SEGMENTS * SEGMENT_BYTES;
+         lsn += SEGMENT_BYTES) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "archive/segment-%016" PRIx64, lsn);
+        (void)sim_lose_file(driver->world, path);
+    }
+    sim_advance(driver->world, 4 * DAY_NS);
+    uint32_t gaps = 0;
+    char *text = run(driver, EXIT_SOUND, WORDS("prune", "archive", "--keep-days", "2", "--write"));
+    assert_contains(text, "deleted segment-0000000000000000\n");
+    assert_lacks(text, "segment-0000000000010000");
+    free(text);
+    (void)sim_list(driver->world, "archive", count_gap, &gaps);
+    assert_int_equal(gaps, 1);
+    done(driver);
+}
+
 /* A crash at every call: no snapshot is left without the log behind it. */
 static void test_prune_interrupted(void **state)
 {
@@ -601,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_prune),
         cmocka_unit_test(test_prune_when_the_clock_went_back),
         cmocka_unit_test(test_prune_passes_by_the_snapshot_of_another_ring),
+        cmocka_unit_test(test_prune_keeps_the_gap_behind_the_last_segment),
         cmocka_unit_test(test_prune_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
  *     |- deleted ------------|                | days that are kept -
  *
  * Snapshots go first, then segments and gaps, all from the oldest on, with the directory synced in between:
- * whatever a crash leaves, no snapshot is without its log.
+ * whatever a crash leaves, no snapshot is without its log, and no hole in the log is without its record.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -149,24 +149,51 @@ static enum urn_code drop_snapshots(struct prune *prune, struct urn_error *error
     return code == URN_OK ? sync_dir(prune, error) : code;
 }
 
-/* A segment lies before the kept snapshot when the next one does not begin behind it. */
-static enum urn_code drop_log(struct prune *prune, struct urn_error *error)
+/* The segment with which what is kept begins: one lies before the kept snapshot when the next does not begin
+ * behind it. */
+static uint32_t first_kept_segment(const struct prune *prune)
+{
+    const struct archive_list *list = &prune->list;
+    uint32_t first = 0;
+    while (first + 1 < list->segment_count && list->segments[first + 1] <= prune->kept.from_lsn)
+        first++;
+    return first;
+}
+
+static enum urn_code drop_gaps(struct prune *prune, uint32_t *gap, uint64_t before_lsn,
+                               struct urn_error *error)
 {
     const struct archive_list *list = &prune->list;
     enum urn_code code = URN_OK;
     char file[DATA_DIR_NAME_MAX];
-    for (uint32_t i = 0; code == URN_OK && i < list->gap_count; i++) {
-        if (list->gaps[i].to_lsn > prune->kept.from_lsn)
-            continue;
-        archive_gap_name(file, list->gaps[i].from_lsn, list->gaps[i].to_lsn);
+    for (; code == URN_OK && *gap < list->gap_count && list->gaps[*gap].to_lsn <= before_lsn;
+         (*gap)++) {
+        archive_gap_name(file, list->gaps[*gap].from_lsn, list->gaps[*gap].to_lsn);
         code = drop_file(prune, file, error);
     }
-    for (uint32_t i = 0; code == URN_OK && i + 1 < list->segment_count; i++) {
-        if (list->segments[i + 1] > prune->kept.from_lsn)
-            break;
+    return code;
+}
+
+/* Segments and the gaps between them, by turns, in the order of the log. A gap behind a segment that stays
+ * does so, too. */
+static enum urn_code drop_log(struct prune *prune, struct urn_error *error)
+{
+    const struct archive_list *list = &prune->list;
+    const uint32_t first = first_kept_segment(prune);
+    uint64_t kept_lsn = prune->kept.from_lsn;
+    if (first < list->segment_count && list->segments[first] < kept_lsn)
+        kept_lsn = list->segments[first];
+    enum urn_code code = URN_OK;
+    char file[DATA_DIR_NAME_MAX];
+    uint32_t gap = 0;
+    for (uint32_t i = 0; code == URN_OK && i < first; i++) {
+        code = drop_gaps(prune, &gap, list->segments[i], error);
         archive_segment_name(file, list->segments[i]);
-        code = drop_file(prune, file, error);
+        if (code == URN_OK)
+            code = drop_file(prune, file, error);
     }
+    if (code == URN_OK)
+        code = drop_gaps(prune, &gap, kept_lsn, error);
     return code == URN_OK ? sync_dir(prune, error) : code;
 }
 
