@@ -167,10 +167,12 @@ static void widen_known(const struct lookups *lookups, struct log_draw *draw)
 }
 
 /* What the archive's files say may have been put there by anybody. */
-static bool has_pool(const struct urn_engine *engine, const struct log_draw *draw)
+static bool can_be_told(const struct urn_engine *engine, const struct log_draw *draw)
 {
-    return draw->pool_id < engine->bounds.max_pools &&
-           engine->writer.state.pools[draw->pool_id] != NULL;
+    const struct urn_pool *pool =
+        draw->pool_id < engine->bounds.max_pools ? engine->writer.state.pools[draw->pool_id] : NULL;
+    return pool != NULL &&
+           (draw->outcome == URN_FAILED_DRAW || draw->outcome < pool_item_count(pool));
 }
 
 /* What has come out of a look into the archive. */
@@ -474,10 +476,10 @@ static void look_into_archive(struct urn_engine *engine, uint64_t request_id,
 {
     struct past_lookups *past = &engine->lookups.past;
     answer->what = archive_finder_find(past->finder, request_id, &answer->found, &answer->error);
-    if (answer->what == ARCHIVE_FOUND_DRAW && !has_pool(engine, &answer->found.draw)) {
+    if (answer->what == ARCHIVE_FOUND_DRAW && !can_be_told(engine, &answer->found.draw)) {
         error_set(&answer->error, URN_DAMAGED, 0,
                   "the archive %.100s: the group at LSN %" PRIu64
-                  " tells of a pool that is not there; `urn-wal verify` shows more",
+                  " tells of a pool or an item that is not there; `urn-wal verify` shows more",
                   engine->archive.path, answer->found.draw.lsn);
         answer->what = ARCHIVE_FOUND_ERROR;
     }

@@ -316,7 +316,7 @@ enum urn_code pool_add(struct urn_pool *pool, const char *item_id, uint32_t item
     *item.stocked = (*item.left + drawn) | (quantity == URN_UNLIMITED ? UNLIMITED_FLAG : 0);
     if (!pool->bulk)
         id_table_add(&pool->ids, pool, hash, pool->item_count);
-    pool->item_count++;
+    atomic_fetch_add(&pool->item_count, 1);
     pool->weight_of_all += probability;
     pool->weight_in_stock += in_stock_weight(item);
     return URN_OK;

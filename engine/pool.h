@@ -115,6 +115,7 @@ bool pool_take_tally(struct urn_pool *pool, const uint32_t *times, uint32_t coun
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+/* By any thread: ids below it can be told. */
 uint32_t pool_item_count(const struct urn_pool *pool);
 
 /* index is below pool_item_count(). The id's bytes live as long as the pool. */

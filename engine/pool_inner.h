@@ -55,8 +55,8 @@ struct urn_pool {
 
     /* the writer's; the chunks of published items are read by any thread */
     bool open;
-    bool unfinished; /* then not open */
-    uint32_t item_count;
+    bool unfinished;             /* then not open */
+    _Atomic uint32_t item_count; /* rises once an item is whole, so that any thread may ask */
     uint64_t odds_version;
     uint64_t weight_in_stock; /* W */
     bool ran_out;             /* the draw before emptied its item: this one may well do so, too */

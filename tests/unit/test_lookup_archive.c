@@ -568,6 +568,32 @@ static void test_a_file_that_does_not_belong_is_not_believed(void **state)
     }
 }
 
+/* Whoever can write the archive can make its checksums right. */
+static void test_an_item_that_is_not_there_is_not_believed(void **state)
+{
+    (void)state;
+    enum { NO_ITEM = 7 };
+    static uint8_t bytes[SEGMENT];
+    struct scene *scene = a_scene(20, URN_ARCHIVE_BLOCK);
+    draw_to(scene, 14 * SEGMENT);
+    const uint64_t id = first_id_in(scene, 5 * SEGMENT);
+    const uint64_t offset = lsn_of(scene, id) % SEGMENT;
+    assert_true(sim_file_bytes(scene->driver.world, path_of(5 * SEGMENT), 0, bytes, SEGMENT));
+    struct wal_group_header header;
+    assert_int_equal(wal_group_peek(bytes + offset, SEGMENT - offset, SEGMENT - offset, &header),
+                     WAL_READ_OK);
+    assert_int_equal(header.first_request_id, id);
+    uint8_t *outcome = bytes + offset + WAL_GROUP_HEADER_BYTES + WAL_DRAWS_HEADER_BYTES;
+    assert_int_equal(*outcome, scene->outcomes[id]);
+    *outcome = NO_ITEM;
+    wal_group_seal(&header, bytes + offset);
+    assert_true(sim_overwrite(scene->driver.world, path_of(5 * SEGMENT), offset, bytes + offset,
+                              header.length_bytes));
+    check_none(scene, id, URN_DAMAGED, "tells of a pool or an item that is not there");
+    check_found(scene, id + 1);
+    end(scene);
+}
+
 /* ---- a disk that is away ------------------------------------------------------------------------ */
 
 /* Each call into the archive fails once: an answer with a reason, or the right one; and the next look finds all. */
@@ -651,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_an_index_that_is_damaged_is_gone_without),
         cmocka_unit_test(test_a_sector_that_cannot_be_read_is_told),
         cmocka_unit_test(test_a_file_that_does_not_belong_is_not_believed),
+        cmocka_unit_test(test_an_item_that_is_not_there_is_not_believed),
         cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_an_archive_that_is_away_is_told),
         cmocka_unit_test(test_memory_is_bounded),
