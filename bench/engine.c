@@ -91,6 +91,7 @@ struct result {
     double draws_per_second;
     double bytes_per_draw;
     double syncs_per_second;
+    double sync_ns; /* one, on average */
     uint64_t p50_ns;
     uint64_t p99_ns;
     double lookups_per_second;
@@ -191,6 +192,13 @@ static void flight_free(struct flight *flight)
     free(flight);
 }
 
+static double mean_sync_ns(const struct urn_engine_info *before,
+                           const struct urn_engine_info *after)
+{
+    const uint64_t syncs = after->syncs - before->syncs;
+    return syncs == 0 ? 0 : (double)(after->sync_ns - before->sync_ns) / (double)syncs;
+}
+
 /* Keeps the row's requests going for a while. */
 static struct result measure(struct urn_engine *engine, sem_t *notified, struct aims *aims,
                              struct row row, const struct run *run)
@@ -244,6 +252,7 @@ static struct result measure(struct urn_engine *engine, sem_t *notified, struct 
         .draws_per_second = (double)draws / seconds,
         .bytes_per_draw = (double)(after.log_bytes - before.log_bytes) / (double)draws,
         .syncs_per_second = (double)(after.syncs - before.syncs) / seconds,
+        .sync_ns = mean_sync_ns(&before, &after),
         .p50_ns = histogram_permille(&flight->latency_ns, 500),
         .p99_ns = histogram_permille(&flight->latency_ns, 990),
         .lookups_per_second = (double)looking->latency_ns.count / seconds,
@@ -262,12 +271,12 @@ static void print_result(const struct run *run, struct row row, const struct res
         printf("{\"pools\": %" PRIu32 ", \"items\": %" PRIu32
                ", \"log\": \"%s\", \"batch\": %" PRIu32 ", \"in_flight\": %" PRIu32
                ", \"draws_per_s\": %.0f, \"bytes_per_draw\": %.4f"
-               ", \"syncs_per_s\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f"
+               ", \"syncs_per_s\": %.1f, \"sync_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f"
                ", \"lookups_per_s\": %.0f, \"lookup_p50_us\": %.2f, \"lookup_p99_us\": %.2f"
                ", \"lookup_max_us\": %.2f}\n",
                run->pools, run->items, how_names[run->how], row.batch, row.in_flight,
                result->draws_per_second, result->bytes_per_draw, result->syncs_per_second,
-               (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3,
+               result->sync_ns / 1e3, (double)result->p50_ns / 1e3, (double)result->p99_ns / 1e3,
                result->lookups_per_second, (double)result->lookup_p50_ns / 1e3,
                (double)result->lookup_p99_ns / 1e3, (double)result->lookup_max_ns / 1e3);
     else
