@@ -90,6 +90,7 @@ struct writer {
     uint32_t group_capacity_bytes;
     uint64_t end_lsn;              /* end of everything closed: where the open group will lie */
     enum wal_group_kind last_kind; /* of the last group closed that had bytes */
+    bool mark_says_all;            /* the last mark: that what is before it is durable */
     uint64_t last_closed_ns;
     uint64_t reserve_bytes;       /* of room that requests do not get */
     struct catalog_job job;       /* a request that brings catalogs, and takes many turns */

@@ -638,7 +638,7 @@ static bool refuse_everything(struct urn_engine *engine)
 }
 
 /* A mark is to carry that all before it is durable, and waits for that. In mode os nobody knows when that
- * will be, so that it carries what there is; but a clean stop does see to it. */
+ * will be, so that it carries what there is; but a clean stop does see to it, with one more where need be. */
 static bool mark_waits(const struct urn_engine *engine)
 {
     return !all_is_durable(engine) &&
@@ -648,9 +648,11 @@ static bool mark_waits(const struct urn_engine *engine)
 static bool mark_is_due(const struct urn_engine *engine)
 {
     const struct writer *writer = &engine->writer;
-    if (writer->last_kind == WAL_MARK || mark_waits(engine))
+    const bool stopping = atomic_load(&engine->stopping);
+    const bool has_mark = writer->last_kind == WAL_MARK && (writer->mark_says_all || !stopping);
+    if (has_mark || mark_waits(engine))
         return false;
-    if (atomic_load(&engine->stopping))
+    if (stopping)
         return true;
     return writer->last_kind != WAL_EPOCH &&
            os_monotonic_ns(engine->os) - writer->last_closed_ns >= MARK_AFTER_NS;
@@ -662,6 +664,7 @@ static bool close_mark(struct urn_engine *engine)
     struct wal_placement place = place_of(engine, WAL_GROUP_HEADER_BYTES, WAL_MARK);
     if (place.end_lsn > atomic_load(&engine->room_limit_lsn))
         return false;
+    engine->writer.mark_says_all = all_is_durable(engine);
     close_group(engine, WAL_MARK);
     return true;
 }

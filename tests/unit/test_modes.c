@@ -645,6 +645,28 @@ static void test_a_clean_stop_makes_all_durable(void **unused)
         }
 }
 
+/* A mark in mode os, written in a silence, says less than a clean stop is to say: what was acknowledged before
+ * the stop is missed when it is damaged. */
+static void test_a_stop_says_what_a_mark_before_it_did_not(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_driver(1, URN_WAL_OS);
+    draw_often(driver, 5, 10);
+    const uint64_t draws_lsn = info_of(driver).acknowledged_lsn;
+    sim_advance(driver->world, MARK_AFTER_NS);
+    driver_run(driver);
+    assert_int_equal(info_of(driver).marks, 1);
+    assert_true(info_of(driver).durable_lsn < draws_lsn);
+    sim_set_capacity(driver->world, sim_used_bytes(driver->world)); /* no snapshot has it all */
+    assert_int_equal(driver_stop(driver), URN_OK);
+    sim_set_capacity(driver->world, UINT64_MAX);
+    sim_crash_now(driver->world, SIM_CRASH_MACHINE);
+    sim_restart(driver->world);
+    assert_true(sim_flip_bit(driver->world, "data/segment-0000", draws_lsn - 1, 0));
+    assert_int_equal(driver_open(driver), URN_DAMAGED);
+    done(driver);
+}
+
 /* A stop waits for syncs without spinning, and ends nothing before they have. */
 static void test_a_stop_waits_for_its_syncs(void **unused)
 {
@@ -1019,6 +1041,7 @@ int main(void)
         cmocka_unit_test(test_the_ring_goes_round_in_every_mode),
         cmocka_unit_test(test_a_full_log_answers_busy_and_goes_on),
         cmocka_unit_test(test_a_clean_stop_makes_all_durable),
+        cmocka_unit_test(test_a_stop_says_what_a_mark_before_it_did_not),
         cmocka_unit_test(test_a_stop_waits_for_its_syncs),
         cmocka_unit_test(test_a_failed_sync_is_a_fail_stop),
         cmocka_unit_test(test_a_stop_tells_of_a_failed_sync),
