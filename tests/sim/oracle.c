@@ -372,9 +372,11 @@ static void follow_job(struct oracle *oracle, const struct urn_engine *engine, b
 {
     struct job *job = &oracle->job;
     job->over = engine->writer.job.request != &job->client->request;
-    /* A CREATE that is given up is so before it adds anything in that step. */
-    const bool still =
-        job->over && job->client->request.op == URN_CREATE && job->client->request.code != URN_OK;
+    /* A CREATE that is given up is so before it adds anything in that step; and BUSY says that nothing was ever
+     * added, so that a pool which is not unfinished any more has been closed by somebody since. */
+    const enum urn_code code = job->client->request.code;
+    const bool still = job->over && ((job->client->request.op == URN_CREATE && code != URN_OK) ||
+                                     code == URN_BUSY);
     while (!still && find_catalog(oracle) && follow_catalog(oracle, engine))
         ;
     if (job->over)
@@ -396,9 +398,10 @@ static void absorb_reload(struct oracle *oracle, struct client_request *client,
 {
     const struct urn_request *request = &client->request;
     answers_check_reload(&oracle->ruling, request);
-    if (request->code != URN_BUSY)
+    if (request->code != URN_BUSY) {
         take_ruling(oracle, SUBJECT_RELOAD);
-    client->begun = oracle->ruling.effect_count > 0;
+        client->begun = oracle->ruling.effect_count > 0;
+    }
     if (!request->dry_run && oracle->ruling.brings_pools) {
         begin_catalogs(oracle, client);
         follow_job(oracle, engine, may_be_busy);
