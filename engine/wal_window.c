@@ -111,10 +111,12 @@ void wal_window_close(struct wal_window *window)
 enum urn_code wal_window_begin(struct wal_window *window, const struct data_dir *data_dir,
                                uint64_t read_bytes, struct urn_error *error)
 {
+    const uint64_t segment_bytes = data_dir->geometry.segment_size_bytes;
+    const uint64_t bytes = read_bytes < segment_bytes ? read_bytes : segment_bytes;
     *window = (struct wal_window){
         .data_dir = data_dir,
-        .read_bytes = read_bytes,
-        .buffer = {malloc(read_bytes), read_bytes},
+        .read_bytes = bytes,
+        .buffer = {malloc(bytes), bytes},
         .bad_offset = WAL_NOWHERE,
     };
     if (window->buffer.bytes == NULL)
