@@ -323,8 +323,10 @@ static void take_list(struct archive_task *task, const struct archive_list *list
     }
     if (list->snapshot_count > 0)
         task->snapshot_lsn = list->snapshots[list->snapshot_count - 1].from_lsn;
-    if (first_lsn == UINT64_MAX) /* all of it is yet to be archived, or recorded */
+    if (first_lsn == UINT64_MAX) { /* all of it is yet to be archived, or recorded */
+        atomic_store(&task->unrecorded_lsn, UINT64_MAX);
         return;
+    }
     /* What was pruned is not archived again. (Segments are archived in the order of the log, each durable before
      * the next, and are pruned in that order: what is missing before the first one was pruned.) */
     uint64_t from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));

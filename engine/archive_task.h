@@ -116,7 +116,8 @@ struct archive_task {
 
     /* Between threads. */
     _Atomic uint64_t archived_lsn;
-    /* Below archived_lsn a gap may begin there that is yet to be recorded; UINT64_MAX: none. */
+    /* Below archived_lsn a gap may begin there that is yet to be recorded; UINT64_MAX: none. 0 until the archive
+     * has been listed for the first time. */
     _Atomic uint64_t unrecorded_lsn;
     atomic_bool hurry; /* the ring is about to fill, or requests wait for room: no pauses */
     struct archive_counters counters;

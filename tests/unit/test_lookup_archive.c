@@ -440,6 +440,25 @@ static void test_a_file_that_is_missing_is_damage(void **state)
     end(scene);
 }
 
+/* Nor is it taken for a gap where nothing follows it, in an archive that this server has begun. */
+static void test_the_newest_file_that_is_missing_is_damage(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(21, URN_ARCHIVE_BLOCK);
+    struct driver *driver = &scene->driver;
+    draw_to(scene, 6 * SEGMENT);
+    driver_run(driver);
+    const uint64_t first = first_id_in(scene, 5 * SEGMENT);
+    driver->holds_archive = true;
+    while (driver_draw(driver, "main", 500, false) == URN_OK)
+        ;
+    assert_int_equal(driver->request.code, URN_BUSY);
+    check_found(scene, first);
+    assert_true(sim_lose_file(driver->world, path_of(5 * SEGMENT)));
+    check_none(scene, first, URN_DAMAGED, "segment-0000000000050000 is missing, and no gap");
+    end(scene);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------ */
 
 static void test_damage_is_told_and_nothing_else(void **state)
@@ -672,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_what_was_pruned_is_older),
         cmocka_unit_test(test_what_was_put_back_is_found),
         cmocka_unit_test(test_a_file_that_is_missing_is_damage),
+        cmocka_unit_test(test_the_newest_file_that_is_missing_is_damage),
         cmocka_unit_test(test_damage_is_told_and_nothing_else),
         cmocka_unit_test(test_the_archive_stands_in_for_the_ring),
         cmocka_unit_test(test_an_index_that_is_damaged_is_gone_without),
