@@ -8,8 +8,9 @@
  *        ^snapshot    ^snapshot    ^kept        ^snapshot    ^snapshot
  *     |- deleted ------------|                | days that are kept -
  *
- * Snapshots go first, then segments and gaps, all from the oldest on, with the directory synced in between:
- * whatever a crash leaves, no snapshot is without its log, and no hole in the log is without its record.
+ * Snapshots go first, then segments and gaps from the oldest on. The directory is synced in between, and
+ * behind each of the latter, for what is not synced may come back in any order. So whatever a crash leaves, no
+ * snapshot is without its log, and no hole in the log is without its record.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -160,6 +161,13 @@ static uint32_t first_kept_segment(const struct prune *prune)
     return first;
 }
 
+/* A segment, or a gap's record: none goes before all that is older has gone for certain. */
+static enum urn_code drop_of_log(struct prune *prune, const char *name, struct urn_error *error)
+{
+    const enum urn_code code = drop_file(prune, name, error);
+    return code == URN_OK ? sync_dir(prune, error) : code;
+}
+
 static enum urn_code drop_gaps(struct prune *prune, uint32_t *gap, uint64_t before_lsn,
                                struct urn_error *error)
 {
@@ -169,7 +177,7 @@ static enum urn_code drop_gaps(struct prune *prune, uint32_t *gap, uint64_t befo
     for (; code == URN_OK && *gap < list->gap_count && list->gaps[*gap].to_lsn <= before_lsn;
          (*gap)++) {
         archive_gap_name(file, list->gaps[*gap].from_lsn, list->gaps[*gap].to_lsn);
-        code = drop_file(prune, file, error);
+        code = drop_of_log(prune, file, error);
     }
     return code;
 }
@@ -190,11 +198,9 @@ static enum urn_code drop_log(struct prune *prune, struct urn_error *error)
         code = drop_gaps(prune, &gap, list->segments[i], error);
         archive_segment_name(file, list->segments[i]);
         if (code == URN_OK)
-            code = drop_file(prune, file, error);
+            code = drop_of_log(prune, file, error);
     }
-    if (code == URN_OK)
-        code = drop_gaps(prune, &gap, kept_lsn, error);
-    return code == URN_OK ? sync_dir(prune, error) : code;
+    return code == URN_OK ? drop_gaps(prune, &gap, kept_lsn, error) : code;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
