@@ -374,6 +374,44 @@ static enum archive_found tell_damage(const struct archive_finder *finder,
     return ARCHIVE_FOUND_ERROR;
 }
 
+/* Gaps that are recorded within a stretch. */
+struct recorded {
+    uint64_t from_lsn;
+    uint64_t to_lsn;
+    uint64_t bytes;
+};
+
+static int note_gap(void *context, const char *name)
+{
+    struct recorded *recorded = context;
+    const struct archive_name parsed = archive_name_parse(name);
+    if (parsed.kind == ARCHIVE_NAME_GAP && parsed.from_lsn >= recorded->from_lsn &&
+        parsed.to_lsn <= recorded->to_lsn)
+        recorded->bytes += parsed.to_lsn - parsed.from_lsn;
+    return 0;
+}
+
+/* Tells of the gap that was listed and of those that adjoin it, for it is not known in which the id lies. next_lsn:
+ * where the next segment begins; NOWHERE: more gaps may follow that have no record yet. */
+static enum archive_found tell_gap(const struct archive_finder *finder, const struct names *names,
+                                   uint64_t next_lsn, struct archive_answer *answer,
+                                   struct urn_error *error)
+{
+    struct recorded recorded = {names->gap_from_lsn, next_lsn, 0};
+    answer->from_lsn = names->gap_from_lsn;
+    answer->to_lsn = next_lsn == NOWHERE ? names->gap_from_lsn : names->gap_to_lsn;
+    if (next_lsn == NOWHERE || next_lsn <= names->gap_to_lsn)
+        return ARCHIVE_FOUND_UNARCHIVED;
+    const int why = os_dir_list(finder->dir, note_gap, &recorded);
+    if (why != 0) {
+        error_set(error, URN_IO, why, "cannot list it");
+        return ARCHIVE_FOUND_ERROR;
+    }
+    if (recorded.bytes == next_lsn - names->gap_from_lsn)
+        answer->to_lsn = next_lsn;
+    return ARCHIVE_FOUND_UNARCHIVED;
+}
+
 /* The id lies behind the segment that is open, and no segment that follows has it. */
 static enum archive_found tell_hole(struct archive_finder *finder, const struct draw_gap *gap,
                                     struct archive_answer *answer, struct urn_error *error)
@@ -386,9 +424,11 @@ static enum archive_found tell_hole(struct archive_finder *finder, const struct 
     char name[DATA_DIR_NAME_MAX];
     if (list_around(finder, lsn, &names, error) != URN_OK)
         return ARCHIVE_FOUND_ERROR;
-    if (names.gap_from_lsn != NOWHERE || (may_lack_record && names.above_lsn == NOWHERE)) {
-        answer->from_lsn = names.gap_from_lsn != NOWHERE ? names.gap_from_lsn : lsn;
-        answer->to_lsn = names.gap_from_lsn != NOWHERE ? names.gap_to_lsn : lsn;
+    if (names.gap_from_lsn != NOWHERE)
+        return tell_gap(finder, &names, names.above_lsn, answer, error);
+    if (may_lack_record && names.above_lsn == NOWHERE) {
+        answer->from_lsn = lsn;
+        answer->to_lsn = lsn;
         return ARCHIVE_FOUND_UNARCHIVED;
     }
     archive_segment_name(name, lsn);
@@ -442,9 +482,7 @@ static enum archive_found tell_older(struct archive_finder *finder, struct archi
     /* What begins with a gap has not been pruned. */
     if (names.gap_from_lsn == NOWHERE || names.first_lsn < names.gap_to_lsn)
         return ARCHIVE_FOUND_OLDER;
-    answer->from_lsn = names.gap_from_lsn;
-    answer->to_lsn = names.gap_to_lsn;
-    return ARCHIVE_FOUND_UNARCHIVED;
+    return tell_gap(finder, &names, names.first_lsn, answer, error);
 }
 
 /* One attempt. *again: what was looked at has been pruned meanwhile, or there is more than was listed. */

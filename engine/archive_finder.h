@@ -39,7 +39,7 @@ enum archive_found {
     ARCHIVE_FOUND_DRAW,
     ARCHIVE_FOUND_OLDER,      /* older than what is kept: pruned */
     ARCHIVE_FOUND_SKIPPED,    /* ids went on above it at a start */
-    ARCHIVE_FOUND_UNARCHIVED, /* in a gap: from_lsn to to_lsn */
+    ARCHIVE_FOUND_UNARCHIVED, /* in a gap: from_lsn to to_lsn; alike: its end is not known */
     ARCHIVE_FOUND_ERROR,      /* URN_IO, URN_DAMAGED, URN_NOMEMORY: which file, and what to do */
 };
 

@@ -358,6 +358,40 @@ static void test_a_gap_without_a_record_is_told(void **state)
     end(scene);
 }
 
+/* An archive that lags behind records gap by gap. What is told is all of the hole, and not its first part. */
+static void test_gaps_that_adjoin_are_told_as_one(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(22, URN_ARCHIVE_GAP);
+    struct driver *driver = &scene->driver;
+    draw_to(scene, 6 * SEGMENT);
+    driver_run(driver);
+    uint64_t amid[3];
+    driver->holds_archive = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        draw_to(scene, (10 + 5 * i) * SEGMENT);
+        amid[i] = scene->last_id;
+        draw_to(scene, (14 + 5 * i) * SEGMENT);
+        while (atomic_load(&driver->engine->archive.counters.gaps) == i)
+            (void)archive_task_step(&driver->engine->archive);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        check_none(scene, amid[i], URN_NOTFOUND, "is in a gap of the archive (from LSN 393216 on)");
+    driver->holds_archive = false;
+    draw_to(scene, 28 * SEGMENT);
+    driver_run(driver);
+    for (uint32_t i = 0; i < 3; i++)
+        check_none(scene, amid[i], URN_NOTFOUND, "is in a gap of the archive (LSN 393216 to ");
+    const uint64_t to_lsn = strtoull(strstr(scene->error.text, " to ") + 4, NULL, 10);
+    assert_true(to_lsn >= 20 * SEGMENT);
+    assert_true(sim_file_exists(driver->world, path_of(to_lsn)));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(look_up(scene, amid[i]), URN_NOTFOUND);
+        assert_int_equal(strtoull(strstr(scene->error.text, " to ") + 4, NULL, 10), to_lsn);
+    }
+    end(scene);
+}
+
 /* Nothing was archived at first: that is no prune. */
 static void test_a_gap_at_the_begin_is_told(void **state)
 {
@@ -687,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_the_archive_is_left_alone_where_the_ring_knows),
         cmocka_unit_test(test_a_gap_is_told),
         cmocka_unit_test(test_a_gap_without_a_record_is_told),
+        cmocka_unit_test(test_gaps_that_adjoin_are_told_as_one),
         cmocka_unit_test(test_a_gap_at_the_begin_is_told),
         cmocka_unit_test(test_what_was_pruned_is_older),
         cmocka_unit_test(test_what_was_put_back_is_found),
