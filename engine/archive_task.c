@@ -154,7 +154,7 @@ static void drop(struct archive_task *task)
     task->has_temporary = false;
 }
 
-/* Until a newer one counts, none is looked for. */
+/* Until one of a higher LSN counts, none is looked for. */
 static void refuse_snapshot(struct archive_task *task)
 {
     task->refused_lsn = task->due_lsn;

@@ -1,7 +1,7 @@
 /* pool.h: a pool: items, stock, weights, and the draw. Pure: no I/O, no clock, no thread.
  *
  * The writer thread owns every pool and alone may call what stands here; the exceptions are
- * pool_item_id(), pool_name() and pool_id(), which read what never changes.
+ * pool_item_id(), pool_name() and pool_id(), which read what never changes, and pool_item_count().
  *
  * A pool is a structure of arrays; the names of its items lie in one arena whose bytes never move.
  * At most 48 bytes an item, plus its name (pool_inner.h counts them); 8 more where an operator's weight
