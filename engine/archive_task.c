@@ -323,24 +323,27 @@ static void take_list(struct archive_task *task, const struct archive_list *list
     }
     if (list->snapshot_count > 0)
         task->snapshot_lsn = list->snapshots[list->snapshot_count - 1].from_lsn;
-    if (first_lsn == UINT64_MAX) { /* all of it is yet to be archived, or recorded */
-        atomic_store(&task->unrecorded_lsn, UINT64_MAX);
-        return;
-    }
-    /* What was pruned is not archived again. (Segments are archived in the order of the log, each durable before
-     * the next, and are pruned in that order: what is missing before the first one was pruned.) */
-    uint64_t from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));
+    uint64_t from_lsn = known_lsn;
+    if (first_lsn != UINT64_MAX)
+        /* What was pruned is not archived again. (Segments are archived in the order of the log, each durable
+         * before the next, and are pruned in that order: what is missing before the first one was pruned.) */
+        from_lsn = larger(known_lsn, wal_segment_begin(geometry, first_lsn));
+    else /* all of the ring is yet to be archived; what lies between it and the first snapshot never will be */
+        end_lsn = list->snapshot_count > 0
+                      ? wal_segment_begin(geometry, list->snapshots[0].from_lsn)
+                      : UINT64_MAX;
     for (uint32_t i = 0; i < list->gap_count; i++) /* recorded, and perhaps not known to be */
         if (list->gaps[i].from_lsn <= from_lsn && list->gaps[i].to_lsn > from_lsn)
             /* Of the ring before a resize it may end amid what is a segment now. */
             from_lsn = round_up_u64(list->gaps[i].to_lsn, geometry->segment_size_bytes);
     atomic_store(&task->unrecorded_lsn, end_lsn < from_lsn ? end_lsn : UINT64_MAX);
     atomic_store(&task->archived_lsn, from_lsn);
+    const bool is_resized = resized_lsn != 0 && end_lsn == resized_lsn;
     if (end_lsn < from_lsn)
-        task->gap = (struct archive_gap){.from_lsn = end_lsn,
-                                         .to_lsn = from_lsn,
-                                         .reason = end_lsn == resized_lsn ? ARCHIVE_GAP_RESIZED
-                                                                          : ARCHIVE_GAP_ABSENT};
+        task->gap =
+            (struct archive_gap){.from_lsn = end_lsn,
+                                 .to_lsn = from_lsn,
+                                 .reason = is_resized ? ARCHIVE_GAP_RESIZED : ARCHIVE_GAP_ABSENT};
 }
 
 static enum urn_code open_archive(struct archive_task *task, struct urn_error *error)

@@ -408,6 +408,27 @@ static void test_a_gap_at_the_begin_is_told(void **state)
     end(scene);
 }
 
+/* Nor is it where a start finds that the archive never came further than its first snapshot. */
+static void test_a_gap_at_the_begin_is_told_behind_a_start(void **state)
+{
+    (void)state;
+    struct scene *scene = a_scene(23, URN_ARCHIVE_GAP);
+    struct driver *driver = &scene->driver;
+    driver_run(driver);
+    assert_true(sim_file_exists(driver->world, "archive/snapshot-0000000000000000-0000"));
+    driver->holds_archive = true;
+    draw_to(scene, 8 * SEGMENT);
+    driver_crash(driver, SIM_CRASH_PROCESS);
+    driver_must_open(driver);
+    driver->holds_archive = false;
+    draw_to(scene, 14 * SEGMENT);
+    driver_run(driver);
+    check_none(scene, 1, URN_NOTFOUND, "is in a gap of the archive (LSN 0 to ");
+    check_found(scene, scene->lookup.first_request_id);
+    assert_int_equal(atomic_load(&driver->engine->archive.counters.gaps), 1);
+    end(scene);
+}
+
 /* Under the server, and behind it: what is remembered of files that are gone is forgotten. */
 static void test_what_was_pruned_is_older(void **state)
 {
@@ -723,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_without_a_record_is_told),
         cmocka_unit_test(test_gaps_that_adjoin_are_told_as_one),
         cmocka_unit_test(test_a_gap_at_the_begin_is_told),
+        cmocka_unit_test(test_a_gap_at_the_begin_is_told_behind_a_start),
         cmocka_unit_test(test_what_was_pruned_is_older),
         cmocka_unit_test(test_what_was_put_back_is_found),
         cmocka_unit_test(test_a_file_that_is_missing_is_damage),
