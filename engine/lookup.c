@@ -169,10 +169,10 @@ static void widen_known(const struct lookups *lookups, struct log_draw *draw)
 /* What the archive's files say may have been put there by anybody. */
 static bool can_be_told(const struct urn_engine *engine, const struct log_draw *draw)
 {
-    const struct urn_pool *pool =
-        draw->pool_id < engine->bounds.max_pools ? engine->writer.state.pools[draw->pool_id] : NULL;
-    return pool != NULL &&
-           (draw->outcome == URN_FAILED_DRAW || draw->outcome < pool_item_count(pool));
+    const struct state *state = &engine->writer.state;
+    return draw->pool_id < state->pool_count &&
+           (draw->outcome == URN_FAILED_DRAW ||
+            draw->outcome < pool_item_count(state->pools[draw->pool_id]));
 }
 
 /* What has come out of a look into the archive. */

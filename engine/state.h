@@ -21,11 +21,11 @@ struct state {
     uint64_t next_request_id;     /* starts at 1 */
     uint64_t reserved_request_id; /* the highest id a synced reservation allows; 0: none was made */
     uint64_t engine_time_us;
-    uint64_t wall_time_us; /* of the last group; to advance engine time at a start */
-    uint32_t pool_count;
-    uint64_t item_count;     /* of all pools */
-    struct urn_pool **pools; /* by id; room for bounds.max_pools */
-    uint32_t *pool_table;    /* open-addressed hash of names -> id + 1; state.c's own */
+    uint64_t wall_time_us;       /* of the last group; to advance engine time at a start */
+    _Atomic uint32_t pool_count; /* rises once a pool is in its place, so that any thread may ask */
+    uint64_t item_count;         /* of all pools */
+    struct urn_pool **pools;     /* by id; room for bounds.max_pools */
+    uint32_t *pool_table;        /* open-addressed hash of names -> id + 1; state.c's own */
     uint32_t pool_table_slots;
     uint64_t name_bytes;   /* of all pools and items */
     struct freeze *freeze; /* of all pools; never NULL once made */
