@@ -412,8 +412,9 @@ static void check_lookup(const struct host *host, const struct client_request *l
     if (lookup->refused_at_once || code == URN_READONLY)
         return;
     if (code == URN_IO) {
-        PROMISE(sim_last_event(host->world)->error != 0, "a lookup met no fault: %s",
-                lookup->error.text);
+        /* Or one that has kept the archive from being made. */
+        PROMISE(sim_last_event(host->world)->error != 0 || !host->engine->archive.was_there,
+                "a lookup met no fault: %s", lookup->error.text);
         return;
     }
     PROMISE(!oracle_has_failed(host->oracle), "P6: a lookup was answered after the log had failed");
