@@ -245,7 +245,8 @@ static void go_on(struct host *host)
         sim_advance(host->world, SNAPSHOT_RETRY_NS);
         host_drain(host);
     }
-    if (host_crashed(host) || host->failed)
+    /* A file system that has stopped takes no archive before the machine has restarted. */
+    if (host_crashed(host) || host->failed || sim_is_stopped(host->world))
         return;
     const enum urn_code code = host_draw(host, 0, host->scenario->config.max_batch, false);
     struct urn_error why;
