@@ -152,7 +152,7 @@ static enum urn_code list_around(struct archive_finder *finder, uint64_t lsn, st
     return URN_OK;
 }
 
-/* Opens the archive, if it is not open. Errors: URN_IO, URN_DAMAGED. */
+/* Opens the archive, if it is not open. Errors: URN_IO, URN_DAMAGED; where it is not open then, the text names it. */
 static enum urn_code open_archive(struct archive_finder *finder, struct urn_error *error)
 {
     uint8_t ring[WAL_UUID_BYTES];
@@ -164,7 +164,8 @@ static enum urn_code open_archive(struct archive_finder *finder, struct urn_erro
         archive_dir_open(finder->sources.os, finder->sources.path, &dir, ring, error);
     if (code == URN_NODATA)
         return error_set(error, URN_IO, error->system_errno,
-                         "it is not there: is its volume mounted?");
+                         "the archive %.100s: it is not there: is its volume mounted?",
+                         finder->sources.path);
     if (code != URN_OK)
         return code;
     finder->dir = dir;
@@ -530,7 +531,8 @@ enum archive_found archive_finder_find(struct archive_finder *finder, uint64_t r
     }
     close_file(finder); /* so that what is pruned is gone */
     if (found == ARCHIVE_FOUND_ERROR) {
-        error_prefix(error, "the archive %.100s: ", finder->sources.path);
+        if (finder->dir != NULL) /* what cannot be opened is named already */
+            error_prefix(error, "the archive %.100s: ", finder->sources.path);
         close_archive(finder);
     }
     return found;

@@ -717,6 +717,33 @@ static void test_an_archive_that_is_away_is_told(void **state)
     end(scene);
 }
 
+/* Whatever hinders it, the archive is named, and once. */
+static void test_an_archive_that_cannot_be_opened_is_named_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct scene *scene = a_scene(15, URN_ARCHIVE_BLOCK);
+        struct sim_world *world = scene->driver.world;
+        draw_to(scene, 14 * SEGMENT);
+        assert_int_equal(driver_stop(&scene->driver), URN_OK);
+        scene->driver.holds_past = true; /* so that the lookup is the first to open it */
+        driver_must_open(&scene->driver);
+        driver_run(&scene->driver);
+        scene->driver.holds_past = false;
+        if (i == 0)
+            sim_fail_at(world, SIM_DIR_OPEN, 1, EACCES);
+        else if (i == 1)
+            assert_true(sim_set_unreadable(world, "archive/ARCHIVE", 0));
+        else
+            assert_true(sim_flip_bit(world, "archive/ARCHIVE", 30, 1));
+        check_none(scene, 1, i < 2 ? URN_IO : URN_DAMAGED, "the archive archive");
+        const char *text = scene->error.text;
+        if (strstr(strstr(text, "the archive archive") + 1, "the archive archive") != NULL)
+            fail_msg("\"%s\" names it twice", text);
+        end(scene);
+    }
+}
+
 static void test_memory_is_bounded(void **state)
 {
     (void)state;
@@ -757,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_an_item_that_is_not_there_is_not_believed),
         cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_an_archive_that_is_away_is_told),
+        cmocka_unit_test(test_an_archive_that_cannot_be_opened_is_named_once),
         cmocka_unit_test(test_memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
