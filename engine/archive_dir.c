@@ -326,13 +326,24 @@ static enum urn_code open_or_make(struct urn_os *os, const char *path, bool was_
     return error_set(error, URN_IO, failure, "cannot sync the folder of the archive %.200s", path);
 }
 
+/* Read back, for an archive without it is none: nothing in it could be opened any more. */
+static enum urn_code write_identity(struct os_dir *dir, const char *path,
+                                    const uint8_t ring_uuid[WAL_UUID_BYTES],
+                                    struct urn_error *error)
+{
+    char text[ARCHIVE_TEXT_BYTES_MAX];
+    const size_t length = archive_identity_format(ring_uuid, text);
+    return file_publish_checked(dir, ARCHIVE_IDENTITY, text, length, error) == URN_OK
+               ? URN_OK
+               : error_prefix(error, "the archive %.200s: ", path);
+}
+
 /* In a directory that is open: whose it is, and that nobody else writes in it; ARCHIVE, where it is new. */
 static enum urn_code take_possession(struct os_dir *dir, const char *path,
                                      const uint8_t ring_uuid[WAL_UUID_BYTES], bool was_there,
                                      struct os_file **lock, struct urn_error *error)
 {
     struct listing listing;
-    char text[ARCHIVE_TEXT_BYTES_MAX];
     enum urn_code code = list_names(dir, &listing, error);
     if (code != URN_OK)
         return code;
@@ -341,8 +352,7 @@ static enum urn_code take_possession(struct os_dir *dir, const char *path,
     if (code == URN_OK) /* not earlier: in somebody else's directory nothing is left */
         code = lock_archive(dir, path, lock, error);
     if (code == URN_OK && !listing.has_identity)
-        code = file_publish(dir, ARCHIVE_IDENTITY, text, archive_identity_format(ring_uuid, text),
-                            error);
+        code = write_identity(dir, path, ring_uuid, error);
     listing_free(&listing);
     return code;
 }
@@ -445,5 +455,6 @@ enum urn_code archive_note_write(struct os_dir *data_dir, const struct archive_n
                                  struct urn_error *error)
 {
     char text[ARCHIVE_NOTE_BYTES_MAX];
-    return file_publish(data_dir, ARCHIVE_NOTE, text, archive_note_format(note, text), error);
+    return file_publish_checked(data_dir, ARCHIVE_NOTE, text, archive_note_format(note, text),
+                                error);
 }

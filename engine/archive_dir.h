@@ -61,7 +61,7 @@ enum urn_code archive_index_read(struct os_file *file, const char *name,
 enum urn_code archive_note_read(struct os_dir *data_dir, bool *found, struct archive_note *note,
                                 struct urn_error *error);
 
-/* Written whole, synced, renamed into place. Errors: URN_IO. */
+/* Written whole, synced, read back, renamed into place. Errors: URN_IO; URN_DAMAGED, when the disk has not kept it. */
 enum urn_code archive_note_write(struct os_dir *data_dir, const struct archive_note *note,
                                  struct urn_error *error);
 

@@ -551,7 +551,8 @@ static enum archive_want step_gap(struct archive_task *task)
     struct archive_gap *gap = &task->gap;
     memcpy(gap->ring_uuid, task->around.data_dir->geometry.ring_uuid, WAL_UUID_BYTES);
     archive_gap_name(name, gap->from_lsn, gap->to_lsn);
-    if (file_publish(task->dir, name, text, archive_gap_format(gap, text), &error) != URN_OK) {
+    if (file_publish_checked(task->dir, name, text, archive_gap_format(gap, text), &error) !=
+        URN_OK) {
         error_prefix(&error, "cannot record a gap in the archive %.100s: ", task->path);
         return fail(task, &error);
     }

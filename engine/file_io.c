@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/check.h"
 
@@ -54,9 +55,33 @@ enum urn_code file_write_exact(struct os_file *file, const char *name, const voi
     return URN_OK;
 }
 
+/* Errors: URN_IO; URN_DAMAGED, when the disk does not hold what was written. */
+static enum urn_code read_back(struct os_file *file, const char *name, const void *bytes,
+                               size_t length_bytes, struct urn_error *error)
+{
+    uint8_t piece[512];
+    uint64_t size_bytes = 0;
+    int failure = os_file_drop_cache(file);
+    if (failure == 0)
+        failure = os_file_size(file, &size_bytes);
+    if (failure != 0)
+        return error_set(error, URN_IO, failure, "cannot read back %s past the cache", name);
+    bool same = size_bytes == length_bytes;
+    for (size_t done = 0; same && done < length_bytes; done += sizeof piece) {
+        const size_t left = length_bytes - done;
+        const size_t length = left < sizeof piece ? left : sizeof piece;
+        if (file_read_exact(file, name, piece, length, done, error) != URN_OK)
+            return error->code;
+        same = memcmp(piece, (const uint8_t *)bytes + done, length) == 0;
+    }
+    return same ? URN_OK
+                : error_set(error, URN_DAMAGED, 0,
+                            "check the disk: what was read back is not what was written: %s", name);
+}
+
 /* Writes and syncs a file that must not exist; leaves none behind when it fails. */
 static enum urn_code write_new_file(struct os_dir *dir, const char *name, const void *bytes,
-                                    size_t length_bytes, struct urn_error *error)
+                                    size_t length_bytes, bool checks, struct urn_error *error)
 {
     struct os_file *file = NULL;
     int failure = os_file_open(dir, name, OS_CREATE, &file);
@@ -70,6 +95,9 @@ static enum urn_code write_new_file(struct os_dir *dir, const char *name, const 
         code = error_set(error, URN_IO, failure, "cannot sync %s", name);
         goto remove_file;
     }
+    code = checks ? read_back(file, name, bytes, length_bytes, error) : URN_OK;
+    if (code != URN_OK)
+        goto remove_file;
     os_file_close(file);
     return URN_OK;
 
@@ -79,8 +107,8 @@ remove_file:
     return code;
 }
 
-enum urn_code file_publish(struct os_dir *dir, const char *name, const void *bytes,
-                           size_t length_bytes, struct urn_error *error)
+static enum urn_code publish(struct os_dir *dir, const char *name, const void *bytes,
+                             size_t length_bytes, bool checks, struct urn_error *error)
 {
     char temporary[PUBLISH_NAME_MAX];
     const int length = snprintf(temporary, sizeof temporary, "%s.tmp", name);
@@ -88,7 +116,7 @@ enum urn_code file_publish(struct os_dir *dir, const char *name, const void *byt
     int failure = os_remove(dir, temporary); /* of a publication that a crash ended */
     if (failure != 0 && failure != ENOENT)
         return error_set(error, URN_IO, failure, "cannot remove %s", temporary);
-    const enum urn_code code = write_new_file(dir, temporary, bytes, length_bytes, error);
+    const enum urn_code code = write_new_file(dir, temporary, bytes, length_bytes, checks, error);
     if (code != URN_OK)
         return code;
     failure = os_rename(dir, temporary, name);
@@ -100,4 +128,16 @@ enum urn_code file_publish(struct os_dir *dir, const char *name, const void *byt
     if (failure != 0)
         return error_set(error, URN_IO, failure, "cannot sync the directory of %s", name);
     return URN_OK;
+}
+
+enum urn_code file_publish(struct os_dir *dir, const char *name, const void *bytes,
+                           size_t length_bytes, struct urn_error *error)
+{
+    return publish(dir, name, bytes, length_bytes, false, error);
+}
+
+enum urn_code file_publish_checked(struct os_dir *dir, const char *name, const void *bytes,
+                                   size_t length_bytes, struct urn_error *error)
+{
+    return publish(dir, name, bytes, length_bytes, true, error);
 }

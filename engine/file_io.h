@@ -17,4 +17,9 @@ enum urn_code file_write_exact(struct os_file *file, const char *name, const voi
 enum urn_code file_publish(struct os_dir *dir, const char *name, const void *bytes,
                            size_t length_bytes, struct urn_error *error);
 
+/* The same, and before it is renamed it is read back past the cache: a disk may say that it has synced and
+ * has not. Errors: URN_IO; URN_DAMAGED, when it is not what was written. */
+enum urn_code file_publish_checked(struct os_dir *dir, const char *name, const void *bytes,
+                                   size_t length_bytes, struct urn_error *error);
+
 #endif

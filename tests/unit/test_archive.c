@@ -500,6 +500,76 @@ static void test_lying_disk(void **state)
     done(driver);
 }
 
+/* The same of the small files: without ARCHIVE, or ARCHIVED-TO, none would ever be opened again, and policy block
+ * would let the log run full. */
+static void test_lying_disk_below_small_files(void **state)
+{
+    (void)state;
+    uint32_t found = 0;
+    for (uint64_t seed = 0; seed < 32; seed++) {
+        struct driver *driver = a_driver_of_seed(URN_ARCHIVE_BLOCK, seed);
+        driver->config.archive = NULL;
+        driver_must_open(driver);
+        assert_int_equal(driver_stop(driver), URN_OK);
+        driver->config.archive = "archive";
+        sim_fail_at(driver->world, SIM_DIR_MAKE, 1, EIO);
+        driver_must_open(driver);
+        assert_int_equal(archive_failure(driver), URN_IO);
+        sim_advance(driver->world, ARCHIVE_RETRY_NS);
+        sim_lie_at(driver->world, 1 + seed % 2);
+        struct archive_task *task = &driver->engine->archive;
+        (void)archive_task_step(task);
+        assert_int_equal(task->step, ARCHIVE_STEP_OPEN);
+        (void)archive_task_step(task);
+        if (task->step == ARCHIVE_STEP_FAILED) {
+            assert_int_equal(archive_failure(driver), URN_DAMAGED);
+            found++;
+        }
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        driver_run(driver);
+        assert_int_equal(archive_failure(driver), URN_OK);
+        done(driver);
+    }
+    assert_in_range(found, 1, 31);
+}
+
+/* A gap counts once its record does. */
+static void test_lying_disk_below_a_gap(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        struct driver *driver = a_driver_of_seed(URN_ARCHIVE_GAP, seed);
+        driver_must_open(driver);
+        draw_to(driver, 2 * SEGMENT_BYTES); /* so that the archive does not only begin behind it */
+        driver_run(driver);
+        driver->holds_archive = true;
+        draw_to(driver, 3 * SEGMENTS * SEGMENT_BYTES);
+        struct archive_task *task = &driver->engine->archive;
+        while (task->step != ARCHIVE_STEP_GAP) {
+            (void)archive_task_step(task);
+            sim_advance(driver->world, 1000000);
+        }
+        sim_lie_at(driver->world, 1);
+        (void)archive_task_step(task);
+        driver->holds_archive = false;
+        driver_crash(driver, SIM_CRASH_MACHINE);
+        driver_must_open(driver);
+        driver_run(driver);
+        struct archive_list list = list_of(driver);
+        struct os_dir *dir;
+        struct archive_gap gap;
+        struct urn_error error;
+        assert_true(list.gap_count > 0);
+        assert_int_equal(os_dir_open(sim_os(driver->world), "archive", &dir), 0);
+        for (uint32_t i = 0; i < list.gap_count; i++)
+            assert_int_equal(archive_gap_read(dir, &list.gaps[i], &gap, &error), URN_OK);
+        os_dir_close(dir);
+        archive_list_free(&list);
+        done(driver);
+    }
+}
+
 /* Damage in the ring is not archived as if it were sound. */
 static void test_damaged_segment_does_not_count(void **state)
 {
@@ -885,6 +955,8 @@ int main(void)
         cmocka_unit_test(test_crash_in_every_call),
         cmocka_unit_test(test_directory_that_was_made_and_not_synced),
         cmocka_unit_test(test_lying_disk),
+        cmocka_unit_test(test_lying_disk_below_small_files),
+        cmocka_unit_test(test_lying_disk_below_a_gap),
         cmocka_unit_test(test_damaged_segment_does_not_count),
         cmocka_unit_test(test_snapshot_that_has_gone),
         cmocka_unit_test(test_gap_of_another_name),

@@ -34,8 +34,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+static bool checks; /* publish reads back */
+
 static enum urn_code publish(const char *text, struct urn_error *error)
 {
+    if (checks)
+        return file_publish_checked(dir, "NAME", text, strlen(text), error);
     return file_publish(dir, "NAME", text, strlen(text), error);
 }
 
@@ -142,6 +146,42 @@ static void test_crashes(void **state)
     }
 }
 
+/* What is read back tells that a sync did not do what it said; then the old bytes stay. */
+static void test_a_disk_that_lies(void **state)
+{
+    (void)state;
+    struct urn_error error;
+    uint32_t found = 0;
+    checks = true;
+    for (uint32_t i = 0; i < 32; i++) {
+        assert_int_equal(publish(OLD, &error), URN_OK);
+        sim_lie_at(world, 1);
+        const enum urn_code code = publish(NEW, &error);
+        if (code != URN_OK) {
+            assert_int_equal(code, URN_DAMAGED);
+            assert_non_null(strstr(error.text, "what was read back is not what was written"));
+            assert_false(sim_file_exists(world, "NAME.tmp"));
+            found++;
+        }
+        sim_crash_now(world, SIM_CRASH_MACHINE);
+        os_dir_close(dir);
+        assert_int_equal(os_dir_open(sim_restart(world), "/", &dir), 0);
+        assert_true(file_is(code == URN_OK ? NEW : OLD));
+    }
+    assert_in_range(found, 1, 31);
+    checks = false;
+}
+
+static void test_publishing_with_a_look_back(void **state)
+{
+    checks = true;
+    test_publishing_replaces(state);
+    assert_true(sim_lose_file(world, "NAME"));
+    test_crashes(state);
+    test_failing_calls(state);
+    checks = false;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -152,6 +192,8 @@ int main(void)
         TEST(test_a_leftover_is_no_hindrance),
         TEST(test_failing_calls),
         TEST(test_crashes),
+        TEST(test_a_disk_that_lies),
+        TEST(test_publishing_with_a_look_back),
     };
     return cmocka_run_group_tests_name("file_io", tests, NULL, NULL);
 }
