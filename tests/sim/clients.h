@@ -17,6 +17,7 @@ struct client_request {
     bool refused_at_once;         /* by urn_submit itself */
     bool collected;               /* the engine has given it back */
     uint64_t findable_id;         /* LOOKUP: what draws.h says when it is submitted */
+    bool archive_is_missing;      /* LOOKUP: when it looked there */
     uint64_t depends_on;          /* once absorbed: how many effects its answer was computed from */
     uint32_t *outcomes_seen;      /* of a draw once absorbed: a copy, which must stay true */
 };

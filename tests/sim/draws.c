@@ -130,6 +130,12 @@ static void check_found(const struct draws *draws, const struct drawn *drawn,
             lookup->request_id, lookup->lsn);
 }
 
+/* What ends at or below this may not be in the ring. */
+static uint64_t kept_from(const struct lookup_moment *moment)
+{
+    return moment->oldest_lsn > moment->torn_lsn ? moment->oldest_lsn : moment->torn_lsn;
+}
+
 /* It is said to be older than what is kept, in a gap of the archive, left out, or not given yet: each at its time. */
 static void check_missing(const struct drawn *drawn, const struct urn_request *lookup,
                           const struct lookup_moment *moment, struct coverage *coverage)
@@ -139,8 +145,7 @@ static void check_missing(const struct drawn *drawn, const struct urn_request *l
     const bool is_answered = drawn != NULL && id <= moment->findable_id;
     PROMISE(lookup->error->code == URN_NOTFOUND, "NOTFOUND does not say why");
     if (strstr(text, "is older than what is kept") != NULL) {
-        const uint64_t kept_lsn =
-            moment->oldest_lsn > moment->torn_lsn ? moment->oldest_lsn : moment->torn_lsn;
+        const uint64_t kept_lsn = kept_from(moment);
         PROMISE(drawn == NULL || (drawn->end_lsn != 0 && drawn->end_lsn <= kept_lsn),
                 "id %" PRIu64 " is in the ring, and was said to be older", id);
         PROMISE(id < lookup->first_request_id, "id %" PRIu64 " is none of the older ones: %s", id,
@@ -150,8 +155,7 @@ static void check_missing(const struct drawn *drawn, const struct urn_request *l
         PROMISE(!is_answered, "id %" PRIu64 " was answered, and is said not to be given yet", id);
         coverage->lookups[COVERAGE_LOOKUP_NOT_YET]++;
     } else if (strstr(text, "is in a gap of the archive") != NULL) {
-        const uint64_t kept_lsn =
-            moment->oldest_lsn > moment->torn_lsn ? moment->oldest_lsn : moment->torn_lsn;
+        const uint64_t kept_lsn = kept_from(moment);
         PROMISE(drawn == NULL || (drawn->end_lsn != 0 && drawn->end_lsn <= kept_lsn),
                 "id %" PRIu64 " is in the ring, and was said to be in a gap", id);
         coverage->lookups[COVERAGE_LOOKUP_GAP]++;
@@ -163,6 +167,19 @@ static void check_missing(const struct drawn *drawn, const struct urn_request *l
     }
 }
 
+/* The archive was to be made, and a fault kept the engine from it: perhaps so early that it does not know whether
+ * there ever was one, of which the volume has gone. So it cannot say that the draw is in a gap, at whatever time the
+ * fault struck; but only of what the ring does not have. */
+static void check_unknown(const struct drawn *drawn, const struct urn_request *lookup,
+                          const struct lookup_moment *moment)
+{
+    const uint64_t kept_lsn = kept_from(moment);
+    PROMISE(strstr(lookup->error->text, "it is not there: is its volume mounted?") != NULL,
+            "a lookup met no fault: %s", lookup->error->text);
+    PROMISE(drawn == NULL || (drawn->end_lsn != 0 && drawn->end_lsn <= kept_lsn),
+            "id %" PRIu64 " is in the ring, and was looked for in the archive", lookup->request_id);
+}
+
 void draws_check(const struct draws *draws, const struct urn_request *lookup,
                  const struct lookup_moment *moment, struct coverage *coverage)
 {
@@ -171,6 +188,10 @@ void draws_check(const struct draws *draws, const struct urn_request *lookup,
         drawn = NULL;
     if (lookup->code == URN_NOTFOUND) {
         check_missing(drawn, lookup, moment, coverage);
+        return;
+    }
+    if (lookup->code == URN_IO && moment->archive_is_missing) {
+        check_unknown(drawn, lookup, moment);
         return;
     }
     PROMISE(lookup->code == URN_OK, "a lookup of id %" PRIu64 " ended with %s: %s",
@@ -190,8 +211,9 @@ uint64_t draws_oldest_lsn(const struct urn_engine *engine)
     return newest > others ? newest - others : 0;
 }
 
-void draws_look_up_some(const struct draws *draws, struct urn_engine *engine, uint64_t lost_lsn,
-                        uint64_t torn_lsn, struct coverage *coverage, struct sim_random *luck)
+void draws_look_up_some(const struct draws *draws, struct urn_engine *engine,
+                        const struct lookup_moment *start, struct coverage *coverage,
+                        struct sim_random *luck)
 {
     for (uint32_t i = 0; i < LOOKUPS_BEHIND_A_START; i++) {
         struct urn_error error = {.code = URN_OK};
@@ -205,10 +227,11 @@ void draws_look_up_some(const struct draws *draws, struct urn_engine *engine, ui
             continue;
         const struct lookup_moment moment = {
             .findable_id = UINT64_MAX,
-            .acknowledged_lsn = lost_lsn,
+            .acknowledged_lsn = start->lost_lsn,
             .oldest_lsn = draws_oldest_lsn(engine),
-            .torn_lsn = torn_lsn > draws->torn_lsn ? torn_lsn : draws->torn_lsn,
-            .lost_lsn = lost_lsn,
+            .torn_lsn = start->torn_lsn > draws->torn_lsn ? start->torn_lsn : draws->torn_lsn,
+            .lost_lsn = start->lost_lsn,
+            .archive_is_missing = start->archive_is_missing,
         };
         draws_check(draws, &lookup, &moment, coverage);
         if (lookup.code == URN_OK)

@@ -53,6 +53,7 @@ struct lookup_moment {
     uint64_t torn_lsn;         /* but segments below may not be whole */
     uint64_t
         lost_lsn; /* what was known of draws whose group ends behind it may not be so; UINT64_MAX */
+    bool archive_is_missing; /* when it was looked into: a fault has kept it from being made */
 };
 
 /* Whether a lookup was answered as it must be: found, or not and for which reason. */
@@ -62,9 +63,10 @@ void draws_check(const struct draws *draws, const struct urn_request *lookup,
 /* The oldest LSN of what the ring has. */
 uint64_t draws_oldest_lsn(const struct urn_engine *engine);
 
-/* Behind a start that nobody has submitted anything to: some lookups, of what was there before. lost_lsn: where
- * the log ended that the start has found. torn_lsn: as for draws_recover. */
-void draws_look_up_some(const struct draws *draws, struct urn_engine *engine, uint64_t lost_lsn,
-                        uint64_t torn_lsn, struct coverage *coverage, struct sim_random *luck);
+/* Behind a start that nobody has submitted anything to: some lookups, of what was there before. Of start: lost_lsn,
+ * where the log ended that it has found; torn_lsn, as for draws_recover; archive_is_missing. */
+void draws_look_up_some(const struct draws *draws, struct urn_engine *engine,
+                        const struct lookup_moment *start, struct coverage *coverage,
+                        struct sim_random *luck);
 
 #endif

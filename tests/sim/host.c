@@ -124,6 +124,22 @@ struct urn_engine_config host_config(const struct host *host, struct urn_os *os)
     return config;
 }
 
+/* There is no archive yet: which is right only as long as something hinders the engine, as it says. */
+static bool archive_is_missing(const struct sim_world *world, struct urn_engine *engine)
+{
+    const struct archive_task *task = &engine->archive;
+    char path[sizeof task->path + sizeof ARCHIVE_IDENTITY];
+    if (!task->on)
+        return false;
+    snprintf(path, sizeof path, "%s/" ARCHIVE_IDENTITY, task->path);
+    if (sim_file_exists(world, path))
+        return false;
+    struct urn_error why;
+    urn_engine_archive_failure(engine, &why);
+    PROMISE(why.code != URN_OK, "the archive is not there, and nothing hinders it");
+    return true;
+}
+
 /* The oracle goes on from this engine. */
 static void adopt(struct host *host)
 {
@@ -166,6 +182,7 @@ enum urn_code host_open(struct host *host)
     if (sim_last_event(host->world)->error == 0) /* else one may not have been readable */
         check_snapshots(host, &host->report);
     host->finding.report = &host->report;
+    host->finding.archive_is_missing = archive_is_missing(host->world, host->engine);
     sim_set_quiet(host->world, true);
     oracle_check_start(host->oracle, host->engine, &host->finding, host->rigour);
     oracle_check_lookups(host->oracle, host->engine, &host->finding, host->coverage, &host->luck);
@@ -334,10 +351,18 @@ bool host_can_begin(const struct host *host)
     return !host->syncing && atomic_load(&host->engine->commit_slot) != NULL;
 }
 
+static bool past_step(struct host *host)
+{
+    struct client_request *oldest = (struct client_request *)host->engine->lookups.past.oldest;
+    if (oldest != NULL)
+        oldest->archive_is_missing = archive_is_missing(host->world, host->engine);
+    return lookups_past_step(host->engine);
+}
+
 /* Whoever collects at once sees whether anything was found that nobody had been told of. */
 bool host_lookup_step(struct host *host)
 {
-    const bool did = lookups_step(host->engine) || lookups_past_step(host->engine);
+    const bool did = lookups_step(host->engine) || past_step(host);
     window_note_crash(host);
     note_failure(host);
     if (did && !host_crashed(host) && sim_random_one_in(&host->luck, COLLECT_LOOKUP_ONE_IN))
@@ -404,19 +429,18 @@ void host_log_sync_end(struct host *host)
     count_step(host);
 }
 
-/* A lookup may fail for a fault that has struck; else it is right. */
+/* A lookup may fail for a fault that has struck; else it is right. (Faults of the start are forgotten by then, but an
+ * archive that they have kept from being made stays away until the next attempt.) */
 static void check_lookup(const struct host *host, const struct client_request *lookup,
                          const struct urn_engine_info *info)
 {
     const enum urn_code code = lookup->request.code;
     if (lookup->refused_at_once || code == URN_READONLY)
         return;
-    if (code == URN_IO) {
-        /* Or one that has kept the archive from being made. */
-        PROMISE(sim_last_event(host->world)->error != 0 || !host->engine->archive.was_there,
-                "a lookup met no fault: %s", lookup->error.text);
+    if (code == URN_IO && sim_last_event(host->world)->error != 0)
         return;
-    }
+    PROMISE(code != URN_IO || lookup->archive_is_missing, "a lookup met no fault: %s",
+            lookup->error.text);
     PROMISE(!oracle_has_failed(host->oracle), "P6: a lookup was answered after the log had failed");
     const struct lookup_moment moment = {
         .findable_id = lookup->findable_id,
@@ -424,6 +448,7 @@ static void check_lookup(const struct host *host, const struct client_request *l
         .oldest_lsn = draws_oldest_lsn(host->engine),
         .torn_lsn = oracle_draws(host->oracle)->torn_lsn,
         .lost_lsn = UINT64_MAX,
+        .archive_is_missing = lookup->archive_is_missing,
     };
     draws_check(oracle_draws(host->oracle), &lookup->request, &moment, host->coverage);
 }
@@ -684,7 +709,9 @@ void host_look(struct host *host)
                                            .found_lsn = report.end_lsn,
                                            .durable_lsn = engine_durable_lsn(host->engine),
                                            .power_was_lost = true,
-                                           .mode = host->engine->mode};
+                                           .mode = host->engine->mode,
+                                           .archive_is_missing =
+                                               archive_is_missing(branch, engine)};
     sim_set_quiet(branch, true);
     oracle_check_start(host->oracle, engine, &finding, ORACLE_LOOK);
     oracle_check_lookups(host->oracle, engine, &finding, host->coverage, &host->luck);

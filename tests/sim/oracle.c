@@ -780,8 +780,12 @@ void oracle_check_lookups(const struct oracle *oracle, struct urn_engine *engine
                           const struct oracle_finding *finding, struct coverage *coverage,
                           struct sim_random *luck)
 {
-    draws_look_up_some(&oracle->draws, engine, finding->found_lsn, torn_lsn(engine, finding),
-                       coverage, luck);
+    const struct lookup_moment start = {
+        .lost_lsn = finding->found_lsn,
+        .torn_lsn = torn_lsn(engine, finding),
+        .archive_is_missing = finding->archive_is_missing,
+    };
+    draws_look_up_some(&oracle->draws, engine, &start, coverage, luck);
 }
 
 void oracle_check_start(struct oracle *oracle, struct urn_engine *engine,

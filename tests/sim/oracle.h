@@ -79,7 +79,8 @@ struct oracle_finding {
     uint64_t found_lsn;
     uint64_t durable_lsn; /* that engine said so: it must be there, whatever has happened */
     bool power_was_lost;  /* since; in modes interval and os no more than that need be there then */
-    enum urn_wal_mode mode; /* of that engine */
+    enum urn_wal_mode mode;  /* of that engine */
+    bool archive_is_missing; /* a fault has kept this start from making it */
 };
 
 /* Checks an engine that has just been opened, and nothing submitted to it yet. */
