@@ -40,8 +40,9 @@ enum urn_code state_make(const struct state_bounds *bounds, struct state *state,
 
 void state_free(struct state *state)
 {
-    CHECK(state->pools != NULL || state->pool_count == 0);
-    for (uint32_t id = 0; id < state->pool_count; id++)
+    const uint32_t pool_count = state->pool_count;
+    CHECK(state->pools != NULL || pool_count == 0);
+    for (uint32_t id = 0; id < pool_count; id++)
         pool_free(state->pools[id]);
     free(state->pools);
     free(state->pool_table);
