@@ -11,7 +11,7 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config
 # shellcheck disable=SC2034
 packages_check=(clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy cppcheck shellcheck
     libcmocka-dev python3 python3-msgpack python3-pynvim python3-yaml
-    e2fsprogs mandoc mount util-linux)
+    e2fsprogs mandoc mount strace util-linux)
 
 # shellcheck disable=SC2034
 packages_package=(dpkg-dev file gzip lintian)
