@@ -1043,6 +1043,39 @@ static void test_reload_finds_items_wherever_they_stand(void **unused)
     done(driver);
 }
 
+/* A reload whose changes are staged, and whose new pool finds no room, has begun: BUSY would say that it has not. */
+static void test_a_stop_gives_a_reload_up_whose_changes_are_staged(void **unused)
+{
+    (void)unused;
+    struct driver *driver = a_full_disk(26);
+    struct catalog catalog = make_catalog("large", 10000);
+    const struct urn_item_spec items[] = {
+        {"diamond", 7, 100, 10}, {"gold", 4, 1000, 21}, {"mud", 3, URN_UNLIMITED, 70}};
+    const struct urn_pool_spec pools[] = {{"main", 4, 3, items}, catalog.pool};
+    struct urn_error error = {.code = URN_OK};
+    struct urn_request reload = {RELOAD(pools, .error = &error)};
+    const struct writer *writer = &driver->engine->writer;
+    const uint64_t limit_lsn = atomic_load(&driver->engine->room_limit_lsn) -
+                               WRITER_MARK_ROOM_BYTES - writer->reserve_bytes;
+    /* Until there is room for a weight, and none for items. */
+    while (writer->end_lsn + 3 * DRIVER_BATCH_MAX < limit_lsn)
+        assert_int_equal(driver_draw(driver, "main", DRIVER_BATCH_MAX, false), URN_OK);
+    urn_submit(driver->engine, &reload);
+    driver_run(driver);
+    let_pass(driver, 1);
+    assert_null(urn_collect(driver->engine));
+    assert_int_equal(driver_stop(driver), URN_OK);
+    assert_int_equal(reload.code, URN_INDOUBT);
+    assert_string_equal(error.text, "a part of it is done: the log has no room");
+    sim_set_capacity(driver->world, UINT64_MAX);
+    driver_must_open(driver);
+    assert_int_equal(driver_state(driver, "main"), URN_OK);
+    assert_int_equal(driver->request.items[1].probability, 21);
+    assert_not_done(driver, URN_NOPOOL, .op = URN_CLOSE, POOL("large"));
+    free_catalog(&catalog);
+    done(driver);
+}
+
 /* Nothing of it is staged yet, so that nothing of it is in doubt. */
 static void test_a_failing_disk_while_a_reload_compares(void **unused)
 {
@@ -1171,6 +1204,7 @@ int main(void)
         cmocka_unit_test(test_reload_of_more_than_a_group),
         cmocka_unit_test(test_changes_while_a_reload_compares),
         cmocka_unit_test(test_reload_finds_items_wherever_they_stand),
+        cmocka_unit_test(test_a_stop_gives_a_reload_up_whose_changes_are_staged),
         cmocka_unit_test(test_a_failing_disk_while_a_reload_compares),
         cmocka_unit_test(test_a_reload_of_many_pools),
         cmocka_unit_test(test_a_reload_that_waits_for_the_next_group),
