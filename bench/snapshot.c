@@ -355,6 +355,10 @@ static struct urn_engine *open_engine(const char *folder, uint32_t items)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && argv[1][0] == '-') {
+        fprintf(stderr, "usage: %s [FOLDER [ITEMS [SECONDS [POOLS]]]]\n", argv[0]);
+        return 64;
+    }
     const char *folder = argc > 1 ? argv[1] : "/tmp/urn-bench-snapshot";
     uint32_t items = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1000000;
     uint64_t seconds = argc > 3 ? strtoul(argv[3], NULL, 10) : 5;
