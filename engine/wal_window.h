@@ -67,8 +67,8 @@ struct wal_view {
     uint64_t available_bytes;
 };
 
-/* Before the first slot; read_bytes: how much to read at once, a segment at most. data_dir must outlive it. After a failure it may
- * be closed, or not. */
+/* Before the first slot; read_bytes: how much to read at once, a segment at most. data_dir must outlive it.
+ * After a failure it may be closed, or not. */
 enum urn_code wal_window_begin(struct wal_window *window, const struct data_dir *data_dir,
                                uint64_t read_bytes, struct urn_error *error);
 

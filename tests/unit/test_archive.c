@@ -570,6 +570,15 @@ static void test_lying_disk_below_a_gap(void **state)
     }
 }
 
+/* The archive is hindered by damage, and says of what. */
+static void assert_damage(struct driver *driver, const char *what)
+{
+    struct urn_error error;
+    urn_engine_archive_failure(driver->engine, &error);
+    assert_int_equal(error.code, URN_DAMAGED);
+    assert_non_null(strstr(error.text, what));
+}
+
 /* Damage in the ring is not archived as if it were sound. */
 static void test_damaged_segment_does_not_count(void **state)
 {
@@ -580,11 +589,8 @@ static void test_damaged_segment_does_not_count(void **state)
     assert_true(sim_flip_bit(driver->world, "data/segment-0000", SEGMENT_BYTES / 2, 3));
     driver->holds_archive = false;
     driver_run(driver);
-    struct urn_error error;
-    urn_engine_archive_failure(driver->engine, &error);
-    assert_int_equal(error.code, URN_DAMAGED);
-    assert_non_null(strstr(error.text, "segment-0000"));
-    assert_non_null(strstr(error.text, "urn-wal verify"));
+    assert_damage(driver, "segment-0000");
+    assert_damage(driver, "urn-wal verify");
     assert_false(has_segment(driver, 0));
     assert_int_equal(info_of(driver).archived_lsn, 0);
     done(driver);
@@ -608,10 +614,7 @@ static void test_snapshot_that_has_gone(void **state)
     assert_true(sim_lose_file(driver->world, path));
     driver->holds_archive = false;
     driver_run(driver);
-    struct urn_error error;
-    urn_engine_archive_failure(driver->engine, &error);
-    assert_int_equal(error.code, URN_DAMAGED);
-    assert_non_null(strstr(error.text, "no longer in data"));
+    assert_damage(driver, "no longer in data");
     assert_int_equal(info_of(driver).archived_snapshots, archived);
     assert_int_equal(info_of(driver).archive_failures, 1);
     done(driver);
