@@ -30,11 +30,10 @@ uint32_t look_ahead(const struct state *state, const struct random_source *rando
         if (draws[i]->pool != NULL)
             pool_prefetch_roots(draws[i]->pool);
     }
-    uint64_t ahead = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    uint64_t ahead_bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
         if (draws[i]->pool != NULL)
-            pool_prefetch_draw(draws[i]->pool, random, ahead);
-        ahead += draws[i]->count;
-    }
+            ahead_bytes +=
+                pool_prefetch_draws(draws[i]->pool, random, ahead_bytes, draws[i]->count);
     return count > 0 ? count : 1;
 }

@@ -94,12 +94,13 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
                    uint32_t count);
 
 /* Ask for memory, and change nothing (look_ahead.h). pool_prefetch: the pool's own fields; reads none of
- * them. pool_prefetch_roots: where the ways to its items begin. pool_prefetch_draw: what a draw will touch
- * before which `ahead` random words are used, as far as can be guessed. */
+ * them. pool_prefetch_roots: where the ways to its items begin. pool_prefetch_draws: what the first of
+ * count draws will touch, before which so many random bytes are used, as far as can be guessed; returns
+ * how many the draws themselves will use. */
 void pool_prefetch(const struct urn_pool *pool);
 void pool_prefetch_roots(const struct urn_pool *pool);
-void pool_prefetch_draw(const struct urn_pool *pool, const struct random_source *random,
-                        uint64_t ahead);
+uint64_t pool_prefetch_draws(const struct urn_pool *pool, const struct random_source *random,
+                             uint64_t ahead_bytes, uint32_t count);
 
 /* Undoes staged draws (the outcomes of one pool_draw), newest first. */
 void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count);

@@ -86,7 +86,8 @@ static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, 
 {
     uint64_t numbers[SELECTOR_GROUP_MAX];
     uint32_t slots[SELECTOR_GROUP_MAX]; /* nodes at first */
-    count = random_preview_below(random, pool->weight_in_stock, numbers, count);
+    const uint64_t weight = pool->weight_in_stock;
+    count = random_preview_below(random, weight, numbers, count);
     selector_find_nodes(&pool->selector, numbers, slots, count);
     if (pool->item_count > PREFETCH_ITEMS_MIN)
         prefetch_nodes(pool, slots, count, prefetch_weights);
@@ -100,7 +101,7 @@ static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, 
         outcomes[used] = slots[used];
         pool->ran_out = stage(pool, slots[used++]);
     }
-    random_use(random, used);
+    random_use(random, weight, used);
     return used;
 }
 
@@ -141,17 +142,20 @@ void pool_prefetch_roots(const struct urn_pool *pool)
     __builtin_prefetch(atomic_load_explicit(&pool->items.directory, memory_order_relaxed));
 }
 
-void pool_prefetch_draw(const struct urn_pool *pool, const struct random_source *random,
-                        uint64_t ahead)
+uint64_t pool_prefetch_draws(const struct urn_pool *pool, const struct random_source *random,
+                             uint64_t ahead_bytes, uint32_t count)
 {
     uint64_t number;
     uint32_t nodes[SELECTOR_GROUP_MAX];
+    if (pool->weight_in_stock == 0)
+        return 0;
     /* A tree that the next draw must settle first says nothing. */
-    if (pool->weight_in_stock == 0 || pool->selector.count != pool->item_count ||
-        !random_guess_below(random, ahead, pool->weight_in_stock, &number))
-        return;
-    selector_find_nodes(&pool->selector, &number, nodes, 1);
-    prefetch_nodes(pool, nodes, 1, pool->ran_out);
+    if (pool->selector.count == pool->item_count &&
+        random_guess_below(random, ahead_bytes, pool->weight_in_stock, &number)) {
+        selector_find_nodes(&pool->selector, &number, nodes, 1);
+        prefetch_nodes(pool, nodes, 1, pool->ran_out);
+    }
+    return (uint64_t)count * random_word_bytes(pool->weight_in_stock);
 }
 
 void pool_revert(struct urn_pool *pool, const uint32_t *outcomes, uint32_t count)

@@ -57,19 +57,21 @@ __extension__ typedef unsigned __int128 wide;
  */
 static uint64_t word_for(uint64_t number, uint64_t bound)
 {
-    return (uint64_t)((((wide)number << 64) + ((wide)1 << 63)) / bound);
+    const uint32_t bits = 8 * random_word_bytes(bound);
+    return (uint64_t)((((wide)number << bits) + ((wide)1 << (bits - 1))) / bound);
 }
 
 /* Draws once with the number that the random source is made to give. */
 static uint32_t draw_number(struct urn_pool *pool, uint64_t number)
 {
-    const uint64_t word = word_for(number, pool_weight_in_stock(pool));
+    const uint64_t weight = pool_weight_in_stock(pool);
+    const uint64_t word = word_for(number, weight);
     struct urn_os os = os_scripted(&word, 1);
     struct random_source random;
     random_init(&random, &os);
     uint32_t outcome;
     assert_int_equal(pool_draw(pool, &random, &outcome, 1), 0);
-    assert_int_equal(random.used_bytes, RANDOM_WORD_BYTES);
+    assert_int_equal(random.used_bytes, random_word_bytes(weight));
     return outcome;
 }
 
