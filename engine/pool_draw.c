@@ -14,6 +14,10 @@
 #define TAKEN_TOGETHER     32u
 #define CACHE_LINE_BYTES   64u
 
+/* Of a run: fewer draws are made sooner in groups; more would only be void for longer. Measured. */
+#define RUN_DRAWS_MIN 32u
+#define RUN_DRAWS_MAX 256u
+
 /* ---- the selector ---------------------------------------------------------------------------- */
 
 void pool_weights_in_stock(const void *context, uint32_t first, uint32_t count, uint64_t *weights)
@@ -105,11 +109,10 @@ static uint32_t draw_group(struct urn_pool *pool, struct random_source *random, 
     return used;
 }
 
-uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
-                   uint32_t count)
+/* Draws until count is reached or nothing is in stock. Returns how often. */
+static uint32_t draw_in_groups(struct urn_pool *pool, struct random_source *random,
+                               uint32_t *outcomes, uint32_t count)
 {
-    check_magic(pool);
-    pool_settle(pool);
     uint32_t done = 0;
     uint32_t seen = 0; /* draws that have been looked up once, even if void since */
     uint32_t group = 0;
@@ -124,6 +127,57 @@ uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t
         group = pool->ran_out ? 1 : 2 * group;
         group = group < seen - done ? group : seen - done;
     }
+    return done;
+}
+
+/* Stages the draws of a run. False, and nothing is changed, when an item would run out. */
+static bool stage_run(struct urn_pool *pool, const uint32_t *tally)
+{
+    const uint32_t count = pool->item_count;
+    CHECK(count <= SELECTOR_FANOUT && count <= 1u << item_shape.first_log2); /* in one chunk */
+    uint64_t *left = item_fields(pool, 0).left;
+    bool lasts = true;
+    for (uint32_t i = 0; i < count; i++)
+        lasts &= tally[i] < left[i] + (tally[i] == 0);
+    if (!lasts)
+        return false;
+    if (is_freezing(pool))
+        for (uint32_t i = 0; i < count; i++)
+            if (tally[i] > 0)
+                pool_keep_left(pool, i);
+    for (uint32_t i = 0; i < count; i++)
+        left[i] -= tally[i];
+    return true;
+}
+
+/* Draws 1 to count times from a pool whose selector is flat. Returns how often. */
+static uint32_t draw_run(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                         uint32_t count)
+{
+    uint32_t tally[SELECTOR_FANOUT];
+    uint32_t words_at_hand;
+    const uint8_t *words = random_small_words(random, &words_at_hand);
+    count = count < words_at_hand ? count : words_at_hand;
+    count = count < RUN_DRAWS_MAX ? count : RUN_DRAWS_MAX;
+    const uint32_t found = selector_find_flat(&pool->selector, words, count, outcomes, tally);
+    if (found == 0) /* the very next word may have to be passed over */
+        return draw_in_groups(pool, random, outcomes, 1);
+    if (!stage_run(pool, tally))
+        return draw_in_groups(pool, random, outcomes, found);
+    random_use(random, pool->weight_in_stock, found);
+    pool->ran_out = false;
+    return found;
+}
+
+uint32_t pool_draw(struct urn_pool *pool, struct random_source *random, uint32_t *outcomes,
+                   uint32_t count)
+{
+    check_magic(pool);
+    pool_settle(pool);
+    uint32_t done = 0;
+    while (count - done >= RUN_DRAWS_MIN && selector_is_flat(&pool->selector))
+        done += draw_run(pool, random, outcomes + done, count - done);
+    done += draw_in_groups(pool, random, outcomes + done, count - done);
     for (uint32_t i = done; i < count; i++)
         outcomes[i] = URN_FAILED_DRAW;
     return count - done;

@@ -45,7 +45,7 @@ static inline bool small_number_below(uint32_t word, uint32_t bound, uint64_t *n
     return __builtin_expect(low >= bound, 1) || low >= (0 - bound) % bound;
 }
 
-/* Wipes bytes that are used or passed over. */
+/* Wipes words that are used or passed over. */
 static void wipe(struct random_source *source, uint32_t bytes)
 {
     CHECK(bytes <= RANDOM_BLOCK_BYTES - source->used_bytes);
@@ -53,12 +53,12 @@ static void wipe(struct random_source *source, uint32_t bytes)
     source->used_bytes += bytes;
 }
 
-/* Sees to it that the block has one word of so many bytes at least. Returns how many it has. */
+/* Sees to it that the block has one word of so many bytes at least. Returns how many it has. The last 4
+ * bytes of a block that are too few are overwritten by the next. */
 static inline uint32_t words_at_hand(struct random_source *source, uint32_t word_bytes)
 {
     uint32_t left_bytes = RANDOM_BLOCK_BYTES - source->used_bytes;
     if (__builtin_expect(left_bytes < word_bytes, 0)) {
-        wipe(source, left_bytes);
         os_random(source->os, source->block, RANDOM_BLOCK_BYTES);
         source->used_bytes = 0;
         left_bytes = RANDOM_BLOCK_BYTES;

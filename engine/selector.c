@@ -13,7 +13,7 @@
  * weight is not 0: were it 0, the next slot would have the same sum and be found instead (or,
  * behind the last slot, the number would not be below the node's sum).
  */
-#include "engine/selector.h"
+#include "engine/selector_inner.h"
 
 #include <string.h>
 #if defined(__x86_64__)
@@ -43,6 +43,7 @@ struct selector_kernel {
                        uint32_t count);
     /* Adds change (modulo 2^64) to the weight of a slot, on every level. */
     void (*shift)(struct selector *selector, uint32_t slot, uint64_t change);
+    selector_flat_loop *find_flat;
 };
 
 /* ---- the inner loops ------------------------------------------------------------------------- */
@@ -90,16 +91,6 @@ struct selector_kernel {
     }
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-/* Four steps of a branchless binary search. */
-static inline uint32_t slot_in_node_scalar(const uint64_t *node, uint64_t number)
-{
-    uint32_t slot = (uint32_t)(node[8] <= number) << 3;
-    slot += (uint32_t)(node[slot + 4] <= number) << 2;
-    slot += (uint32_t)(node[slot + 2] <= number) << 1;
-    slot += (uint32_t)(node[slot + 1] <= number);
-    return slot;
-}
-
 static inline void shift_later_slots_scalar(uint64_t *node, uint32_t slot, uint64_t change)
 {
     for (uint32_t later = slot + 1; later < SELECTOR_FANOUT; later++)
@@ -109,9 +100,6 @@ static inline void shift_later_slots_scalar(uint64_t *node, uint32_t slot, uint6
 DEFINE_KERNEL(scalar, )
 
 #if defined(__x86_64__)
-
-#define TARGET_AVX2   __attribute__((target("avx2,popcnt")))
-#define TARGET_AVX512 __attribute__((target("avx512f,popcnt")))
 
 /* Compares as signed numbers, which sums below 2^53 allow. A comparison leaves 64 equal bits a
  * slot; packing twice leaves 16 a slot's, in some order, of which the counting needs none. */
@@ -181,9 +169,9 @@ static bool path_is_supported(enum selector_path path)
 }
 
 static const struct selector_kernel kernels[SELECTOR_PATHS] = {
-    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar},
-    {SELECTOR_AVX2, find_nodes_avx2, find_slots_avx2, shift_avx2},
-    {SELECTOR_AVX512, find_nodes_avx512, find_slots_avx512, shift_avx512},
+    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar, selector_flat_scalar},
+    {SELECTOR_AVX2, find_nodes_avx2, find_slots_avx2, shift_avx2, selector_flat_avx2},
+    {SELECTOR_AVX512, find_nodes_avx512, find_slots_avx512, shift_avx512, selector_flat_avx512},
 };
 
 #else
@@ -194,7 +182,7 @@ static bool path_is_supported(enum selector_path path)
 }
 
 static const struct selector_kernel kernels[SELECTOR_PATHS] = {
-    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar},
+    {SELECTOR_SCALAR, find_nodes_scalar, find_slots_scalar, shift_scalar, selector_flat_scalar},
 };
 
 #endif
@@ -232,10 +220,11 @@ const char *selector_path_name(enum selector_path path)
     return names[path];
 }
 
-/* Room to spare beyond count, so that growing one by one costs O(1) a slot. */
+/* Room to spare beyond count, so that growing one by one costs O(1) a slot; but none beyond a single
+ * node, which is searched sooner than two levels. */
 static uint64_t capacity_for(uint64_t count, uint64_t count_max)
 {
-    uint64_t wanted = count + count / 16;
+    uint64_t wanted = count <= SELECTOR_FANOUT ? count : count + count / 16;
     if (wanted > count_max)
         wanted = count_max;
     return round_up_u64(wanted, SELECTOR_FANOUT);
@@ -367,6 +356,13 @@ void selector_find_slots(const struct selector *selector, const uint64_t *number
                          uint32_t count)
 {
     selector->kernel->find_slots(selector, numbers, slots, count);
+}
+
+uint32_t selector_find_flat(const struct selector *selector, const uint8_t *words, uint32_t count,
+                            uint32_t *slots, uint32_t *tally)
+{
+    CHECK(selector_is_flat(selector));
+    return selector->kernel->find_flat(selector, words, count, slots, tally);
 }
 
 static void prefetch_node_at(const uint64_t *sums)

@@ -14,7 +14,7 @@
  * themselves. 1,000,000 items are five levels of 128-byte nodes; up to 16 items are one node. A
  * weight that changes by d adds d to the later slots of one node a level.
  *
- * There are three implementations of the two inner loops (AVX-512, AVX2, plain C), chosen for the
+ * There are three implementations of the inner loops (AVX-512, AVX2, plain C), chosen for the
  * processor when a selector is made; they give the same results.
  *
  * Owned by one thread. Weights and their sum stay below 2^53.
@@ -24,6 +24,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "engine/random.h"
 
 #define SELECTOR_FANOUT     16u
 #define SELECTOR_LEVELS_MAX 6u  /* 16^6 slots: see selector.c */
@@ -78,6 +80,20 @@ void selector_find_nodes(const struct selector *selector, uint64_t *numbers, uin
                          uint32_t count);
 void selector_find_slots(const struct selector *selector, const uint64_t *numbers, uint32_t *slots,
                          uint32_t count);
+
+/* True where the tree is one node, and the total small enough for the small words of random.h. */
+static inline bool selector_is_flat(const struct selector *selector)
+{
+    return selector->level_count == 1 && selector->total > 0 &&
+           selector->total <= RANDOM_SMALL_BOUND;
+}
+
+/* For a flat selector: makes numbers below total from count small words, as random_below() does, and
+ * finds the slot of each; ends before the first word that may have to be passed over. Returns how many it
+ * has found; tally[i], of SELECTOR_FANOUT, becomes how many of them are slot i. What is behind those in
+ * slots, up to count, is not changed. */
+uint32_t selector_find_flat(const struct selector *selector, const uint8_t *words, uint32_t count,
+                            uint32_t *slots, uint32_t *tally);
 
 /* Ask for the memory of a lowest node, and of the highest. */
 void selector_prefetch_node(const struct selector *selector, uint32_t node);

@@ -318,6 +318,119 @@ static void random_operations_equal_the_definition_draw_for_draw(void **state)
     on_every_path(differ);
 }
 
+/* Few items, of which now none, now some run out amid a request; W on both sides of what small words are
+ * enough for. */
+static void model_add_for_runs(struct model *model, struct urn_pool *pool, bool heavy,
+                               uint64_t *seed)
+{
+    const uint64_t kind = scripted_next(seed) % 8;
+    int64_t quantity = 0;
+    if (kind < 2)
+        quantity = URN_UNLIMITED;
+    else if (kind < 4)
+        quantity = (int64_t)(scripted_next(seed) % 4);
+    else
+        quantity = (int64_t)(scripted_next(seed) % 1500);
+    uint64_t weight = scripted_next(seed) % 6 == 0 ? 0 : scripted_next(seed) % 50;
+    if (heavy) /* 2^24 where all are in stock, and somewhat more or less */
+        weight *= (1u << 24) / 50 / 8;
+    model_add(model, pool, quantity, weight);
+}
+
+static void refill(struct model *model, struct urn_pool *pool, uint64_t *seed)
+{
+    const uint32_t index = (uint32_t)(scripted_next(seed) % model->count);
+    struct pool_update change = {.has_quantity = true,
+                                 .quantity = (int64_t)(scripted_next(seed) % 1000) - 1};
+    struct urn_error error;
+    assert_int_equal(pool_update(pool, index, &change, &error), URN_OK);
+    model->quantity[index] = change.quantity;
+}
+
+static void draw_runs(struct model *model, struct urn_pool *pool, uint64_t seed)
+{
+    enum { REQUEST_MAX = 1300 }; /* more than a block has words */
+    static uint32_t outcomes[REQUEST_MAX], expected[REQUEST_MAX];
+    struct urn_os os = os_seeded(seed), os_model = os_seeded(seed);
+    struct random_source random, random_model;
+    random_init(&random, &os);
+    random_init(&random_model, &os_model);
+    for (uint32_t round = 0; round < 60; round++) {
+        const uint32_t most = scripted_next(&seed) % 2 == 0 ? 80 : REQUEST_MAX;
+        const uint32_t count = (uint32_t)(scripted_next(&seed) % most) + 1;
+        uint32_t failed = 0;
+        model_draw(model, &random_model, expected, count);
+        for (uint32_t i = 0; i < count; i++)
+            failed += expected[i] == URN_FAILED_DRAW;
+        assert_int_equal(pool_draw(pool, &random, outcomes, count), failed);
+        assert_memory_equal(outcomes, expected, count * sizeof outcomes[0]);
+        assert_int_equal(random.used_bytes, random_model.used_bytes);
+        if (scripted_next(&seed) % 2 == 0) {
+            pool_revert(pool, outcomes, count);
+            for (uint32_t i = 0; i < count; i++)
+                model_change(model, expected[i], -1);
+        }
+        if (scripted_next(&seed) % 3 == 0)
+            refill(model, pool, &seed);
+        check_equal(pool, model);
+    }
+}
+
+static void draw_runs_of_few_items(enum selector_path path)
+{
+    for (uint64_t trial = 0; trial < 120; trial++) {
+        uint64_t seed = 5000 + trial;
+        const uint32_t items = (uint32_t)(trial % 17) + 1;
+        struct urn_pool *pool = make_pool_on(path);
+        struct model model = model_make(items);
+        while (model.count < items)
+            model_add_for_runs(&model, pool, trial % 3 == 0, &seed);
+        draw_runs(&model, pool, seed);
+        model_free(&model);
+        pool_free(pool);
+    }
+}
+
+static void runs_of_draws_equal_the_definition_draw_for_draw(void **state)
+{
+    (void)state;
+    on_every_path(draw_runs_of_few_items);
+}
+
+/* The last one of an item, at every second place of a request: its draw is still of the old odds, the
+ * next of the new ones. */
+static void empty_at_every_place(enum selector_path path)
+{
+    enum { REQUEST = 300 };
+    for (uint32_t stock = 1; stock <= REQUEST / 2 + 1; stock++) {
+        uint64_t words[REQUEST / 2];
+        uint32_t outcomes[REQUEST];
+        for (uint32_t i = 0; i < REQUEST / 2;
+             i++) /* low words, then high: items 0 and 1 by turns */
+            words[i] = 0xffffffff00000001u;
+        struct urn_os os = os_scripted(words, REQUEST / 2);
+        struct random_source random;
+        random_init(&random, &os);
+        struct urn_pool *pool = make_pool_on(path);
+        add_item(pool, stock, 1);
+        add_item(pool, URN_UNLIMITED, 1);
+        add_item(pool, 0, 1);
+        assert_int_equal(pool_draw(pool, &random, outcomes, REQUEST), 0);
+        for (uint32_t i = 0; i < REQUEST; i++)
+            assert_int_equal(outcomes[i], i % 2 == 0 && i / 2 < stock ? 0 : 1);
+        assert_int_equal(random.used_bytes, REQUEST * 4);
+        assert_int_equal(item_of(pool, 0).quantity, stock > REQUEST / 2 ? 1 : 0);
+        pool_check(pool);
+        pool_free(pool);
+    }
+}
+
+static void an_item_may_run_out_at_any_place_of_a_request(void **state)
+{
+    (void)state;
+    on_every_path(empty_at_every_place);
+}
+
 /* Chances of items at each draw of a catalog that runs dry, by exact recursion over what is left.
  */
 #define DRY_ITEMS 4u
@@ -1026,6 +1139,8 @@ int main(void)
         cmocka_unit_test(every_number_of_one_draw_counts_equal_weights),
         cmocka_unit_test(every_sequence_of_three_draws_follows_the_stock),
         cmocka_unit_test(random_operations_equal_the_definition_draw_for_draw),
+        cmocka_unit_test(runs_of_draws_equal_the_definition_draw_for_draw),
+        cmocka_unit_test(an_item_may_run_out_at_any_place_of_a_request),
         cmocka_unit_test(frequencies_follow_the_odds_until_the_catalog_is_dry),
         cmocka_unit_test(large_catalogs_are_drawn_by_their_weights),
         cmocka_unit_test(nothing_in_stock_fails_and_uses_no_randomness),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "engine/bytes.h"
 #include "engine/limits.h"
 #include "engine/selector.h"
 #include "tests/lib/os_scripted.h"
@@ -224,6 +225,140 @@ static void sums_up_to_2_to_the_53_are_compared_rightly(void **state)
     on_every_path(use_huge_weights);
 }
 
+/* ---- many draws from a single node ----------------------------------------------------------- */
+
+#define FLAT_WORDS 300u
+
+/* What selector_find_flat() is to say, word by word. */
+static uint32_t model_find_flat(const struct model *model, const uint8_t *words, uint32_t count,
+                                uint32_t *slots, uint32_t *tally)
+{
+    memset(tally, 0, SELECTOR_FANOUT * sizeof *tally);
+    uint32_t done = 0;
+    for (; done < count; done++) {
+        const uint64_t product = get_u32(words + sizeof(uint32_t) * done) * model->total;
+        if ((uint32_t)product < model->total)
+            break;
+        tally[slots[done] = model_find(model, product >> 32)]++;
+    }
+    return done;
+}
+
+/* words lie at the very end of their memory, slots as well: a sanitizer sees what goes beyond. */
+static void check_flat(const struct selector *selector, const struct model *model,
+                       const uint32_t *words, uint32_t count)
+{
+    uint8_t *bytes = malloc(count * sizeof *words + 1);
+    uint32_t *slots = malloc(count * sizeof *slots + 1),
+             *expected = malloc(count * sizeof *slots + 1);
+    uint32_t tally[SELECTOR_FANOUT], expected_tally[SELECTOR_FANOUT];
+    assert_true(bytes != NULL && slots != NULL && expected != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        put_u32(bytes + sizeof *words * i, words[i]);
+        slots[i] = expected[i] = UINT32_MAX;
+    }
+    const uint32_t done = model_find_flat(model, bytes, count, expected, expected_tally);
+    assert_int_equal(selector_find_flat(selector, bytes, count, slots, tally), done);
+    assert_memory_equal(slots, expected, done * sizeof *slots);
+    assert_memory_equal(tally, expected_tally, sizeof tally);
+    free(bytes);
+    free(slots);
+    free(expected);
+}
+
+/* A word that may have to be passed over, for 0 times anything has a rest of 0. */
+static void check_flat_with_doubtful_words(const struct selector *selector,
+                                           const struct model *model, uint32_t *words,
+                                           uint64_t *seed)
+{
+    for (uint32_t count = 1; count <= 140; count++) {
+        check_flat(selector, model, words, count);
+        const uint32_t at = (uint32_t)(scripted_next(seed) % count), before = words[at];
+        const uint32_t second = (uint32_t)(scripted_next(seed) % count);
+        words[at] = 0;
+        check_flat(selector, model, words, count);
+        const uint32_t before_second = words[second];
+        words[second] = 0;
+        check_flat(selector, model, words, count);
+        words[second] = before_second;
+        words[at] = before;
+    }
+    check_flat(selector, model, words, FLAT_WORDS);
+}
+
+/* The first and the last word of the first and the last number of each slot, and those beside them. */
+static void check_flat_boundaries(const struct selector *selector, const struct model *model,
+                                  uint32_t *words, uint64_t *seed)
+{
+    uint64_t sum = 0;
+    for (uint32_t slot = 0; slot < model->count; sum += model->weights[slot++])
+        for (int edge = 0; edge < 7; edge++) {
+            const uint64_t first_word = ((sum << 32) + model->total - 1) / model->total;
+            const uint32_t at = (uint32_t)(scripted_next(seed) % 70);
+            const uint32_t before = words[at];
+            words[at] = (uint32_t)(first_word + (uint64_t)edge - 3);
+            check_flat(selector, model, words, 70);
+            words[at] = before;
+        }
+}
+
+static void find_flat(struct selector *selector)
+{
+    uint64_t seed = 13;
+    struct model model = model_make(SELECTOR_FANOUT);
+    uint32_t words[FLAT_WORDS];
+    for (uint32_t round = 0; round < 96; round++) {
+        const uint32_t count = round % SELECTOR_FANOUT + 1;
+        model_fill(&model, count, round % 3 == 0 ? 3 : (1u << 24) / 16, &seed);
+        if (round % 5 == 0) {
+            model.weights[scripted_next(&seed) % count] += RANDOM_SMALL_BOUND - model.total;
+            model.total = RANDOM_SMALL_BOUND;
+        }
+        build(selector, &model);
+        assert_int_equal(selector_is_flat(selector), model.total > 0);
+        if (model.total == 0)
+            continue;
+        for (uint32_t i = 0; i < FLAT_WORDS; i++)
+            words[i] = (uint32_t)scripted_next(&seed);
+        check_flat_with_doubtful_words(selector, &model, words, &seed);
+        check_flat_boundaries(selector, &model, words, &seed);
+    }
+    free(model.weights);
+}
+
+static void many_draws_at_once_are_the_draws_one_by_one(void **state)
+{
+    (void)state;
+    on_every_path(find_flat);
+}
+
+static void flat_is_one_node_and_a_small_total(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t count;
+        uint64_t total;
+        bool flat;
+    } cases[] = {{1, 1, true},        {1, 0, false},         {16, 1u << 24, true},
+                 {16, 0, false},      {17, 1000, false},     {16, (1u << 24) + 1, false},
+                 {1, 1u << 24, true}, {1, 1ull << 52, false}};
+    struct model model = model_make(17);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct selector selector;
+        selector_init(&selector);
+        assert_false(selector_is_flat(&selector));
+        model.count = cases[i].count;
+        model.total = model.weights[model.count - 1] = cases[i].total;
+        build(&selector, &model);
+        assert_int_equal(selector_is_flat(&selector), cases[i].flat);
+        selector_free(&selector);
+        model.weights[model.count - 1] = 0;
+    }
+    free(model.weights);
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
 static void append_one(struct selector *selector, struct model *model, uint64_t weight)
 {
     model->weights[model->count++] = weight;
@@ -321,6 +456,8 @@ int main(void)
         cmocka_unit_test(slots_are_found_across_all_node_boundaries),
         cmocka_unit_test(more_than_a_million_slots_take_a_sixth_level),
         cmocka_unit_test(sums_up_to_2_to_the_53_are_compared_rightly),
+        cmocka_unit_test(many_draws_at_once_are_the_draws_one_by_one),
+        cmocka_unit_test(flat_is_one_node_and_a_small_total),
         cmocka_unit_test(random_changes_keep_the_tree_equal_to_a_linear_scan),
         cmocka_unit_test(growing_one_by_one_is_bounded),
     };
