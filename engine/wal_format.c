@@ -431,22 +431,53 @@ static void put_outcome(uint8_t *to, uint32_t outcome, uint32_t width)
         put_u32(to, outcome);
 }
 
+/* So many outcomes are looked at together: loops that compilers make vector code of. */
+#define OUTCOMES_BLOCK 16u
+
+static bool block_is_below(const uint32_t *outcomes, uint32_t end)
+{
+    uint32_t others = 0;
+    for (size_t i = 0; i < OUTCOMES_BLOCK; i++)
+        others += outcomes[i] >= end;
+    return others == 0;
+}
+
+static void put_block_of_bytes(uint8_t *restrict to, const uint32_t *restrict outcomes)
+{
+    for (size_t i = 0; i < OUTCOMES_BLOCK; i++)
+        to[i] = (uint8_t)outcomes[i];
+}
+
+/* How many outcomes, of those that come first, are below end. */
+static uint32_t count_below(const uint32_t *outcomes, uint32_t count, uint32_t end)
+{
+    uint32_t run = 0;
+    while (count - run >= OUTCOMES_BLOCK && block_is_below(outcomes + run, end))
+        run += OUTCOMES_BLOCK;
+    while (run < count && outcomes[run] < end)
+        run++;
+    return run;
+}
+
+static void put_outcomes(uint8_t *to, const uint32_t *outcomes, uint32_t count, uint32_t width)
+{
+    uint32_t done = 0;
+    if (width == 1)
+        for (; count - done >= OUTCOMES_BLOCK; done += OUTCOMES_BLOCK)
+            put_block_of_bytes(to + done, outcomes + done);
+    for (; done < count; done++)
+        put_outcome(to + (size_t)done * width, outcomes[done], width);
+}
+
 /* Appends the successful draws that outcomes begins with; returns how many they were. */
 static uint32_t append_drawn(struct wal_entries *entries, uint32_t width, const uint32_t *outcomes,
                              uint32_t count)
 {
-    uint32_t run = 0;
-    uint32_t largest = 0;
-    while (run < count && outcomes[run] != URN_FAILED_DRAW) {
-        largest = outcomes[run] > largest ? outcomes[run] : largest;
-        run++;
-    }
+    const uint32_t run = count_below(outcomes, count, escape_of(width));
+    CHECK(run == count || outcomes[run] == URN_FAILED_DRAW);
     if (run == 0)
         return 0;
-    CHECK(largest < escape_of(width));
-    uint8_t *to = draws_entry_extend(entries, (uint64_t)run * width);
-    for (uint32_t i = 0; i < run; i++)
-        put_outcome(to + (size_t)i * width, outcomes[i], width);
+    put_outcomes(draws_entry_extend(entries, (uint64_t)run * width), outcomes, run, width);
     entries->open_failed_count_offset = 0;
     return run;
 }
