@@ -44,6 +44,24 @@ static inline uint64_t get_u64(const uint8_t *from)
     return get_u32(from) | (uint64_t)get_u32(from + 4) << 32;
 }
 
+/* Numbers that are all small become bytes a block at a time. The size is fixed, so that compilers make
+ * vector code of both loops. */
+#define NARROW_BLOCK 16u
+
+static inline bool block_is_below(const uint32_t *numbers, uint32_t end)
+{
+    uint32_t others = 0;
+    for (size_t i = 0; i < NARROW_BLOCK; i++)
+        others += numbers[i] >= end;
+    return others == 0;
+}
+
+static inline void put_block_of_bytes(uint8_t *restrict to, const uint32_t *restrict numbers)
+{
+    for (size_t i = 0; i < NARROW_BLOCK; i++)
+        to[i] = (uint8_t)numbers[i];
+}
+
 /* value rounded up to a multiple of unit, which need be no power of two: segments are any number of pages. */
 static inline uint64_t round_up_u64(uint64_t value, uint64_t unit)
 {

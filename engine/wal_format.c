@@ -431,29 +431,12 @@ static void put_outcome(uint8_t *to, uint32_t outcome, uint32_t width)
         put_u32(to, outcome);
 }
 
-/* So many outcomes are looked at together: loops that compilers make vector code of. */
-#define OUTCOMES_BLOCK 16u
-
-static bool block_is_below(const uint32_t *outcomes, uint32_t end)
-{
-    uint32_t others = 0;
-    for (size_t i = 0; i < OUTCOMES_BLOCK; i++)
-        others += outcomes[i] >= end;
-    return others == 0;
-}
-
-static void put_block_of_bytes(uint8_t *restrict to, const uint32_t *restrict outcomes)
-{
-    for (size_t i = 0; i < OUTCOMES_BLOCK; i++)
-        to[i] = (uint8_t)outcomes[i];
-}
-
 /* How many outcomes, of those that come first, are below end. */
 static uint32_t count_below(const uint32_t *outcomes, uint32_t count, uint32_t end)
 {
     uint32_t run = 0;
-    while (count - run >= OUTCOMES_BLOCK && block_is_below(outcomes + run, end))
-        run += OUTCOMES_BLOCK;
+    while (count - run >= NARROW_BLOCK && block_is_below(outcomes + run, end))
+        run += NARROW_BLOCK;
     while (run < count && outcomes[run] < end)
         run++;
     return run;
@@ -463,7 +446,7 @@ static void put_outcomes(uint8_t *to, const uint32_t *outcomes, uint32_t count, 
 {
     uint32_t done = 0;
     if (width == 1)
-        for (; count - done >= OUTCOMES_BLOCK; done += OUTCOMES_BLOCK)
+        for (; count - done >= NARROW_BLOCK; done += NARROW_BLOCK)
             put_block_of_bytes(to + done, outcomes + done);
     for (; done < count; done++)
         put_outcome(to + (size_t)done * width, outcomes[done], width);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/bytes.h"
 #include "engine/check.h"
 
 /* The most bytes of a value on the wire. A key is shorter than 32 bytes, so that its header byte
@@ -467,19 +468,47 @@ static void write_names(struct rpc_writer *writer, const struct urn_request *don
         write_name(writer, done->names[i]);
 }
 
+static void write_indexes(struct rpc_writer *writer, const uint32_t *outcomes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (outcomes[i] == URN_FAILED_DRAW)
+            rpc_write_nil(writer);
+        else
+            rpc_write_uint(writer, outcomes[i]);
+}
+
+/* The same, block by block: a number up to RPC_FIXINT_MAX is one byte, its own value. */
+static void write_outcomes_as_indexes(struct rpc_writer *writer, const uint32_t *outcomes,
+                                      uint32_t count)
+{
+    for (; count >= NARROW_BLOCK; outcomes += NARROW_BLOCK, count -= NARROW_BLOCK) {
+        if (block_is_below(outcomes, RPC_FIXINT_MAX + 1) && rpc_writer_room(writer, NARROW_BLOCK)) {
+            put_block_of_bytes(writer->next, outcomes);
+            writer->next += NARROW_BLOCK;
+        } else {
+            write_indexes(writer, outcomes, NARROW_BLOCK);
+        }
+    }
+    write_indexes(writer, outcomes, count);
+}
+
+static void write_outcomes_as_names(struct rpc_writer *writer, const struct urn_request *done)
+{
+    for (uint32_t i = 0; i < done->count; i++)
+        if (done->outcomes[i] == URN_FAILED_DRAW)
+            rpc_write_nil(writer);
+        else
+            write_name(writer, urn_pool_item_id(done->pool, done->outcomes[i]));
+}
+
 static void write_outcomes(struct rpc_writer *writer, enum message_as as,
                            const struct urn_request *done)
 {
     rpc_write_array(writer, done->count);
-    for (uint32_t i = 0; i < done->count; i++) {
-        uint32_t index = done->outcomes[i];
-        if (index == URN_FAILED_DRAW)
-            rpc_write_nil(writer);
-        else if (as == MESSAGE_AS_INDEXES)
-            rpc_write_uint(writer, index);
-        else
-            write_name(writer, urn_pool_item_id(done->pool, index));
-    }
+    if (as == MESSAGE_AS_INDEXES)
+        write_outcomes_as_indexes(writer, done->outcomes, done->count);
+    else
+        write_outcomes_as_names(writer, done);
 }
 
 /* Radix exchange sort: in place, no memory, no bad case. bit is the highest that any value has. */

@@ -109,9 +109,12 @@ static inline void rpc_write_bool(struct rpc_writer *writer, bool value)
     rpc_put_byte(writer, value ? 0xc3 : 0xc2);
 }
 
+/* So far a number is its own byte. */
+#define RPC_FIXINT_MAX 0x7fu
+
 static inline void rpc_write_uint(struct rpc_writer *writer, uint64_t value)
 {
-    if (value < 0x80)
+    if (value <= RPC_FIXINT_MAX)
         rpc_put_byte(writer, (uint8_t)value);
     else if (value <= UINT8_MAX)
         rpc_put_tagged_u8(writer, 0xcc, (uint8_t)value);

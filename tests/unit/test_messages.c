@@ -552,6 +552,63 @@ static void draws_are_told_in_three_forms(void **state)
     pool_free(pool);
 }
 
+/* Small indexes with another outcome among them, told one by one here. */
+static void check_indexes(struct urn_pool *pool, uint32_t *outcomes, uint32_t count)
+{
+    const struct message_call call = {.method = RPC_DRAW, .count = count, .as = MESSAGE_AS_INDEXES};
+    struct urn_request done = {.op = URN_DRAW, .pool = pool, .count = count, .outcomes = outcomes};
+    const uint64_t bound = message_reply_bytes_max(&call, &limits);
+    uint8_t *buffer = malloc(bound), *expected = malloc(bound);
+    assert_true(buffer != NULL && expected != NULL);
+    struct rpc_writer writer, by_one;
+    rpc_writer_begin(&by_one, expected, bound);
+    rpc_write_result_header(&by_one, 9);
+    rpc_write_array(&by_one, 5);
+    rpc_write_uint(&by_one, 0);
+    rpc_write_array(&by_one, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (outcomes[i] == URN_FAILED_DRAW)
+            rpc_write_nil(&by_one);
+        else
+            rpc_write_uint(&by_one, outcomes[i]);
+    rpc_write_uint(&by_one, 0);
+    rpc_write_uint(&by_one, 0);
+    rpc_write_bool(&by_one, false);
+    const size_t bytes = rpc_written_bytes(&by_one);
+
+    rpc_writer_begin(&writer, buffer, bytes); /* exactly what it takes */
+    message_write_reply(&writer, 9, call.as, &done);
+    assert_false(writer.overflow);
+    assert_int_equal(rpc_written_bytes(&writer), bytes);
+    assert_memory_equal(buffer, expected, bytes);
+
+    const size_t room = bytes * (outcomes[0] % 127) / 127; /* too little */
+    memset(buffer, 0xee, bound);
+    memset(expected, 0xee, bound);
+    rpc_writer_begin(&writer, buffer, room);
+    message_write_reply(&writer, 9, call.as, &done);
+    assert_true(writer.overflow);
+    assert_memory_equal(buffer + room, expected + room, bound - room);
+    free(buffer);
+    free(expected);
+}
+
+static void indexes_of_every_size_are_told_in_order(void **state)
+{
+    (void)state;
+    static const uint32_t others[] = {126, 127, 128, 255, 256, 65536, 999999, URN_FAILED_DRAW};
+    struct urn_pool *pool = make_pool();
+    uint32_t outcomes[70];
+    for (uint32_t count = 1; count <= 70; count++)
+        for (uint32_t place = 0; place < count; place++) {
+            for (uint32_t i = 0; i < count; i++)
+                outcomes[i] = (i + count) * 7 % 127;
+            outcomes[place] = others[(place + count) % (sizeof others / sizeof others[0])];
+            check_indexes(pool, outcomes, count);
+        }
+    pool_free(pool);
+}
+
 static void a_tally_counts_every_draw_once(void **state)
 {
     (void)state;
@@ -853,6 +910,7 @@ int main(void)
         cmocka_unit_test(a_reload_lists_as_much_as_half_a_reply_holds),
         cmocka_unit_test(too_long_a_reply_is_refused_and_what_fits_is_told),
         cmocka_unit_test(draws_are_told_in_three_forms),
+        cmocka_unit_test(indexes_of_every_size_are_told_in_order),
         cmocka_unit_test(a_tally_counts_every_draw_once),
         cmocka_unit_test(looking_is_told_whole_and_within_its_bound),
         cmocka_unit_test(a_lookup_is_told_whole_and_within_its_bound),
