@@ -499,7 +499,6 @@ static struct run read_line(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    bench_require(sodium_init() >= 0, "libsodium");
     struct run run = read_line(argc, argv);
     run_rows(&run);
     return 0;

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 
 #include <inttypes.h>
+#include <sodium/core.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -496,6 +497,8 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
     *report = (struct urn_start_report){0};
     if (urn_engine_config_check(config, error) != URN_OK)
         return error->code;
+    CHECK(sodium_init() >=
+          0); /* picks the fastest hash that the processor has: a start needs it, too */
     struct urn_engine *engine = make_engine(config);
     if (engine == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");
