@@ -11,10 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +39,14 @@
 #define LOCK_ATTEMPTS 1000u
 #define LOCK_REST_NS  (1000L * 1000)
 
+#define CHACHA20_KEY_BYTES   32u
+#define CHACHA20_IV_BYTES    16u /* counter and nonce */
+#define CHACHA20_BLOCK_BYTES 64u
+
 struct urn_os {
     pthread_mutex_t random_lock;
-    bool random_seeded;
-    uint8_t random_key[crypto_stream_chacha20_KEYBYTES];
+    EVP_CIPHER_CTX *random_stream; /* NULL until seeded; then for as long as the process lives */
+    uint8_t random_key[CHACHA20_KEY_BYTES];
 };
 
 struct os_dir {
@@ -399,7 +405,6 @@ uint64_t os_wall_us(struct urn_os *os)
 
 static void seed_random(struct urn_os *os)
 {
-    CHECK(sodium_init() >= 0);
     size_t have = 0;
     while (have < sizeof os->random_key) {
         ssize_t got = getrandom(os->random_key + have, sizeof os->random_key - have, 0);
@@ -407,7 +412,23 @@ static void seed_random(struct urn_os *os)
         if (got > 0)
             have += (size_t)got;
     }
-    os->random_seeded = true;
+    EVP_CIPHER *chacha20 = EVP_CIPHER_fetch(NULL, "ChaCha20", NULL);
+    os->random_stream = EVP_CIPHER_CTX_new();
+    CHECK(chacha20 != NULL && os->random_stream != NULL);
+    CHECK(EVP_CIPHER_get_key_length(chacha20) == CHACHA20_KEY_BYTES);
+    CHECK(EVP_CIPHER_get_iv_length(chacha20) == CHACHA20_IV_BYTES);
+    CHECK(EVP_EncryptInit_ex2(os->random_stream, chacha20, NULL, NULL, NULL) == 1);
+    EVP_CIPHER_free(chacha20);
+}
+
+/* The next bytes of the key stream. */
+static void take_stream(struct urn_os *os, uint8_t *to, size_t length_bytes)
+{
+    int given = 0;
+    CHECK(length_bytes <= INT_MAX);
+    memset(to, 0, length_bytes);
+    CHECK(EVP_EncryptUpdate(os->random_stream, to, &given, to, (int)length_bytes) == 1);
+    CHECK((size_t)given == length_bytes);
 }
 
 /* ChaCha20 with fast key erasure (D. J. Bernstein, "Fast-key-erasure random-number generators",
@@ -415,16 +436,15 @@ static void seed_random(struct urn_os *os)
  * bytes given out before. */
 void os_random(struct urn_os *os, void *to, size_t length_bytes)
 {
-    static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
+    static const uint8_t iv[CHACHA20_IV_BYTES];
+    uint8_t next_key[CHACHA20_BLOCK_BYTES]; /* the rest of the block is not used */
     CHECK(pthread_mutex_lock(&os->random_lock) == 0);
-    if (!os->random_seeded)
+    if (os->random_stream == NULL)
         seed_random(os);
-    uint8_t next_key[sizeof os->random_key];
-    crypto_stream_chacha20(next_key, sizeof next_key, nonce, os->random_key);
-    /* Block 0 (64 bytes) gave the next key; the caller's bytes begin at block 1. */
-    memset(to, 0, length_bytes);
-    crypto_stream_chacha20_xor_ic(to, to, length_bytes, nonce, 1, os->random_key);
-    memcpy(os->random_key, next_key, sizeof next_key);
-    sodium_memzero(next_key, sizeof next_key);
+    CHECK(EVP_EncryptInit_ex2(os->random_stream, NULL, os->random_key, iv, NULL) == 1);
+    take_stream(os, next_key, sizeof next_key);
+    take_stream(os, to, length_bytes);
+    memcpy(os->random_key, next_key, sizeof os->random_key);
+    OPENSSL_cleanse(next_key, sizeof next_key);
     CHECK(pthread_mutex_unlock(&os->random_lock) == 0);
 }
