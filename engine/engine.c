@@ -701,6 +701,9 @@ static bool push(_Atomic(struct urn_request *) *stack, struct urn_request *newes
     return true;
 }
 
+/* This thread does the writer's turn, and its caller collects right behind it. */
+static _Thread_local bool collects_itself;
+
 void engine_finish(struct urn_engine *engine, struct urn_request *newest,
                    struct urn_request *oldest, uint32_t requests, uint64_t draws)
 {
@@ -708,7 +711,7 @@ void engine_finish(struct urn_engine *engine, struct urn_request *newest,
     atomic_fetch_sub_explicit(&engine->queued_draws, draws, memory_order_relaxed);
     bool was_empty = false;
     CHECK(push(&engine->finished, newest, oldest, &was_empty));
-    if (was_empty && engine->notify != NULL)
+    if (was_empty && !collects_itself && engine->notify != NULL)
         engine->notify(engine->notify_context);
 }
 
@@ -750,7 +753,8 @@ static bool deliver(struct urn_engine *engine, const struct batch *batch,
     return false;
 }
 
-void urn_submit(struct urn_engine *engine, struct urn_request *list)
+/* Hands the list to the inboxes. True: the writer has to be told. */
+static bool submit(struct urn_engine *engine, struct urn_request *list)
 {
     CHECK(engine->magic == ENGINE_MAGIC);
     struct batch for_writer = {NULL, NULL};
@@ -766,10 +770,31 @@ void urn_submit(struct urn_engine *engine, struct urn_request *list)
         else
             add_to_batch(request->op == URN_LOOKUP ? &for_lookup : &for_writer, request);
     }
-    if (deliver(engine, &for_writer, &engine->inbox))
-        threads_wake_writer(engine);
     if (deliver(engine, &for_lookup, &engine->lookups.inbox))
         threads_wake_lookup(engine);
+    return deliver(engine, &for_writer, &engine->inbox);
+}
+
+void urn_submit(struct urn_engine *engine, struct urn_request *list)
+{
+    if (submit(engine, list))
+        threads_wake_writer(engine);
+}
+
+bool urn_submit_quietly(struct urn_engine *engine, struct urn_request *list)
+{
+    return submit(engine, list);
+}
+
+bool urn_work_here(struct urn_engine *engine)
+{
+    CHECK(engine->magic == ENGINE_MAGIC);
+    collects_itself = true;
+    const bool lent = threads_lend(engine);
+    collects_itself = false;
+    if (!lent)
+        threads_wake_writer(engine);
+    return lent;
 }
 
 struct urn_request *urn_collect(struct urn_engine *engine)

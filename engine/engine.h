@@ -15,7 +15,8 @@
  *     past       lookups_past_step         what the ring has forgotten -> looks into the archive -> finished
  *     archive    archive_task_step         full segments, snapshots -> the archive
  *     one        urn_collect               finished -> the caller
- *     *  or the writer thread in its place, when nothing else waits for it
+ *     *  or who does the writer's turn in its place, when nothing else waits for it: the writer thread, or, while
+ *        that sleeps, the thread in urn_work_here
  *     ** in modes interval and os, where a group is finished once the mapping has it
  *
  * At most one closed group exists. It is handed to the commit side by commit_slot; whoever holds it owns

@@ -4,6 +4,12 @@
  * then waits; who brings work takes the flag down, and posts if it was up. Both sides use
  * sequentially consistent operations, so that either the waker sees the flag or the sleeper sees
  * the work.
+ *
+ * The writer's turn: who holds the mutex does what the writer does, with all that the writer owns. The
+ * writer thread has it as long as it is awake, so that a draw under load meets no lock. A thread that lends
+ * itself (threads_lend) takes it only from a writer that sleeps, and wakes it behind its turn if something is
+ * left to do, or will be before the moment until which the writer meant to sleep.
+ * A writer that wakes in between waits for its turn, and looks at everything anew.
  */
 #include "engine/threads.h"
 
@@ -32,6 +38,9 @@ struct threads {
     pthread_t populate;
     pthread_t lookup;
     pthread_t past;
+    pthread_mutex_t turn;             /* the writer thread's, but while it sleeps */
+    const struct group *running;      /* what the commit thread has; by the turn's holder */
+    _Atomic uint64_t sleeps_until_ns; /* the writer thread, once it has let go of its turn */
     struct sleeper writer_sleeper;
     struct sleeper sync_sleeper;
     struct sleeper snapshot_sleeper;
@@ -156,42 +165,84 @@ static bool writer_has_work(const struct urn_engine *engine, bool commit_is_runn
                              : atomic_load(&engine->stopping) && !engine->writer.stop_seen;
 }
 
-/* Nothing to do: waits for a request, the commit thread, a sync, a stop, or the time of a mark. */
-static void park_writer(struct urn_engine *engine, bool commit_is_running)
+/* A step, and the commit of the group that it closed. False: there was nothing to do. By the turn's holder. */
+static bool take_turn(struct urn_engine *engine)
 {
-    struct sleeper *sleeper = &engine->threads->writer_sleeper;
+    struct threads *threads = engine->threads;
+    const bool did = writer_step(engine);
+    const struct group *closed = atomic_load_explicit(&engine->commit_slot, memory_order_acquire);
+    if (closed != NULL && closed != threads->running) { /* just closed: groups take turns */
+        if (writer_has_waiting(engine)) {
+            threads->running = closed;
+            CHECK(sem_post(&threads->commit_posted) == 0);
+        } else {
+            run_commit_step(engine);
+            threads->running = NULL;
+        }
+        return true;
+    }
+    /* What has just become free lets the open group close: look again before sleeping. */
+    const bool freed = threads->running != NULL && closed == NULL;
+    threads->running = closed;
+    return did || freed;
+}
+
+/* Nothing to do: waits for a request, the commit thread, a sync, a stop, or the time of a mark. Whatever the
+ * turn's holder owns is looked at while the writer still is that. */
+static void park_writer(struct urn_engine *engine)
+{
+    struct threads *threads = engine->threads;
+    struct sleeper *sleeper = &threads->writer_sleeper;
+    const bool commit_is_running = threads->running != NULL;
     atomic_store(&sleeper->parked, true);
-    if (!writer_has_work(engine, commit_is_running))
-        sleep_until(sleeper, commit_is_running ? UINT64_MAX : writer_deadline_ns(engine));
-    else if (!atomic_exchange(&sleeper->parked, false))
-        wait_for_post(&sleeper->posted);
+    if (writer_has_work(engine, commit_is_running)) {
+        if (!atomic_exchange(&sleeper->parked, false))
+            wait_for_post(&sleeper->posted);
+        return;
+    }
+    const uint64_t deadline_ns = commit_is_running ? UINT64_MAX : writer_deadline_ns(engine);
+    atomic_store(&threads->sleeps_until_ns, deadline_ns);
+    CHECK(pthread_mutex_unlock(&threads->turn) == 0);
+    sleep_until(sleeper, deadline_ns);
+    CHECK(pthread_mutex_lock(&threads->turn) == 0);
 }
 
 static void *writer_main(void *argument)
 {
     struct urn_engine *engine = argument;
-    const struct group *running = NULL; /* the group that the commit thread has */
-    while (!engine->writer.done) {
-        bool did = writer_step(engine);
-        const struct group *closed =
-            atomic_load_explicit(&engine->commit_slot, memory_order_acquire);
-        if (closed != NULL && closed != running) { /* just closed: groups take turns */
-            if (writer_has_waiting(engine)) {
-                running = closed;
-                CHECK(sem_post(&engine->threads->commit_posted) == 0);
-            } else {
-                run_commit_step(engine);
-                running = NULL;
-            }
-            continue;
-        }
-        /* What has just become free lets the open group close: look again before sleeping. */
-        bool freed = running != NULL && closed == NULL;
-        running = closed;
-        if (!did && !freed && !engine->writer.done)
-            park_writer(engine, running != NULL);
-    }
+    struct threads *threads = engine->threads;
+    CHECK(pthread_mutex_lock(&threads->turn) == 0);
+    while (!engine->writer.done)
+        if (!take_turn(engine) && !engine->writer.done)
+            park_writer(engine);
+    CHECK(pthread_mutex_unlock(&threads->turn) == 0);
     return NULL;
+}
+
+/* Whether the writer thread, asleep while another had its turn, is to be woken: there is more to do, now or
+ * before the moment until which it sleeps. That is never more than MARK_AFTER_NS behind a group, so that what
+ * it does between groups (does a snapshot begin?) is not put off for long by turns that others take. */
+static bool writer_is_needed(const struct urn_engine *engine)
+{
+    const struct threads *threads = engine->threads;
+    return engine->writer.done || threads->running != NULL || writer_has_waiting(engine) ||
+           writer_has_work(engine, false) ||
+           writer_deadline_ns(engine) < atomic_load(&threads->sleeps_until_ns);
+}
+
+bool threads_lend(struct urn_engine *engine)
+{
+    struct threads *threads = engine->threads;
+    if (threads == NULL || pthread_mutex_trylock(&threads->turn) != 0)
+        return false;
+    const bool rests = !engine->writer.done && threads->running == NULL;
+    if (rests)
+        (void)take_turn(engine);
+    const bool needed = rests && writer_is_needed(engine);
+    CHECK(pthread_mutex_unlock(&threads->turn) == 0);
+    if (needed)
+        wake(&threads->writer_sleeper);
+    return rests;
 }
 
 /* ---- commit, sync, snapshot and populate ------------------------------------------------------------- */
@@ -531,6 +582,7 @@ void threads_free(struct urn_engine *engine)
 {
     if (engine->threads == NULL)
         return;
+    CHECK(pthread_mutex_destroy(&engine->threads->turn) == 0);
     sem_destroy(&engine->threads->writer_sleeper.posted);
     sem_destroy(&engine->threads->sync_sleeper.posted);
     sem_destroy(&engine->threads->commit_posted);
@@ -552,6 +604,7 @@ enum urn_code threads_start(struct urn_engine *engine, struct urn_error *error)
         return error_set(error, URN_NOMEMORY, 0, "no memory for the engine's threads");
     engine->threads->syncs = engine->mode != URN_WAL_COMMIT;
     engine->threads->archives = engine->archive.on;
+    CHECK(pthread_mutex_init(&engine->threads->turn, NULL) == 0);
     CHECK(sem_init(&engine->threads->writer_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->sync_sleeper.posted, 0, 0) == 0);
     CHECK(sem_init(&engine->threads->commit_posted, 0, 0) == 0);

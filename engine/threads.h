@@ -1,7 +1,8 @@
 /* threads.h: the engine's threads: thin shells around its steps.
  *
  *   writer    runs writer_step; when nothing else waits it runs the commit step itself, which saves a
- *             lone request two hand-overs; sleeps when there is nothing to do
+ *             lone request two hand-overs; sleeps when there is nothing to do, and then its turn may be
+ *             done by who submits (urn_work_here), which saves two more
  *   commit    runs the commit step when the writer has more to stage meanwhile
  *   sync      only in modes interval and os: makes durable what has been copied, when that is due
  *   snapshot  runs the snapshot task's steps
@@ -55,5 +56,10 @@ void threads_wake_past(struct urn_engine *engine);
 
 /* Something new is in the inbox. Without threads: nothing. Any thread. */
 void threads_wake_writer(struct urn_engine *engine);
+
+/* Likewise; and if the writer sleeps and the commit thread rests, the calling thread does the writer's work:
+ * steps, and the commit of the groups that they close, syncs included. False: it did not, and the writer has not
+ * been woken. */
+bool threads_lend(struct urn_engine *engine);
 
 #endif

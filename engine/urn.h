@@ -2,7 +2,7 @@
  *
  * An engine owns one data directory: pools of items in memory, and the log that makes every draw
  * durable before anyone hears of it. A caller hands in requests and collects them when they are
- * finished; nothing here blocks but opening and stopping.
+ * finished; nothing here blocks but opening, stopping, and urn_work_here.
  *
  *     struct urn_request *list  --urn_submit-->  inbox -> WRITER -> COMMIT -> disk
  *     struct urn_request *list  <-urn_collect--  finished requests, in the order of the log
@@ -328,6 +328,16 @@ struct urn_request {
  * finished sooner or later and comes back through urn_collect; one that finds the queue full
  * finishes with BUSY, after a fail stop or a stop with READONLY. Never blocks. Any thread. */
 URN_API void urn_submit(struct urn_engine *engine, struct urn_request *list);
+
+/* As urn_submit, but wakes nobody. True: nobody works at the list until urn_work_here is called, by this thread,
+ * which is to be next. Never blocks. Any thread. */
+URN_API bool urn_submit_quietly(struct urn_engine *engine, struct urn_request *list);
+
+/* Where the engine rests, the calling thread does its work on what waits, syncs included: a lone request is
+ * spared the hand-over to another thread and back. True: it did, and whoever collects is to do so now, for notify
+ * is not called for what has finished here. That is a draw at least, unless it waits for room in the log; a change
+ * that brings catalogs may go on in the engine's own threads. False: those do all of it. Blocks as a disk does. */
+URN_API bool urn_work_here(struct urn_engine *engine);
 
 /* Takes all finished requests, as a list linked by next, oldest first; NULL when there are none.
  * Never blocks. One thread at a time. */

@@ -103,6 +103,7 @@ static void open_engine(struct fixture *fixture)
 struct submitter {
     pthread_t thread;
     struct urn_engine *engine;
+    struct fixture *here; /* it works at what it submits; NULL: it does not */
     struct urn_request requests[REQUESTS_EACH];
     uint32_t outcomes[REQUESTS_EACH][DRAWS_PER_REQUEST];
 };
@@ -116,12 +117,20 @@ static void fill(struct urn_request *request, uint32_t count, uint32_t *outcomes
                                     .outcomes = outcomes};
 }
 
+static bool submit_here(struct urn_engine *engine, struct urn_request *list)
+{
+    return urn_submit_quietly(engine, list) && urn_work_here(engine);
+}
+
 static void *submit_all(void *argument)
 {
     struct submitter *submitter = argument;
     for (uint32_t i = 0; i < REQUESTS_EACH; i++) {
         fill(&submitter->requests[i], DRAWS_PER_REQUEST, submitter->outcomes[i]);
-        urn_submit(submitter->engine, &submitter->requests[i]);
+        if (submitter->here == NULL)
+            urn_submit(submitter->engine, &submitter->requests[i]);
+        else if (submit_here(submitter->engine, &submitter->requests[i]))
+            on_notify(submitter->here); /* who collects is another thread */
     }
     return NULL;
 }
@@ -146,7 +155,7 @@ static void assert_goes_on_behind(const struct fixture *fixture, uint64_t draws)
     assert_in_range(fixture->report.next_request_id, draws + 1, draws + 1 + gap);
 }
 
-static void many_submitters(struct fixture *fixture, enum urn_wal_mode mode)
+static void many_submitters(struct fixture *fixture, enum urn_wal_mode mode, uint32_t here)
 {
     fixture->config.mode = mode;
     open_engine(fixture);
@@ -154,6 +163,7 @@ static void many_submitters(struct fixture *fixture, enum urn_wal_mode mode)
     assert_non_null(submitters);
     for (uint32_t i = 0; i < SUBMITTERS; i++) {
         submitters[i].engine = fixture->engine;
+        submitters[i].here = i < here ? fixture : NULL;
         assert_int_equal(pthread_create(&submitters[i].thread, NULL, submit_all, &submitters[i]),
                          0);
     }
@@ -184,26 +194,47 @@ static void many_submitters(struct fixture *fixture, enum urn_wal_mode mode)
 
 static void test_many_submitters_get_ids_without_gap_or_repeat(void **state)
 {
-    many_submitters(*state, URN_WAL_COMMIT);
+    many_submitters(*state, URN_WAL_COMMIT, 0);
 }
 
 static void test_many_submitters_in_mode_interval(void **state)
 {
-    many_submitters(*state, URN_WAL_INTERVAL);
+    many_submitters(*state, URN_WAL_INTERVAL, 0);
 }
 
 static void test_many_submitters_in_mode_os(void **state)
 {
-    many_submitters(*state, URN_WAL_OS);
+    many_submitters(*state, URN_WAL_OS, 0);
 }
 
-static void stop_under_load(struct fixture *fixture, enum urn_wal_mode mode)
+static void test_many_submitters_of_which_some_do_the_work(void **state)
+{
+    many_submitters(*state, URN_WAL_COMMIT, SUBMITTERS / 2);
+}
+
+static void test_one_submitter_beside_many_does_the_work(void **state)
+{
+    many_submitters(*state, URN_WAL_COMMIT, 1);
+}
+
+static void test_many_submitters_that_do_the_work_in_mode_interval(void **state)
+{
+    many_submitters(*state, URN_WAL_INTERVAL, SUBMITTERS);
+}
+
+static void test_many_submitters_that_do_the_work_in_mode_os(void **state)
+{
+    many_submitters(*state, URN_WAL_OS, SUBMITTERS);
+}
+
+static void stop_under_load(struct fixture *fixture, enum urn_wal_mode mode, bool here)
 {
     fixture->config.mode = mode;
     open_engine(fixture);
     struct submitter *submitter = calloc(1, sizeof *submitter);
     assert_non_null(submitter);
     submitter->engine = fixture->engine;
+    submitter->here = here ? fixture : NULL;
     assert_int_equal(pthread_create(&submitter->thread, NULL, submit_all, submitter), 0);
     assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
     assert_int_equal(pthread_join(submitter->thread, NULL), 0);
@@ -227,17 +258,163 @@ static void stop_under_load(struct fixture *fixture, enum urn_wal_mode mode)
 
 static void test_a_stop_under_load_finishes_every_request(void **state)
 {
-    stop_under_load(*state, URN_WAL_COMMIT);
+    stop_under_load(*state, URN_WAL_COMMIT, false);
 }
 
 static void test_a_stop_under_load_in_mode_interval(void **state)
 {
-    stop_under_load(*state, URN_WAL_INTERVAL);
+    stop_under_load(*state, URN_WAL_INTERVAL, false);
 }
 
 static void test_a_stop_under_load_in_mode_os(void **state)
 {
-    stop_under_load(*state, URN_WAL_OS);
+    stop_under_load(*state, URN_WAL_OS, false);
+}
+
+static void test_a_stop_under_load_of_who_does_the_work(void **state)
+{
+    stop_under_load(*state, URN_WAL_COMMIT, true);
+}
+
+/* ---- who submits does the work ---------------------------------------------------------------------- */
+
+/* Submits a lone draw. True: it was done here, and nobody was notified. */
+static bool draw_here(struct fixture *fixture, enum urn_code code)
+{
+    struct urn_request request;
+    uint32_t outcomes[3];
+    fill(&request, 3, outcomes);
+    const bool here = submit_here(fixture->engine, &request);
+    if (!here)
+        wait_for_notice(fixture);
+    assert_ptr_equal(urn_collect(fixture->engine), &request);
+    assert_null(request.next);
+    assert_int_equal(request.code, code);
+    return here;
+}
+
+/* Draws until the writer has gone to sleep for good: the last two were done here, and the first of them left
+ * it nothing to be woken for. */
+static void draw_until_it_rests(struct fixture *fixture)
+{
+    uint32_t in_a_row = 0;
+    while (in_a_row < 2)
+        in_a_row = draw_here(fixture, URN_OK) ? in_a_row + 1 : 0;
+}
+
+static struct urn_engine_info look(const struct fixture *fixture)
+{
+    struct urn_engine_info info;
+    urn_engine_info(fixture->engine, &info);
+    return info;
+}
+
+static void test_a_lone_draw_is_done_by_who_submits_it(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    draw_until_it_rests(fixture);
+    const struct urn_engine_info info = look(fixture);
+    assert_int_equal(info.durable_lsn, info.staged_lsn);
+    assert_int_equal(sem_trywait(&fixture->notified), -1);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+    open_engine(fixture);
+    assert_int_equal(fixture->report.next_request_id, info.next_request_id);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+/* The writer slept for ever, behind a mark, when another thread made the draw that wants the next one. */
+static void test_a_mark_follows_a_draw_that_was_done_here(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    for (uint32_t marks = 1; marks <= 3; marks++) {
+        draw_until_it_rests(fixture);
+        while (look(fixture).marks < marks)
+            usleep(1000);
+        const uint64_t draws = look(fixture).draws;
+        while (!draw_here(fixture, URN_OK))
+            ;
+        assert_true(look(fixture).draws > draws);
+    }
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+/* What the writer does between groups is done all the same: snapshots, and so room for the next lap. */
+static void test_laps_of_who_does_the_work(void **state)
+{
+    enum { COUNT = 1000, LAPS = 4 };
+    static struct urn_request request;
+    static uint32_t outcomes[COUNT];
+    struct fixture *fixture = *state;
+    fixture->config.segment_size_bytes = 256u << 10;
+    open_engine(fixture);
+    uint32_t here = 0, all = 0;
+    for (; look(fixture).acknowledged_lsn < LAPS * look(fixture).ring_bytes; all++) {
+        fill(&request, COUNT, outcomes);
+        if (submit_here(fixture->engine, &request))
+            here++;
+        struct urn_request *done;
+        while ((done = urn_collect(fixture->engine)) == NULL)
+            wait_for_notice(fixture);
+        assert_ptr_equal(done, &request);
+        assert_true(done->code == URN_OK ||
+                    done->code == URN_BUSY); /* a disk that others keep busy */
+    }
+    assert_true(here > all / 2);
+    assert_true(look(fixture).snapshots > LAPS);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
+}
+
+static void test_a_segment_cut_short_under_who_does_the_work(void **state)
+{
+    struct fixture *fixture = *state;
+    open_engine(fixture);
+    draw_until_it_rests(fixture);
+    char path[128];
+    snprintf(path, sizeof path, "%s/segment-0000", fixture->data_dir);
+    assert_int_equal(truncate(path, 0), 0);
+    (void)draw_here(fixture, URN_INDOUBT);
+    assert_true(look(fixture).failed);
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_IO);
+    urn_engine_free(fixture->engine);
+}
+
+/* What takes several turns goes on without the thread that began it. */
+static void test_a_long_change_that_was_begun_here(void **state)
+{
+    enum { ITEMS = 20000, NAME = 16 };
+    static char names[ITEMS][NAME];
+    static struct urn_item_spec many[ITEMS];
+    struct fixture *fixture = *state;
+    fixture->config.segment_size_bytes = 4u << 20;
+    fixture->config.max_items = 2 * ITEMS;
+    open_engine(fixture);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        const int length = snprintf(names[i], NAME, "item-%u", i);
+        many[i] = (struct urn_item_spec){names[i], (uint32_t)length, 5, 1};
+    }
+    const struct urn_pool_spec wanted = {"many", 4, ITEMS, many};
+    static const enum urn_op ops[] = {URN_CREATE, URN_RELOAD}; /* added; compared */
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint64_t marks = look(fixture).marks;
+        draw_until_it_rests(fixture);
+        while (look(fixture).marks == marks) /* then the writer sleeps for ever */
+            usleep(1000);
+        struct urn_request request = {.op = ops[i], .pools = &wanted, .pool_count = 1};
+        (void)submit_here(fixture->engine, &request);
+        struct urn_request *done;
+        while ((done = urn_collect(fixture->engine)) == NULL)
+            wait_for_notice(fixture);
+        assert_ptr_equal(done, &request);
+        assert_int_equal(done->code, URN_OK);
+    }
+    assert_int_equal(urn_engine_stop(fixture->engine, &fixture->error), URN_OK);
+    urn_engine_free(fixture->engine);
 }
 
 /* Storing behind the end of a file raises SIGBUS; the engine must turn it into a fail stop. */
@@ -701,6 +878,24 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_submitters_in_mode_os, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stop_under_load_in_mode_interval, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stop_under_load_in_mode_os, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_submitters_of_which_some_do_the_work, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_one_submitter_beside_many_does_the_work, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_many_submitters_that_do_the_work_in_mode_interval,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_submitters_that_do_the_work_in_mode_os, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stop_under_load_of_who_does_the_work, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_lone_draw_is_done_by_who_submits_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_mark_follows_a_draw_that_was_done_here, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_laps_of_who_does_the_work, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_change_that_was_begun_here, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_segment_cut_short_under_who_does_the_work, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_laps_in_mode_interval, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_laps_in_mode_os, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_segment_cut_short_is_a_fail_stop, set_up, tear_down),
