@@ -86,6 +86,7 @@ enum urn_code loop_listen(struct server *server, struct urn_error *error)
 {
     const struct config *config = server->config;
     CHECK(server->listener_count == 0);
+    server->takes_nothing = false;
     for (uint32_t i = 0; i < config->listen_count; i++) {
         struct listener *listener = &server->listeners[i];
         if (listen_open(&config->listen[i], listener, error) != URN_OK)
@@ -114,7 +115,7 @@ static void submit(struct server *server)
         return;
     server->submit_first = NULL;
     server->submit_end = &server->submit_first;
-    urn_submit(server->engine, list);
+    urn_submit(server->engine, relief_join(server, list));
 }
 
 /* Lets those go on who waited for room, first come, first served. */
@@ -190,9 +191,9 @@ static int wait_ms(const struct server *server, int max_wait_ms)
     return (int)left_ms;
 }
 
-void loop_round(struct server *server, int max_wait_ms)
+/* Waits, and takes what has come. True: the engine has woken the network thread. */
+static bool take_events(struct server *server, int max_wait_ms)
 {
-    CHECK(server->magic == SERVER_MAGIC);
     struct epoll_event events[EVENTS_A_ROUND];
     int count = epoll_wait(server->epoll, events, EVENTS_A_ROUND, wait_ms(server, max_wait_ms));
     CHECK(count >= 0 || errno == EINTR);
@@ -212,15 +213,32 @@ void loop_round(struct server *server, int max_wait_ms)
             break;
         }
     }
+    return woken;
+}
+
+/* Does what has come. has_finished: the engine may have something to collect. */
+static void work(struct server *server, bool has_finished)
+{
     submit(server); /* the engine begins while the replies to earlier requests are made */
-    if (woken)
+    if (has_finished)
         collect(server);
     reload_look(server);
     send_all(server);
     connection_close_late(server);
     send_all(server); /* what those held may be what others wait for, and no event will tell */
     connection_reclaim(server);
-    if (woken)
+}
+
+void loop_round(struct server *server, int max_wait_ms)
+{
+    CHECK(server->magic == SERVER_MAGIC);
+    const bool woken = take_events(server, max_wait_ms);
+    relief_take(server);
+    work(server, woken);
+    const bool worked = relief_lend(server);
+    if (worked)
+        work(server, true);
+    if (woken || worked) /* the engine tells nobody of what is done here */
         look_at_engine(server);
     accept_again(server);
 }
@@ -229,6 +247,9 @@ void loop_round(struct server *server, int max_wait_ms)
 
 void loop_stop_taking(struct server *server)
 {
+    if (server->takes_nothing)
+        return;
+    server->takes_nothing = true;
     log_line(LOG_PRIORITY_NOTICE, "stopping: %" PRIu64 " requests under way are still answered",
              server->calls_in_engine);
     notify_manager("STOPPING=1\nSTATUS=stopping: answering what is under way");

@@ -134,11 +134,12 @@ static int give_up(const struct urn_error *error)
 /* Serves until a signal says to stop. */
 static enum urn_code serve(struct server *server, struct urn_error *error)
 {
-    if (loop_listen(server, error) != URN_OK)
+    if (loop_listen(server, error) != URN_OK || relief_begin(server, error) != URN_OK)
         return error->code;
     atomic_store(&server_to_stop, server);
     announce(server);
     loop_run(server);
+    relief_end(server);
     atomic_store(&server_to_stop, NULL);
     return URN_OK;
 }

@@ -34,6 +34,7 @@
 #include "server/config.h"
 #include "server/list.h"
 #include "server/log.h"
+#include "server/relief.h"
 #include "server/reload.h"
 #include "server/slab.h"
 
@@ -113,6 +114,8 @@ struct server {
     struct urn_request *submit_first;
     struct urn_request **submit_end;
     uint64_t calls_in_engine;
+    struct relief relief;
+    bool takes_nothing; /* it is stopping, and has said so */
 
     struct server_counters counters;
     struct reload reload;

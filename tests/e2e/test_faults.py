@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 from harness import MAIN_CATALOG, RpcError, TestCase, make_config, run, run_urnd, wait_until
@@ -171,4 +172,54 @@ class FailStop(TestCase):
         self.assertEqual(server.stop(), 74, server.output())
         self.assertTrue(re.search(r"segment-\d{4}", server.output()), server.output())
 
+    def test_a_disk_that_hangs(self):
+        """A file system that is frozen under it: draws wait, and whoever asks what is wrong is answered."""
+        self.require_loop_devices()
+        disk = self.folder / "disk"
+        disk.mkdir()
+        image = self.folder / "image"
+        with open(image, "wb") as file:
+            file.truncate(32 << 20)
+        self.mount_image(image, disk, "loop")
+        server = self.serve(make_config(data_dir="disk/data"))
+        with server.client() as lone, server.client() as other:
+            for _ in range(20):
+                lone.call("draw", "main", 1)
+            self.attempt("fsfreeze", "--freeze", disk)
+            try:
+                drawn = lone.send("draw", "main", 1)
+                for _ in range(20):
+                    self.assertEqual(other.call("ping"), "pong")
+                before = server.call("info")["acknowledged_lsn"]  # by a connection that comes meanwhile
+                late = other.send("draw", "main", 1)
+                self.assertEqual(server.call("ping"), "pong")
+            finally:
+                subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
+            ids = [lone.reply(drawn)[0], other.reply(late)[0]]
+            self.assertEqual(ids[1], ids[0] + 1)
+            self.assertGreater(server.call("info")["acknowledged_lsn"], before)
+        self.assertEqual(server.stop(), 0, server.output())
 
+    def test_a_stop_while_a_disk_hangs(self):
+        """It begins at once, as the signal says, and ends when the disk lets it."""
+        self.require_loop_devices()
+        disk = self.folder / "disk"
+        disk.mkdir()
+        image = self.folder / "image"
+        with open(image, "wb") as file:
+            file.truncate(32 << 20)
+        self.mount_image(image, disk, "loop")
+        server = self.serve(make_config(data_dir="disk/data"))
+        with server.client() as lone, server.client() as other:
+            for _ in range(20):
+                lone.call("draw", "main", 1)
+            self.attempt("fsfreeze", "--freeze", disk)
+            try:
+                drawn = lone.send("draw", "main", 1)
+                self.assertEqual(other.call("ping"), "pong")
+                server.signal(signal.SIGTERM)
+                self.assertEqual(self.assert_closed(other), [])
+            finally:
+                subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
+            self.assertEqual(lone.reply(drawn)[2], 0)
+        self.assertEqual(server.wait(), 0, server.output())

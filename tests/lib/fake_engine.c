@@ -1,6 +1,9 @@
 /* fake_engine.c: see fake_engine.h. */
 #include "tests/lib/fake_engine.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +34,14 @@ struct urn_engine {
     uint64_t room_bytes;
     uint64_t next_request_id;
     uint64_t requests;
+    struct urn_request *quiet; /* what urn_work_here is to work at */
+    uint32_t worked_here;
+    bool is_here; /* urn_work_here is finishing */
+    bool hangs;
+    sem_t hanging, let_out;
+    bool hangs_behind;
+    pthread_mutex_t *lock; /* what is submitted, collected and told */
+    pthread_mutex_t the_lock;
 };
 
 static void list_add(struct list *list, struct urn_request *request)
@@ -69,6 +80,9 @@ enum urn_code urn_engine_open(const struct urn_engine_config *config, struct urn
     engine->held.end = &engine->held.first;
     engine->finished.end = &engine->finished.first;
     engine->next_request_id = 1;
+    CHECK(sem_init(&engine->hanging, 0, 0) == 0 && sem_init(&engine->let_out, 0, 0) == 0);
+    CHECK(pthread_mutex_init(&engine->the_lock, NULL) == 0);
+    engine->lock = &engine->the_lock;
     *report = (struct urn_start_report){.created = true, .epoch = 1, .next_request_id = 1};
     *result = engine;
     return URN_OK;
@@ -84,8 +98,11 @@ enum urn_code urn_engine_stop(struct urn_engine *engine, struct urn_error *error
 
 void urn_engine_free(struct urn_engine *engine)
 {
-    if (engine != NULL)
-        CHECK(engine->held.first == NULL && engine->finished.first == NULL);
+    if (engine == NULL)
+        return;
+    CHECK(engine->held.first == NULL && engine->finished.first == NULL && engine->quiet == NULL);
+    CHECK(pthread_mutex_destroy(&engine->the_lock) == 0);
+    CHECK(sem_destroy(&engine->hanging) == 0 && sem_destroy(&engine->let_out) == 0);
     free(engine);
 }
 
@@ -162,11 +179,11 @@ static void finish(struct urn_engine *engine, struct urn_request *request)
         draw(engine, request, pool == 1);
     bool was_empty = engine->finished.first == NULL;
     list_add(&engine->finished, request);
-    if (was_empty)
+    if (was_empty && !engine->is_here)
         engine->config.notify(engine->config.notify_context);
 }
 
-void urn_submit(struct urn_engine *engine, struct urn_request *list)
+static void submit(struct urn_engine *engine, struct urn_request *list)
 {
     while (list != NULL) {
         struct urn_request *request = list;
@@ -181,11 +198,84 @@ void urn_submit(struct urn_engine *engine, struct urn_request *list)
     }
 }
 
+static void lock(const struct urn_engine *engine)
+{
+    CHECK(pthread_mutex_lock(engine->lock) == 0);
+}
+
+static void unlock(const struct urn_engine *engine)
+{
+    CHECK(pthread_mutex_unlock(engine->lock) == 0);
+}
+
+void urn_submit(struct urn_engine *engine, struct urn_request *list)
+{
+    lock(engine);
+    submit(engine, list);
+    unlock(engine);
+}
+
+bool urn_submit_quietly(struct urn_engine *engine, struct urn_request *list)
+{
+    CHECK(engine->quiet == NULL);
+    engine->quiet = list;
+    return true;
+}
+
+static void hang(struct urn_engine *engine)
+{
+    CHECK(sem_post(&engine->hanging) == 0);
+    while (sem_wait(&engine->let_out) != 0)
+        CHECK(errno == EINTR);
+}
+
+bool urn_work_here(struct urn_engine *engine)
+{
+    const bool hangs = engine->hangs;
+    engine->hangs = false;
+    if (hangs && !engine->hangs_behind)
+        hang(engine);
+    lock(engine);
+    engine->worked_here++;
+    engine->is_here = !hangs || !engine->hangs_behind;
+    submit(engine, engine->quiet);
+    engine->quiet = NULL;
+    engine->is_here = false;
+    unlock(engine);
+    if (hangs && engine->hangs_behind)
+        hang(engine);
+    return true;
+}
+
+uint32_t fake_engine_worked_here(const struct urn_engine *engine)
+{
+    return engine->worked_here;
+}
+
+void fake_engine_hang(struct urn_engine *engine, bool behind)
+{
+    engine->hangs = true;
+    engine->hangs_behind = behind;
+}
+
+void fake_engine_await_hanging(struct urn_engine *engine)
+{
+    while (sem_wait(&engine->hanging) != 0)
+        CHECK(errno == EINTR);
+}
+
+void fake_engine_let_out(struct urn_engine *engine)
+{
+    CHECK(sem_post(&engine->let_out) == 0);
+}
+
 struct urn_request *urn_collect(struct urn_engine *engine)
 {
+    lock(engine);
     struct urn_request *list = engine->finished.first;
     engine->finished.first = NULL;
     engine->finished.end = &engine->finished.first;
+    unlock(engine);
     return list;
 }
 
@@ -204,6 +294,7 @@ struct urn_text urn_pool_name(const struct urn_pool *pool)
 
 void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info)
 {
+    lock(engine);
     *info = (struct urn_engine_info){.failed = engine->failure.code != URN_OK,
                                      .next_request_id = engine->next_request_id,
                                      .draws = engine->next_request_id - 1,
@@ -211,6 +302,7 @@ void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *in
                                      .busy_log = engine->busy_log,
                                      .room_bytes = engine->room_bytes,
                                      .queued_requests = engine->held_count};
+    unlock(engine);
 }
 
 void urn_engine_failure(const struct urn_engine *engine, struct urn_error *error)
@@ -240,7 +332,6 @@ void fake_engine_log_room(struct urn_engine *engine, uint64_t busy_log, uint64_t
 {
     engine->busy_log = busy_log;
     engine->room_bytes = room_bytes;
-    engine->config.notify(engine->config.notify_context);
 }
 
 void fake_engine_hold(struct urn_engine *engine)

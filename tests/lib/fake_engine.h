@@ -3,7 +3,7 @@
  * Pools: "main" (items "apple", "pear", "nut"; draws give them in turn, by request id), "dry"
  * (every draw fails), "shut" (closed). Lookups find every id that was given, as a draw from "main" whose item is
  * that of the id; ids that 5 divides have failed. Item stock is not kept. Requests are finished when they are
- * submitted, or, while the engine holds, when they are let go.
+ * submitted, or, while the engine holds, when they are let go. Any thread may submit and collect.
  *
  * Link it before liburn: it takes the place of engine.c.
  */
@@ -17,6 +17,17 @@ void fake_engine_hold(struct urn_engine *engine);
 
 /* Finishes the oldest of what is held: so many requests; UINT32_MAX: all, and holds no more. */
 void fake_engine_let_go(struct urn_engine *engine, uint32_t count);
+
+/* How often urn_work_here has worked: it finishes what urn_submit_quietly got, says true, and notifies nobody. */
+uint32_t fake_engine_worked_here(const struct urn_engine *engine);
+
+/* The next urn_work_here stays in the engine, as behind a disk that hangs, until it is let out: before it has
+ * finished anything, or behind that, which then is notified. */
+void fake_engine_hang(struct urn_engine *engine, bool behind);
+/* Waits until it is there. Any thread. */
+void fake_engine_await_hanging(struct urn_engine *engine);
+/* Any thread. */
+void fake_engine_let_out(struct urn_engine *engine);
 
 /* How many requests are held. */
 uint32_t fake_engine_held(const struct urn_engine *engine);

@@ -297,6 +297,7 @@ static void a_full_log_is_told_once_and_its_end_too(void **state)
     const struct server *server = harness.server;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         fake_engine_log_room(harness.engine, rows[i].busy, rows[i].room_bytes);
+        server_notify(harness.server); /* it looks when the engine has anything to tell */
         harness_turn(&harness);
         assert_int_equal(server->log_is_full, rows[i].full);
         assert_int_equal(server->snapshot_log.lines, rows[i].lines);
