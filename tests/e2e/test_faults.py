@@ -172,6 +172,25 @@ class FailStop(TestCase):
         self.assertEqual(server.stop(), 74, server.output())
         self.assertTrue(re.search(r"segment-\d{4}", server.output()), server.output())
 
+    def test_a_signal_during_a_sync(self):
+        """It does not interrupt the sync, which would be a failed one, whichever thread that is in."""
+        shim = self.folder / "slow_msync.so"
+        trigger = self.folder / "slow"
+        source = pathlib.Path(__file__).with_name("slow_msync.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", shim, source, "-ldl"],
+                       check=True)
+        server = self.serve(make_config(), env={"LD_PRELOAD": str(shim), "URN_SLOW_MSYNC": str(trigger)})
+        with server.client() as lone:
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                for _ in range(20):
+                    lone.call("draw", "main", 1)
+                trigger.touch()
+                drawn = lone.send("draw", "main", 1)
+                wait_until(lambda: not trigger.exists(), "the sync")
+                server.signal(number)
+                self.assertEqual(lone.reply(drawn)[2], 0)
+        self.assertEqual(server.wait(), 0, server.output())
+
     def test_a_disk_that_hangs(self):
         """A file system that is frozen under it: draws wait, and whoever asks what is wrong is answered."""
         self.require_loop_devices()
