@@ -562,10 +562,14 @@ void host_drain(struct host *host)
         host_collect(host);
         if (host->clients.in_flight == 0)
             break;
-        /* Requests wait for room in the log. A catalog that has begun does so for ever. */
+        /* Requests wait for room in the log. A catalog that has begun does so for ever, and no room comes on a
+         * file system that has stopped. */
         const struct writer *writer = &host->engine->writer;
-        if (writer->job_blocked && writer->job.begun && !writer->blocked)
+        if (writer->job_blocked && writer->job.begun && !writer->blocked) {
+            if (sim_is_stopped(host->world))
+                return;
             sim_set_capacity(host->world, UINT64_MAX);
+        }
         pass_time(host);
     }
     PROMISE(host_crashed(host) || host->clients.in_flight == 0, "%u requests never came back",
