@@ -497,8 +497,8 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
     *report = (struct urn_start_report){0};
     if (urn_engine_config_check(config, error) != URN_OK)
         return error->code;
-    CHECK(sodium_init() >=
-          0); /* picks the fastest hash that the processor has: a start needs it, too */
+    /* Picks the fastest hash that the processor has, before the replay needs it. */
+    CHECK(sodium_init() >= 0);
     struct urn_engine *engine = make_engine(config);
     if (engine == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");

@@ -45,8 +45,8 @@
 
 struct urn_os {
     pthread_mutex_t random_lock;
-    EVP_CIPHER_CTX *random_stream; /* NULL until seeded; then for as long as the process lives */
-    uint8_t random_key[CHACHA20_KEY_BYTES];
+    EVP_CIPHER_CTX
+        *random_stream; /* has the key; NULL until seeded, then for as long as the process lives */
 };
 
 struct os_dir {
@@ -403,11 +403,18 @@ uint64_t os_wall_us(struct urn_os *os)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+static void set_key(struct urn_os *os, const uint8_t *key)
+{
+    static const uint8_t iv[CHACHA20_IV_BYTES];
+    CHECK(EVP_EncryptInit_ex2(os->random_stream, NULL, key, iv, NULL) == 1);
+}
+
 static void seed_random(struct urn_os *os)
 {
+    uint8_t key[CHACHA20_KEY_BYTES];
     size_t have = 0;
-    while (have < sizeof os->random_key) {
-        ssize_t got = getrandom(os->random_key + have, sizeof os->random_key - have, 0);
+    while (have < sizeof key) {
+        ssize_t got = getrandom(key + have, sizeof key - have, 0);
         CHECK(got > 0 || (got < 0 && errno == EINTR));
         if (got > 0)
             have += (size_t)got;
@@ -419,32 +426,41 @@ static void seed_random(struct urn_os *os)
     CHECK(EVP_CIPHER_get_iv_length(chacha20) == CHACHA20_IV_BYTES);
     CHECK(EVP_EncryptInit_ex2(os->random_stream, chacha20, NULL, NULL, NULL) == 1);
     EVP_CIPHER_free(chacha20);
+    set_key(os, key);
+    OPENSSL_cleanse(key, sizeof key);
 }
 
-/* The next bytes of the key stream. */
+/* The next bytes of the key stream: whole blocks, since OpenSSL would keep the rest of a block. */
 static void take_stream(struct urn_os *os, uint8_t *to, size_t length_bytes)
 {
     int given = 0;
-    CHECK(length_bytes <= INT_MAX);
+    CHECK(length_bytes <= INT_MAX && length_bytes % CHACHA20_BLOCK_BYTES == 0);
     memset(to, 0, length_bytes);
     CHECK(EVP_EncryptUpdate(os->random_stream, to, &given, to, (int)length_bytes) == 1);
     CHECK((size_t)given == length_bytes);
 }
 
 /* ChaCha20 with fast key erasure (D. J. Bernstein, "Fast-key-erasure random-number generators",
- * 2017): each call's key stream begins with the next key, so that a memory dump tells nothing about
- * bytes given out before. */
+ * 2017): each call's key stream begins with the next key, which takes the place of its own at the end, so that
+ * a memory dump tells nothing about bytes given out before. */
 void os_random(struct urn_os *os, void *to, size_t length_bytes)
 {
-    static const uint8_t iv[CHACHA20_IV_BYTES];
     uint8_t next_key[CHACHA20_BLOCK_BYTES]; /* the rest of the block is not used */
+    uint8_t last[CHACHA20_BLOCK_BYTES];
+    const size_t last_bytes = length_bytes % sizeof last;
+    const size_t whole_bytes = length_bytes - last_bytes;
     CHECK(pthread_mutex_lock(&os->random_lock) == 0);
     if (os->random_stream == NULL)
         seed_random(os);
-    CHECK(EVP_EncryptInit_ex2(os->random_stream, NULL, os->random_key, iv, NULL) == 1);
     take_stream(os, next_key, sizeof next_key);
-    take_stream(os, to, length_bytes);
-    memcpy(os->random_key, next_key, sizeof os->random_key);
+    if (whole_bytes > 0)
+        take_stream(os, to, whole_bytes);
+    if (last_bytes > 0) {
+        take_stream(os, last, sizeof last);
+        memcpy((uint8_t *)to + whole_bytes, last, last_bytes);
+        OPENSSL_cleanse(last, sizeof last);
+    }
+    set_key(os, next_key);
     OPENSSL_cleanse(next_key, sizeof next_key);
     CHECK(pthread_mutex_unlock(&os->random_lock) == 0);
 }
