@@ -1,4 +1,5 @@
 """A log that fails under a running server: nothing more is acknowledged, and nothing is made up."""
+import contextlib
 import os
 import pathlib
 import re
@@ -191,54 +192,52 @@ class FailStop(TestCase):
                 self.assertEqual(lone.reply(drawn)[2], 0)
         self.assertEqual(server.wait(), 0, server.output())
 
-    def test_a_disk_that_hangs(self):
-        """A file system that is frozen under it: draws wait, and whoever asks what is wrong is answered."""
+
+class HangingDisk(TestCase):
+    """A file system of its own that is frozen under the server, which lone draws have had until then."""
+
+    def setUp(self):
+        super().setUp()
         self.require_loop_devices()
-        disk = self.folder / "disk"
-        disk.mkdir()
+        self.disk = self.folder / "disk"
+        self.disk.mkdir()
         image = self.folder / "image"
         with open(image, "wb") as file:
             file.truncate(32 << 20)
-        self.mount_image(image, disk, "loop")
-        server = self.serve(make_config(data_dir="disk/data"))
-        with server.client() as lone, server.client() as other:
-            for _ in range(20):
-                lone.call("draw", "main", 1)
-            self.attempt("fsfreeze", "--freeze", disk)
-            try:
+        self.mount_image(image, self.disk, "loop")
+        self.server = self.serve(make_config(data_dir="disk/data"))
+
+    @contextlib.contextmanager
+    def frozen(self, lone):
+        for _ in range(20):
+            lone.call("draw", "main", 1)
+        self.attempt("fsfreeze", "--freeze", self.disk)
+        try:
+            yield
+        finally:
+            subprocess.run(["fsfreeze", "--unfreeze", self.disk], check=True)
+
+    def test_draws_wait_and_questions_are_answered(self):
+        with self.server.client() as lone, self.server.client() as other:
+            with self.frozen(lone):
                 drawn = lone.send("draw", "main", 1)
                 for _ in range(20):
                     self.assertEqual(other.call("ping"), "pong")
-                before = server.call("info")["acknowledged_lsn"]  # by a connection that comes meanwhile
+                before = self.server.call("info")["acknowledged_lsn"]  # by a connection that comes meanwhile
                 late = other.send("draw", "main", 1)
-                self.assertEqual(server.call("ping"), "pong")
-            finally:
-                subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
+                self.assertEqual(self.server.call("ping"), "pong")
             ids = [lone.reply(drawn)[0], other.reply(late)[0]]
             self.assertEqual(ids[1], ids[0] + 1)
-            self.assertGreater(server.call("info")["acknowledged_lsn"], before)
-        self.assertEqual(server.stop(), 0, server.output())
+            self.assertGreater(self.server.call("info")["acknowledged_lsn"], before)
+        self.assertEqual(self.server.stop(), 0, self.server.output())
 
-    def test_a_stop_while_a_disk_hangs(self):
-        """It begins at once, as the signal says, and ends when the disk lets it."""
-        self.require_loop_devices()
-        disk = self.folder / "disk"
-        disk.mkdir()
-        image = self.folder / "image"
-        with open(image, "wb") as file:
-            file.truncate(32 << 20)
-        self.mount_image(image, disk, "loop")
-        server = self.serve(make_config(data_dir="disk/data"))
-        with server.client() as lone, server.client() as other:
-            for _ in range(20):
-                lone.call("draw", "main", 1)
-            self.attempt("fsfreeze", "--freeze", disk)
-            try:
+    def test_a_stop_begins_at_once(self):
+        """As the signal says; and ends when the disk lets it."""
+        with self.server.client() as lone, self.server.client() as other:
+            with self.frozen(lone):
                 drawn = lone.send("draw", "main", 1)
                 self.assertEqual(other.call("ping"), "pong")
-                server.signal(signal.SIGTERM)
+                self.server.signal(signal.SIGTERM)
                 self.assertEqual(self.assert_closed(other), [])
-            finally:
-                subprocess.run(["fsfreeze", "--unfreeze", disk], check=True)
             self.assertEqual(lone.reply(drawn)[2], 0)
-        self.assertEqual(server.wait(), 0, server.output())
+        self.assertEqual(self.server.wait(), 0, self.server.output())
