@@ -45,8 +45,7 @@
 
 struct urn_os {
     pthread_mutex_t random_lock;
-    EVP_CIPHER_CTX
-        *random_stream; /* has the key; NULL until seeded, then for as long as the process lives */
+    EVP_CIPHER_CTX *random_stream; /* with the key; NULL until seeded, then for ever */
 };
 
 struct os_dir {
