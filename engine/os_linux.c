@@ -32,8 +32,13 @@
 #include "engine/os_linux.h"
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; missing from the headers of Debian 12's glibc */
+#define MADV_POPULATE_READ  22 /* Linux 5.14; missing from the headers of Debian 12's glibc */
+#define MADV_POPULATE_WRITE 23
 #endif
+
+/* What touches so many pages of a mapping has them made writable, and clean again, all at once instead of page by
+ * page. The calls for that cost more than they save where there are fewer. */
+#define TOGETHER_PAGES_MIN 4u
 
 /* How long others may keep the lock of a directory that is only looked at: a second. */
 #define LOCK_ATTEMPTS 1000u
@@ -337,9 +342,24 @@ int os_map_open(struct os_dir *dir, const char *name, uint64_t length_bytes, str
     return 0;
 }
 
+static uint64_t page_begin(uint64_t offset)
+{
+    return offset & ~(uint64_t)(OS_PAGE_BYTES - 1);
+}
+
+/* The first store to a page since its last sync faults. Advice only: what cannot be had shows in the store. */
+static void fault_together(const struct os_map *map, uint64_t offset, uint64_t length_bytes)
+{
+    const uint64_t begin = page_begin(offset);
+    const uint64_t end = round_up_u64(offset + length_bytes, OS_PAGE_BYTES);
+    if (end - begin >= TOGETHER_PAGES_MIN * OS_PAGE_BYTES)
+        (void)madvise(map->bytes + begin, end - begin, MADV_POPULATE_WRITE);
+}
+
 int os_map_write(struct os_map *map, uint64_t offset, const void *from, size_t length_bytes)
 {
     CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
+    fault_together(map, offset, length_bytes);
     sigjmp_buf way_out;
     if (sigsetjmp(way_out, 0) != 0) {
         bus_way_out = NULL;
@@ -357,13 +377,26 @@ void os_map_sync_begin(struct os_map *map, uint64_t offset, uint64_t length_byte
                        struct os_sync *sync)
 {
     CHECK(offset <= map->length_bytes && length_bytes <= map->length_bytes - offset);
-    uint64_t begin = offset & ~(uint64_t)(OS_PAGE_BYTES - 1);
-    uint64_t end = round_up_u64(offset + length_bytes, OS_PAGE_BYTES);
-    *sync = (struct os_sync){.map = map, .offset = begin, .length_bytes = end - begin};
+    const uint64_t begin = page_begin(offset);
+    *sync = (struct os_sync){
+        .map = map, .offset = begin, .length_bytes = offset + length_bytes - begin};
+}
+
+/* An msync takes the right to store into each dirty page that is mapped, and for each of them interrupts every processor
+ * that runs a thread of this process. Pages that are not mapped are dirty in the cache alone: unmapped before, all at
+ * once, they cost one interruption. The last page of the range stays, unless it is covered to its end: the next store
+ * goes there, perhaps this very moment. Into the others none goes before their next lap; those are in memory still,
+ * and os_map_populate maps them. */
+static void unmap_together(const struct os_sync *sync)
+{
+    const uint64_t covered_bytes = page_begin(sync->length_bytes);
+    if (covered_bytes >= TOGETHER_PAGES_MIN * OS_PAGE_BYTES)
+        (void)madvise(sync->map->bytes + sync->offset, covered_bytes, MADV_DONTNEED);
 }
 
 int os_map_sync_end(struct os_sync *sync)
 {
+    unmap_together(sync);
     return msync(sync->map->bytes + sync->offset, sync->length_bytes, MS_SYNC) == 0 ? 0 : errno;
 }
 
