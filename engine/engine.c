@@ -12,6 +12,7 @@
 
 #include "engine/catalog_check.h"
 #include "engine/check.h"
+#include "engine/digest.h"
 #include "engine/snapshot_format.h"
 #include "engine/threads.h"
 
@@ -499,6 +500,8 @@ static enum urn_code open_engine(const struct urn_engine_config *config, bool th
         return error->code;
     /* Picks the fastest hash that the processor has, before the replay needs it. */
     CHECK(sodium_init() >= 0);
+    if (threaded) /* a simulator's clock tells nothing */
+        digest_choose_faster(config->os);
     struct urn_engine *engine = make_engine(config);
     if (engine == NULL)
         return error_set(error, URN_NOMEMORY, 0, "no memory for an engine");

@@ -9,6 +9,7 @@
 
 #include "engine/check.h"
 #include "engine/crc32c.h"
+#include "engine/digest.h"
 
 #define SEGMENT_MAGIC "URNSEGM1"
 
@@ -77,6 +78,7 @@ _Static_assert(WAL_EPOCH_GROUP_BYTES < OS_PAGE_BYTES - WAL_GROUP_HEADER_BYTES,
 _Static_assert(CHANGE_NAME == WAL_CHANGE_NAME_OFFSET, "a name follows the last field of a change");
 _Static_assert(URN_NAME_BYTES_MAX <= UINT8_MAX, "the length of a name fits its byte");
 _Static_assert(WAL_CHAIN_BYTES >= crypto_generichash_BYTES_MIN, "BLAKE2b has so short an output");
+_Static_assert(WAL_DIGEST_BYTES == DIGEST_BYTES, "a group's digest is one of digest.h");
 
 /* ---- where things lie ------------------------------------------------------------------------ */
 
@@ -208,13 +210,12 @@ static uint32_t group_crc(const uint8_t *bytes, uint32_t length_bytes)
 
 void wal_group_digest(const uint8_t *bytes, uint32_t length_bytes, uint8_t digest[WAL_DIGEST_BYTES])
 {
-    crypto_generichash_state state;
-    (void)crypto_generichash_init(&state, NULL, 0, WAL_DIGEST_BYTES);
-    (void)crypto_generichash_update(&state, bytes, GROUP_CRC);
-    (void)crypto_generichash_update(&state, bytes + GROUP_KIND, GROUP_CHAIN_BEFORE - GROUP_KIND);
-    (void)crypto_generichash_update(&state, bytes + WAL_GROUP_HEADER_BYTES,
-                                    length_bytes - WAL_GROUP_HEADER_BYTES);
-    (void)crypto_generichash_final(&state, digest, WAL_DIGEST_BYTES);
+    const struct digest_piece pieces[] = {
+        {bytes, GROUP_CRC},
+        {bytes + GROUP_KIND, GROUP_CHAIN_BEFORE - GROUP_KIND},
+        {bytes + WAL_GROUP_HEADER_BYTES, length_bytes - WAL_GROUP_HEADER_BYTES},
+    };
+    digest_of(pieces, sizeof pieces / sizeof pieces[0], digest);
 }
 
 static void chain_join(const uint8_t *chain_before, const uint8_t *digest, uint8_t *chain_after)

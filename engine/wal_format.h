@@ -266,7 +266,7 @@ uint64_t wal_ring_short(const uint8_t ring_uuid[WAL_UUID_BYTES]);
 
 /* Seals the group in bytes: entries and zero fill stand from offset 104 to header->length_bytes.
  * Writes the header, computes chain_after (also into *header) and the CRC. Any thread. (libsodium
- * hashes three times as fast after sodium_init(); programs call it first thing.) */
+ * hashes three times as fast after sodium_init(); programs call it first thing, and see digest.h.) */
 void wal_group_seal(struct wal_group_header *header, uint8_t *bytes);
 
 /* V1 alone: what the header at bytes says, nothing of it vouched for. available_bytes: how many can

@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2034 # used by those who source this
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config
-    libsodium-dev libssl-dev libisal-dev liburing-dev libmsgpack-dev libyaml-dev)
+    libsodium-dev libssl-dev libtomcrypt-dev libisal-dev liburing-dev libmsgpack-dev libyaml-dev)
 
 # shellcheck disable=SC2034
 packages_check=(clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy cppcheck shellcheck

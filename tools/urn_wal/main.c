@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "engine/digest.h"
 #include "tools/urn_wal/commands.h"
 #include "tools/urn_wal/in_use.h"
 #include "tools/urn_wal/options.h"
@@ -132,6 +133,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "urn-wal: libsodium cannot be used here\n");
         return EXIT_READ_ERROR;
     }
+    digest_choose_faster(os_default());
     const int status = choose(argc, (const char *const *)argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         (void)fprintf(stderr, "urn-wal: cannot write the output\n");
