@@ -595,9 +595,16 @@ void urn_engine_free(struct urn_engine *engine)
 
 /* ---- submit and collect -------------------------------------------------------------------- */
 
+/* A draw may bring its pool instead of a name: that is no result. */
+static bool brings_pool(const struct urn_request *request)
+{
+    return request->op == URN_DRAW && request->pool_name == NULL;
+}
+
 static void clear_results(struct urn_request *request)
 {
-    request->pool = NULL;
+    if (!brings_pool(request))
+        request->pool = NULL;
     request->first_request_id = 0;
     request->failed = 0;
     request->odds_version = 0;

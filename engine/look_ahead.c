@@ -19,14 +19,17 @@ uint32_t look_ahead(const struct state *state, const struct random_source *rando
         return TOGETHER;
     while (list != NULL && list->op == URN_DRAW && count < TOGETHER) {
         const struct urn_pool *guess =
-            state_guess_pool(state, list->pool_name, list->pool_name_bytes);
+            list->pool_name == NULL
+                ? list->pool
+                : state_guess_pool(state, list->pool_name, list->pool_name_bytes);
         if (guess != NULL)
             pool_prefetch(guess);
         draws[count++] = list;
         list = list->next;
     }
     for (uint32_t i = 0; i < count; i++) {
-        draws[i]->pool = state_find_pool(state, draws[i]->pool_name, draws[i]->pool_name_bytes);
+        if (draws[i]->pool_name != NULL)
+            draws[i]->pool = state_find_pool(state, draws[i]->pool_name, draws[i]->pool_name_bytes);
         if (draws[i]->pool != NULL)
             pool_prefetch_roots(draws[i]->pool);
     }

@@ -208,7 +208,7 @@ struct urn_item {
 };
 
 enum urn_op {
-    URN_DRAW,     /* pool_name, count, draw_all, outcomes */
+    URN_DRAW,     /* pool_name or pool, count, draw_all, outcomes */
     URN_STATE,    /* pool_name, offset, limit, items */
     URN_CATALOG,  /* pool_name, offset, limit, names: item ids in index order */
     URN_POOLS,    /* offset, limit, names: pool names in order of creation */
@@ -248,8 +248,8 @@ struct urn_request {
      * from one thread to another and back. Set by the caller: */
     struct urn_request *next; /* the list; set again by the engine */
     enum urn_op op;
-    uint32_t count; /* draws asked for: 1 to max_batch */
-    const char *pool_name;
+    uint32_t count;        /* draws asked for: 1 to max_batch */
+    const char *pool_name; /* DRAW: NULL where the caller knows the pool itself, and sets that */
     uint32_t pool_name_bytes;
     bool draw_all;      /* every draw succeeds or nothing happens (NOSTOCK) */
     uint32_t *outcomes; /* room for count: catalog positions, or URN_FAILED_DRAW */
@@ -257,9 +257,11 @@ struct urn_request {
      * hold something besides it (and of a lookup that ends with NOTFOUND, first_request_id and
      * last_request_id), and outcomes holds nothing of worth. */
     enum urn_code code;
-    uint32_t failed;             /* how many of the draws failed */
-    const struct urn_pool *pool; /* NULL where the request names none or there is none */
-    uint64_t odds_version;       /* of the pool; of a change: behind it */
+    uint32_t failed; /* how many of the draws failed */
+    /* NULL where the request names none or there is none. Of a draw without a pool_name set by the caller: one
+     * that a finished request of this engine has shown, which is then not looked for by its name. */
+    const struct urn_pool *pool;
+    uint64_t odds_version; /* of the pool; of a change: behind it */
     /* Of the draws: they have first, first + 1, ...; NOTFOUND: the oldest id that is kept, which is above
      * last_request_id where there is none. */
     uint64_t first_request_id;

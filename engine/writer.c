@@ -358,7 +358,7 @@ static bool waits_for_room(struct urn_engine *engine)
     return now_ns - writer->shortage_ns < ROOM_WAIT_NS;
 }
 
-/* The pool of a request, which looking ahead may have found before. */
+/* The pool of a request, which the caller may know, or looking ahead may have found. */
 static struct urn_pool *pool_of(const struct state *state, const struct urn_request *request)
 {
     if (request->pool != NULL)

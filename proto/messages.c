@@ -651,6 +651,10 @@ static void write_catalog(struct rpc_writer *writer, const struct urn_request *d
 static void write_failure(struct rpc_writer *writer, uint32_t msgid, const struct urn_request *done)
 {
     struct rpc_text name = {done->pool_name, done->pool_name_bytes};
+    if (name.bytes == NULL && done->pool != NULL) {
+        const struct urn_text known = urn_pool_name(done->pool);
+        name = (struct rpc_text){known.bytes, known.length};
+    }
     char pool[RPC_QUOTED_BYTES];
     char text[ERROR_TEXT_BYTES_MAX];
     int room = (int)(sizeof text - strlen(urn_code_text(done->code)) - 1);

@@ -74,6 +74,9 @@ struct connection {
     uint64_t input_capacity, input_begin, input_end;
     struct rpc_scan scan; /* of the message at input_begin */
     struct again again;   /* its last draw */
+    /* The pool of that, once a reply has shown it; NULL before. Pools last as long as the engine, so that draws under
+     * way need nothing of the connection. */
+    const struct urn_pool *again_pool;
     uint8_t own_input[];
 };
 

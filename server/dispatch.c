@@ -108,9 +108,9 @@ static void keep_change(struct call *call, const struct message_call *asked,
         message_fill_catalog(asked, change->catalog, request);
 }
 
-/* Puts a call on the round's list for the engine. */
+/* Puts a call on the round's list for the engine. known: the pool of a draw, or NULL, which its name then says. */
 static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
-                   const struct message_call *asked)
+                   const struct message_call *asked, const struct urn_pool *known)
 {
     void *results;
     struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
@@ -120,7 +120,12 @@ static bool submit(struct server *server, struct connection *connection, uint32_
     call->as = asked->as;
     struct urn_request *request = &call->request;
     message_fill_request(asked, request);
-    keep_name(call);
+    if (known != NULL) {
+        request->pool_name = NULL;
+        request->pool = known;
+    } else {
+        keep_name(call);
+    }
     if (message_is_change(asked->method) || asked->method == RPC_SNAPSHOT ||
         asked->method == RPC_LOOKUP)
         keep_change(call, asked, results);
@@ -162,7 +167,8 @@ static bool begin_reload(struct server *server, struct connection *connection, u
 }
 
 static bool answer(struct server *server, struct connection *connection, uint32_t msgid,
-                   const struct message_call *asked, struct urn_error *error)
+                   const struct message_call *asked, const struct urn_pool *known,
+                   struct urn_error *error)
 {
     if (asked->method == RPC_PING || asked->method == RPC_INFO)
         return answer_at_once(server, connection, msgid, asked);
@@ -175,7 +181,7 @@ static bool answer(struct server *server, struct connection *connection, uint32_
     }
     if (asked->method == RPC_RELOAD)
         return begin_reload(server, connection, msgid, asked, error);
-    return submit(server, connection, msgid, asked);
+    return submit(server, connection, msgid, asked, known);
 }
 
 static enum dispatch_result taken(struct server *server, bool answered)
@@ -190,7 +196,8 @@ enum dispatch_result dispatch_again(struct server *server, struct connection *co
                                     uint32_t msgid)
 {
     struct urn_error error;
-    return taken(server, answer(server, connection, msgid, &connection->again.call, &error));
+    return taken(server, answer(server, connection, msgid, &connection->again.call,
+                                connection->again_pool, &error));
 }
 
 enum dispatch_result dispatch_message(struct server *server, struct connection *connection,
@@ -208,5 +215,6 @@ enum dispatch_result dispatch_message(struct server *server, struct connection *
     if (message_read_call(&request, &server->limits, &asked, error) != URN_OK)
         return taken(server, dispatch_error(server, connection, request.msgid, error));
     again_keep(&connection->again, message, length, &asked);
-    return taken(server, answer(server, connection, request.msgid, &asked, error));
+    connection->again_pool = NULL;
+    return taken(server, answer(server, connection, request.msgid, &asked, NULL, error));
 }

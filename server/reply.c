@@ -1,6 +1,8 @@
 /* reply.c: see reply.h. */
 #include "server/reply.h"
 
+#include <string.h>
+
 #include "engine/check.h"
 #include "server/call.h"
 #include "server/notify.h"
@@ -121,14 +123,28 @@ void reply_look_at_room(struct server *server)
     server->busy_log = info.busy_log;
 }
 
+/* Keeps the pool of a draw that was made, if it is the one that the connection's last draw names: when that is
+ * asked again, neither its name nor the search for it goes to the engine. */
+static void learn_pool(struct connection *connection, const struct urn_request *done)
+{
+    if (connection->again_pool != NULL || connection->again.tail_bytes == 0)
+        return;
+    const struct urn_text name = urn_pool_name(done->pool);
+    const struct rpc_text asked = connection->again.call.pool;
+    if (name.length == asked.length && memcmp(name.bytes, asked.bytes, name.length) == 0)
+        connection->again_pool = done->pool;
+}
+
 /* Makes one reply, and the loan smaller. */
 static void finish(struct server *server, struct call *call, uint64_t now_ns)
 {
     struct rpc_writer writer;
-    if (call->request.code != URN_OK)
+    if (call->request.code != URN_OK) {
         server->counters.error_replies++;
-    else if (call->request.op == URN_DRAW)
+    } else if (call->request.op == URN_DRAW) {
+        learn_pool(call->connection, &call->request);
         histogram_add(&server->draw_latency_ns, now_ns - call->arrived_ns);
+    }
     call_write_begin(call, &writer);
     if (call->request.op == URN_RELOAD) {
         const char *restart[CONFIG_DIFFERENCES_MAX];

@@ -17,6 +17,12 @@ static const char *const pool_names[] = {"main", "dry", "shut"};
 
 #define POOLS (sizeof pool_names / sizeof pool_names[0])
 
+struct urn_pool {
+    const char *name;
+};
+
+static const struct urn_pool pools[POOLS] = {{"main"}, {"dry"}, {"shut"}};
+
 struct list {
     struct urn_request *first, **end;
 };
@@ -34,6 +40,7 @@ struct urn_engine {
     uint64_t room_bytes;
     uint64_t next_request_id;
     uint64_t requests;
+    uint64_t known_pools;
     struct urn_request *quiet; /* what urn_work_here is to work at */
     uint32_t worked_here;
     bool is_here; /* urn_work_here is finishing */
@@ -155,14 +162,31 @@ static void look_up(const struct urn_engine *engine, struct urn_request *request
         error_set(request->error, URN_NOTFOUND, 0, "no draw has this id");
 }
 
-static void finish(struct urn_engine *engine, struct urn_request *request)
+/* The place of a request's pool among all; POOLS: there is no such one. */
+static size_t pool_of(struct urn_engine *engine, const struct urn_request *request)
 {
+    if (request->op == URN_DRAW && request->pool_name == NULL && request->pool != NULL) {
+        engine->known_pools++;
+        CHECK(request->pool >= pools && request->pool < pools + POOLS);
+        return (size_t)(request->pool - pools);
+    }
     size_t pool = 0;
     while (pool < POOLS && request->op != URN_POOLS && request->op != URN_LOOKUP &&
            (strlen(pool_names[pool]) != request->pool_name_bytes ||
             memcmp(pool_names[pool], request->pool_name, request->pool_name_bytes) != 0))
         pool++;
-    request->pool = NULL;
+    return pool;
+}
+
+uint64_t fake_engine_known_pools(const struct urn_engine *engine)
+{
+    return engine->known_pools;
+}
+
+static void finish(struct urn_engine *engine, struct urn_request *request)
+{
+    const size_t pool = pool_of(engine, request);
+    request->pool = pool < POOLS ? &pools[pool] : NULL;
     if (engine->failure.code != URN_OK)
         request->code = URN_READONLY;
     else if (engine->answer != URN_OK)
@@ -288,8 +312,7 @@ struct urn_text urn_pool_item_id(const struct urn_pool *pool, uint32_t index)
 
 struct urn_text urn_pool_name(const struct urn_pool *pool)
 {
-    (void)pool;
-    return text_of(pool_names[0]);
+    return text_of(pool->name);
 }
 
 void urn_engine_info(const struct urn_engine *engine, struct urn_engine_info *info)

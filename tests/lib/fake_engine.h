@@ -29,6 +29,9 @@ void fake_engine_await_hanging(struct urn_engine *engine);
 /* Any thread. */
 void fake_engine_let_out(struct urn_engine *engine);
 
+/* How many draws have come with their pool instead of a name. */
+uint64_t fake_engine_known_pools(const struct urn_engine *engine);
+
 /* How many requests are held. */
 uint32_t fake_engine_held(const struct urn_engine *engine);
 

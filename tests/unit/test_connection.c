@@ -88,6 +88,70 @@ static void a_request_may_come_byte_by_byte(void **state)
                         "[1, 9, nil, [1, [\"pear\", \"nut\", \"apple\"], 0, 1, false]]");
 }
 
+static void draw_from(const char *pool, uint32_t msgid)
+{
+    char parameters[16];
+    const int bytes =
+        snprintf(parameters, sizeof parameters, "%c%s\x01", (int)(0xa0 | strlen(pool)), pool);
+    client_call(&clients[0], msgid, "draw", 2, parameters, (size_t)bytes);
+}
+
+static void assert_drew(uint32_t msgid, const char *rest)
+{
+    char expected[96];
+    snprintf(expected, sizeof expected, "[1, %u, %s]", msgid, rest);
+    assert_string_equal(client_must_reply(&harness, &clients[0]), expected);
+}
+
+/* The engine gets the pool itself where the last draw's reply has shown it; the others' names are looked for. */
+static void a_connection_may_change_between_pools_with_draws_under_way(void **state)
+{
+    (void)state;
+    start(1);
+    draw_from("main", 1);
+    assert_drew(1, "nil, [1, [\"pear\"], 0, 1, false]");
+    assert_int_equal(fake_engine_known_pools(harness.engine), 0);
+    fake_engine_hold(harness.engine);
+    draw_from("main", 2); /* known */
+    draw_from("main", 3); /* known */
+    draw_from("dry", 4);
+    draw_from("dry", 5); /* no reply has shown that pool yet */
+    draw_from("main", 6);
+    draw_from("dry", 7);
+    harness_turn(&harness);
+    assert_int_equal(fake_engine_held(harness.engine), 6);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    assert_drew(2, "nil, [2, [\"nut\"], 0, 1, false]");
+    assert_drew(3, "nil, [3, [\"apple\"], 0, 1, false]");
+    assert_drew(4, "nil, [4, [nil], 1, 1, false]");
+    assert_drew(5, "nil, [5, [nil], 1, 1, false]");
+    assert_drew(6, "nil, [6, [\"apple\"], 0, 1, false]");
+    assert_drew(7, "nil, [7, [nil], 1, 1, false]");
+    assert_int_equal(fake_engine_known_pools(harness.engine), 2);
+    draw_from("dry", 8); /* known now */
+    assert_drew(8, "nil, [8, [nil], 1, 1, false]");
+    draw_from("main", 9);
+    assert_drew(9, "nil, [9, [\"apple\"], 0, 1, false]");
+    assert_int_equal(fake_engine_known_pools(harness.engine), 3);
+}
+
+/* A name that no pool has teaches nothing, nor does a pool whose draws are refused; replies keep naming it. */
+static void refused_draws_name_their_pool(void **state)
+{
+    (void)state;
+    start(1);
+    draw_from("none", 1);
+    assert_drew(1, "\"NOPOOL no pool is called \"none\"\", nil");
+    draw_from("none", 2);
+    assert_drew(2, "\"NOPOOL no pool is called \"none\"\", nil");
+    draw_from("main", 3);
+    assert_drew(3, "nil, [1, [\"pear\"], 0, 1, false]");
+    fake_engine_answer_with(harness.engine, URN_CLOSED);
+    draw_from("main", 4);
+    assert_drew(4, "\"CLOSED closed for draws: pool \"main\"\", nil");
+    assert_int_equal(fake_engine_known_pools(harness.engine), 1);
+}
+
 static void many_requests_may_come_at_once_and_keep_their_order(void **state)
 {
     (void)state;
@@ -664,6 +728,8 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_request_may_come_byte_by_byte),
+        TEST(a_connection_may_change_between_pools_with_draws_under_way),
+        TEST(refused_draws_name_their_pool),
         TEST(many_requests_may_come_at_once_and_keep_their_order),
         TEST(a_long_request_borrows_a_buffer_and_returns_it),
         TEST(the_longest_request_is_taken_and_one_byte_more_refused),

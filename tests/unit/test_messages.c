@@ -869,6 +869,15 @@ static void a_failure_is_told_with_the_pools_name(void **state)
         reply_text(&call, &done, text, sizeof text);
         assert_string_equal(text, cases[i].text);
     }
+    /* Of a draw that brought its pool. */
+    struct urn_pool *pool = make_pool();
+    done.pool = pool;
+    done.pool_name = NULL;
+    done.code = URN_CLOSED;
+    reply_text(&call, &done, text, sizeof text);
+    assert_string_equal(text, "[1, 5, \"CLOSED closed for draws: pool \"" NAME64 "\"\", nil]");
+    pool_free(pool);
+    done.pool = NULL;
     /* The longest there is: a name of which every byte is escaped. */
     char name[URN_NAME_BYTES_MAX];
     memset(name, '\xff', sizeof name);
