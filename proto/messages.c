@@ -663,7 +663,7 @@ static void write_failure(struct rpc_writer *writer, uint32_t msgid, const struc
     else if (done->code == URN_NOITEM)
         snprintf(text, (size_t)room, "the pool has no item %s",
                  rpc_quote((struct rpc_text){done->item_id, done->item_id_bytes}, pool));
-    else if (done->error != NULL && done->error->code == done->code)
+    else if (done->op != URN_DRAW && done->error != NULL && done->error->code == done->code)
         snprintf(text, (size_t)room, "%s", done->error->text);
     else if (done->code == URN_NOSTOCK)
         snprintf(text, (size_t)room,

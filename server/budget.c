@@ -224,6 +224,13 @@ void budget_return(struct budget *budget, void *loan)
     free_list_push(budget, unit, order);
 }
 
+uint64_t budget_rounded_bytes(uint64_t bytes)
+{
+    const uint32_t order = order_for(bytes);
+    CHECK(order < ORDERS);
+    return (uint64_t)BUDGET_UNIT_BYTES << order;
+}
+
 uint64_t budget_loan_bytes(const struct budget *budget, const void *loan)
 {
     return (uint64_t)BUDGET_UNIT_BYTES << budget->tags[unit_of_loan(budget, loan)];

@@ -38,6 +38,9 @@ void *budget_borrow(struct budget *budget, uint64_t bytes);
  * ones are not cut up by small remnants. Returns the loan as it is now. */
 void *budget_shrink(struct budget *budget, void *loan, uint64_t bytes);
 
+/* What a loan of so many bytes takes of the arena: its rounding included. */
+uint64_t budget_rounded_bytes(uint64_t bytes);
+
 void budget_return(struct budget *budget, void *loan);
 
 /* What a loan takes of the arena, its rounding included. */

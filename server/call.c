@@ -31,15 +31,14 @@ struct call *call_borrow(struct server *server, struct connection *connection, u
     if (loan == NULL)
         return NULL;
     struct call *call = (struct call *)(void *)loan;
-    *call = (struct call){
-        .magic = CALL_MAGIC,
-        .msgid = msgid,
-        .connection = connection,
-        .arrived_ns = server->now_ns,
-        .reply_room_bytes = reply_bytes,
-    };
+    call->magic = CALL_MAGIC;
+    call->msgid = msgid;
+    call->connection = connection;
+    call->arrived_ns = server->now_ns;
+    call->lent_bytes = budget_rounded_bytes(offset + result_bytes);
+    call->reply_bytes = reply_bytes;
     connection->inflight++;
-    connection->lent_bytes += budget_loan_bytes(server->replies, call);
+    connection->lent_bytes += call->lent_bytes;
     *results = loan + offset;
     return call;
 }
@@ -47,19 +46,20 @@ struct call *call_borrow(struct server *server, struct connection *connection, u
 void call_write_begin(struct call *call, struct rpc_writer *writer)
 {
     CHECK(call->magic == CALL_MAGIC);
-    rpc_writer_begin(writer, call->reply, call->reply_room_bytes);
+    rpc_writer_begin(writer, call->reply, call->reply_bytes);
 }
 
 void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer)
 {
     CHECK(!writer->overflow); /* the worst case was borrowed */
-    call->reply_bytes = rpc_written_bytes(writer);
-    CHECK(call->reply_bytes > 0 && call->reply_bytes <= call->reply_room_bytes);
-    uint64_t lent_bytes = budget_loan_bytes(server->replies, call);
-    if (lent_bytes > CUT_BYTES_MIN) {
-        call =
-            budget_shrink(server->replies, call, offsetof(struct call, reply) + call->reply_bytes);
-        call->connection->lent_bytes -= lent_bytes - budget_loan_bytes(server->replies, call);
+    const uint64_t bytes = rpc_written_bytes(writer);
+    CHECK(bytes > 0 && bytes <= call->reply_bytes);
+    call->reply_bytes = bytes;
+    if (call->lent_bytes > CUT_BYTES_MIN) {
+        const uint64_t lent_bytes = call->lent_bytes;
+        call = budget_shrink(server->replies, call, offsetof(struct call, reply) + bytes);
+        call->lent_bytes = budget_loan_bytes(server->replies, call);
+        call->connection->lent_bytes -= lent_bytes - call->lent_bytes;
     }
     connection_queue_reply(server, call->connection, call);
 }
@@ -68,10 +68,9 @@ void call_return(struct server *server, struct call *call)
 {
     CHECK(call->magic == CALL_MAGIC);
     struct connection *connection = call->connection;
-    uint64_t lent_bytes = budget_loan_bytes(server->replies, call);
-    CHECK(connection->inflight > 0 && connection->lent_bytes >= lent_bytes);
+    CHECK(connection->inflight > 0 && connection->lent_bytes >= call->lent_bytes);
     connection->inflight--;
-    connection->lent_bytes -= lent_bytes;
+    connection->lent_bytes -= call->lent_bytes;
     call->magic = 0;
     budget_return(server->replies, call);
 }

@@ -23,8 +23,8 @@ struct call {
     struct connection *connection;
     struct call *next; /* in the connection's queue of replies */
     uint64_t arrived_ns;
-    uint64_t reply_room_bytes;  /* borrowed for the reply */
-    uint64_t reply_bytes;       /* made */
+    uint64_t lent_bytes;        /* what it counts for on its connection: the whole loan */
+    uint64_t reply_bytes;       /* borrowed for the reply; once that is made, its length */
     enum message_as as;         /* of a draw */
     uint32_t outcome;           /* of one draw: near what else the engine touches of it */
     struct urn_request request; /* what the engine gets */
@@ -42,7 +42,7 @@ struct call_change {
 
 /* Borrows a call on a connection, with room for a reply and for result_bytes of results; NULL when
  * the budget cannot lend so much now, or when others wait for it (the connection then has to). On
- * success *results is where they go, aligned to 8 bytes. */
+ * success *results is where they go, aligned to 8 bytes. call->request, as and outcome are the caller's to fill. */
 struct call *call_borrow(struct server *server, struct connection *connection, uint32_t msgid,
                          uint64_t reply_bytes, uint64_t result_bytes, void **results);
 

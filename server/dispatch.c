@@ -81,14 +81,14 @@ bool dispatch_can_answer_pools(const struct server *server)
 }
 
 /* The message goes away before the engine is done: the name moves into the call. */
-static void keep_name(struct call *call)
+static void keep_name(struct call *call, struct rpc_text name)
 {
-    struct urn_request *request = &call->request;
-    if (request->pool_name_bytes > 0) {
-        CHECK(request->pool_name_bytes <= sizeof call->pool_name);
-        memcpy(call->pool_name, request->pool_name, request->pool_name_bytes);
-        request->pool_name = call->pool_name;
-    }
+    CHECK(name.length <= sizeof call->pool_name);
+    if (name.length == 0)
+        return;
+    memcpy(call->pool_name, name.bytes, name.length);
+    call->request.pool_name = call->pool_name;
+    call->request.pool_name_bytes = name.length;
 }
 
 /* What only a change has, a snapshot or a lookup: it tells why it was not done. */
@@ -108,9 +108,21 @@ static void keep_change(struct call *call, const struct message_call *asked,
         message_fill_catalog(asked, change->catalog, request);
 }
 
-/* Puts a call on the round's list for the engine. known: the pool of a draw, or NULL, which its name then says. */
-static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
-                   const struct message_call *asked, const struct urn_pool *known)
+/* Puts a call on the round's list for the engine. */
+static void enlist(struct server *server, struct connection *connection, struct call *call)
+{
+    struct urn_request *request = &call->request;
+    request->next = NULL;
+    *server->submit_end = request;
+    server->submit_end = &request->next;
+    connection->in_engine++;
+    server->calls_in_engine++;
+}
+
+/* known: the pool that is asked for, or NULL, which its name then says. Of the request only what a draw has is
+ * filled in: the rest lies in cache lines that nobody touches then. */
+static bool submit_draw(struct server *server, struct connection *connection, uint32_t msgid,
+                        const struct message_call *asked, const struct urn_pool *known)
 {
     void *results;
     struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
@@ -119,27 +131,40 @@ static bool submit(struct server *server, struct connection *connection, uint32_
         return false;
     call->as = asked->as;
     struct urn_request *request = &call->request;
+    request->op = URN_DRAW;
+    request->count = asked->count;
+    request->draw_all = asked->all;
+    request->outcomes = asked->count == 1 ? &call->outcome : results;
+    request->pool = known;
+    request->pool_name = NULL;
+    request->pool_name_bytes = 0;
+    if (known == NULL)
+        keep_name(call, asked->pool);
+    enlist(server, connection, call);
+    return true;
+}
+
+static bool submit(struct server *server, struct connection *connection, uint32_t msgid,
+                   const struct message_call *asked)
+{
+    void *results;
+    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
+                                    result_bytes(asked), &results);
+    if (call == NULL)
+        return false;
+    call->as = asked->as;
+    struct urn_request *request = &call->request;
+    *request = (struct urn_request){.next = NULL};
     message_fill_request(asked, request);
-    if (known != NULL) {
-        request->pool_name = NULL;
-        request->pool = known;
-    } else {
-        keep_name(call);
-    }
+    keep_name(call, asked->pool);
     if (message_is_change(asked->method) || asked->method == RPC_SNAPSHOT ||
         asked->method == RPC_LOOKUP)
         keep_change(call, asked, results);
-    else if (request->op == URN_DRAW)
-        request->outcomes = request->count == 1 ? &call->outcome : results;
     else if (request->op == URN_STATE)
         request->items = results;
     else
         request->names = results;
-    request->next = NULL;
-    *server->submit_end = request;
-    server->submit_end = &request->next;
-    connection->in_engine++;
-    server->calls_in_engine++;
+    enlist(server, connection, call);
     return true;
 }
 
@@ -156,6 +181,7 @@ static bool begin_reload(struct server *server, struct connection *connection, u
                                     result_bytes(asked), &results);
     if (call == NULL)
         return false;
+    call->request = (struct urn_request){.next = NULL};
     message_fill_request(asked, &call->request);
     keep_change(call, asked, results);
     if (!reload_begin(server, &call->request, error)) {
@@ -166,12 +192,15 @@ static bool begin_reload(struct server *server, struct connection *connection, u
     return true;
 }
 
+/* known: of a draw, its pool, if there is no need to look for that. */
 static bool answer(struct server *server, struct connection *connection, uint32_t msgid,
                    const struct message_call *asked, const struct urn_pool *known,
                    struct urn_error *error)
 {
     if (asked->method == RPC_PING || asked->method == RPC_INFO)
         return answer_at_once(server, connection, msgid, asked);
+    if (asked->method == RPC_DRAW && submit_draw(server, connection, msgid, asked, known))
+        return true; /* what was lent was not too big */
     if (call_is_too_big(server, asked->reply_bytes_max, result_bytes(asked))) {
         error_set(error, URN_TOOBIG, 0,
                   "the answer might take more memory than limits.reply_buffers (%" PRIu64
@@ -181,7 +210,7 @@ static bool answer(struct server *server, struct connection *connection, uint32_
     }
     if (asked->method == RPC_RELOAD)
         return begin_reload(server, connection, msgid, asked, error);
-    return submit(server, connection, msgid, asked, known);
+    return asked->method != RPC_DRAW && submit(server, connection, msgid, asked);
 }
 
 static enum dispatch_result taken(struct server *server, bool answered)

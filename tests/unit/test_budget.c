@@ -30,6 +30,7 @@ static void a_loan_is_rounded_to_a_power_of_two(void **state)
         assert_non_null(loan);
         assert_int_equal(budget_lent_bytes(budget), cases[i][1] * BUDGET_UNIT_BYTES);
         assert_int_equal(budget_loan_bytes(budget, loan), cases[i][1] * BUDGET_UNIT_BYTES);
+        assert_int_equal(budget_rounded_bytes(cases[i][0]), cases[i][1] * BUDGET_UNIT_BYTES);
         budget_check(budget);
         budget_return(budget, loan);
         assert_int_equal(budget_lent_bytes(budget), 0);
