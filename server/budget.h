@@ -7,9 +7,10 @@
  *
  * The arena is a binary buddy system (Knuth, The Art of Computer Programming, volume 1, 2.5): a
  * loan is a block of BUDGET_UNIT_BYTES times a power of two; a returned block is joined with its
- * other half whenever that is free. Pages of the arena that were never lent cost nothing.
+ * other half whenever that is free. Small blocks are kept for a while first, to be lent again, and
+ * joined when a loan needs them. Pages of the arena that were never lent cost nothing.
  *
- *     tags    one byte a unit: what begins there       | F2 . . . | L0 | F0 | L1 . | ...
+ *     tags    one byte a unit: what begins there       | F2 . . . | L0 | K0 | L1 . | ...
  *     arena   units; a free block begins with the links of the list of its order
  *
  * Threads: one at a time.
@@ -55,8 +56,8 @@ uint64_t budget_lent_bytes(const struct budget *budget);
 /* What budget_create(bytes) takes at most: the arena and its tags. */
 uint64_t budget_memory_bytes(uint64_t bytes);
 
-/* Walks the whole arena: blocks tile it, lists and tags agree, no two free halves stand apart that
- * belong together. Stops the process otherwise. For tests. */
+/* Walks the whole arena: blocks tile it, lists and tags agree, no two free halves that are not kept
+ * stand apart that belong together. Stops the process otherwise. For tests. */
 void budget_check(const struct budget *budget);
 
 #endif

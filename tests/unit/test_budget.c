@@ -65,6 +65,41 @@ static void everything_can_be_lent_and_no_more(void **state)
     budget_free(budget);
 }
 
+/* Small blocks are lent again in the order in which they came back, and are in nobody's way. */
+static void kept_blocks_are_lent_again_and_joined_when_needed(void **state)
+{
+    (void)state;
+    enum { UNITS = 4096, LOANS = UNITS / 2 };
+    static void *loans[LOANS];
+    struct budget *budget = make((uint64_t)UNITS * BUDGET_UNIT_BYTES);
+    for (uint32_t i = 0; i < LOANS; i++) {
+        loans[i] = budget_borrow(budget, 2 * BUDGET_UNIT_BYTES);
+        assert_non_null(loans[i]);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        budget_return(budget, loans[7 * i]);
+    budget_check(budget);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_ptr_equal(budget_borrow(budget, BUDGET_UNIT_BYTES + 1), loans[7 * i]);
+    budget_return(budget, loans[0]);
+    void *half = budget_borrow(budget, 1); /* of the one that was kept */
+    assert_ptr_equal(half, loans[0]);
+    budget_return(budget, half);
+    loans[0] = budget_borrow(budget, 2 * BUDGET_UNIT_BYTES); /* whole again */
+    assert_ptr_equal(loans[0], half);
+    for (uint32_t i = 0; i < LOANS; i++) { /* more than are kept */
+        budget_return(budget, loans[i * 5 % LOANS]);
+        if (i % 100 == 0)
+            budget_check(budget);
+    }
+    assert_int_equal(budget_lent_bytes(budget), 0);
+    void *whole = budget_borrow(budget, (uint64_t)UNITS * BUDGET_UNIT_BYTES);
+    assert_non_null(whole);
+    budget_check(budget);
+    budget_return(budget, whole);
+    budget_free(budget);
+}
+
 static void a_shrunk_loan_keeps_its_content_and_frees_the_rest(void **state)
 {
     (void)state;
@@ -187,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_loan_is_rounded_to_a_power_of_two),
         cmocka_unit_test(everything_can_be_lent_and_no_more),
+        cmocka_unit_test(kept_blocks_are_lent_again_and_joined_when_needed),
         cmocka_unit_test(a_shrunk_loan_keeps_its_content_and_frees_the_rest),
         cmocka_unit_test(remnants_do_not_cut_everything_up),
         cmocka_unit_test(random_loans_never_overlap),
