@@ -46,14 +46,23 @@ struct call *call_borrow(struct server *server, struct connection *connection, u
 void call_write_begin(struct call *call, struct rpc_writer *writer)
 {
     CHECK(call->magic == CALL_MAGIC);
-    rpc_writer_begin(writer, call->reply, call->reply_bytes);
+    uint8_t *room = connection_output_room(call->connection, call->reply_bytes);
+    rpc_writer_begin(writer, room != NULL ? room : call->reply, call->reply_bytes);
 }
 
-void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer)
+/* The connection counts the call's loan no more. */
+static void give_back(struct server *server, struct call *call)
 {
-    CHECK(!writer->overflow); /* the worst case was borrowed */
-    const uint64_t bytes = rpc_written_bytes(writer);
-    CHECK(bytes > 0 && bytes <= call->reply_bytes);
+    struct connection *connection = call->connection;
+    CHECK(call->magic == CALL_MAGIC && connection->lent_bytes >= call->lent_bytes);
+    connection->lent_bytes -= call->lent_bytes;
+    call->magic = 0;
+    budget_return(server->replies, call);
+}
+
+/* The reply stays in the call. */
+static void keep_reply(struct server *server, struct call *call, uint64_t bytes)
+{
     call->reply_bytes = bytes;
     if (call->lent_bytes > CUT_BYTES_MIN) {
         const uint64_t lent_bytes = call->lent_bytes;
@@ -64,13 +73,22 @@ void call_write_end(struct server *server, struct call *call, const struct rpc_w
     connection_queue_reply(server, call->connection, call);
 }
 
+void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer)
+{
+    CHECK(!writer->overflow); /* the worst case was borrowed */
+    const uint64_t bytes = rpc_written_bytes(writer);
+    CHECK(bytes > 0 && bytes <= call->reply_bytes);
+    if (writer->begin == call->reply) {
+        keep_reply(server, call, bytes);
+        return;
+    }
+    connection_queue_output(server, call->connection, bytes);
+    give_back(server, call);
+}
+
 void call_return(struct server *server, struct call *call)
 {
-    CHECK(call->magic == CALL_MAGIC);
-    struct connection *connection = call->connection;
-    CHECK(connection->inflight > 0 && connection->lent_bytes >= call->lent_bytes);
-    connection->inflight--;
-    connection->lent_bytes -= call->lent_bytes;
-    call->magic = 0;
-    budget_return(server->replies, call);
+    CHECK(call->magic == CALL_MAGIC && call->connection->inflight > 0);
+    call->connection->inflight--;
+    give_back(server, call);
 }

@@ -1,4 +1,5 @@
-/* call.h: one request under way, from its admission until its reply has been written.
+/* call.h: one request under way, from its admission until its reply has been written, or made where
+ * that needs no room here.
  *
  * It lives in one loan of the reply budget, which is borrowed whole before the request is admitted
  * and holds all that the request will need:
@@ -7,8 +8,8 @@
  *
  * (the outcome of a single draw lies in struct call).
  *
- * When the reply's bytes are made, a loan of more than a few KiB is cut behind them; when they have been
- * written, it is returned.
+ * A small reply is made in its connection's memory if that has room, and the loan is returned at once. Of a reply
+ * made here a loan of more than a few KiB is cut behind the bytes, and returned when they have been written.
  */
 #ifndef URN_SERVER_CALL_H
 #define URN_SERVER_CALL_H
@@ -49,11 +50,12 @@ struct call *call_borrow(struct server *server, struct connection *connection, u
 /* Loans of this size are never lent, whatever is returned. */
 bool call_is_too_big(const struct server *server, uint64_t reply_bytes, uint64_t result_bytes);
 
-/* Opens the reply's room for writing. */
+/* Opens room for the reply: on the connection if that has some, else in the call. Nothing else may be queued on the
+ * connection before call_write_end. */
 void call_write_begin(struct call *call, struct rpc_writer *writer);
 
-/* The reply has been written: gives back what it did not need, for which the call may move, and queues it
- * on the connection. */
+/* The reply has been written, and is queued on the connection. The call goes away if it stands there, or gives back
+ * what it did not need, for which it may move. */
 void call_write_end(struct server *server, struct call *call, const struct rpc_writer *writer);
 
 /* The reply has left, or nobody is there to read it. */

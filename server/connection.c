@@ -29,11 +29,17 @@ static bool is_reading(const struct connection *connection)
            connection->state == CONNECTION_LINGERING;
 }
 
+/* Some have not been written whole. */
+static bool has_replies(const struct connection *connection)
+{
+    return connection->output_calls > 0 || connection->reply_first != NULL;
+}
+
 /* Holds something that others may need, and it is the client's turn to move. Not `blocked`, which
  * goes and comes back whenever the socket takes a few bytes. */
 static bool may_stall(const struct connection *connection)
 {
-    return connection->reply_first != NULL ||
+    return has_replies(connection) ||
            (is_reading(connection) && connection->input_begin < connection->input_end);
 }
 
@@ -67,6 +73,12 @@ static void settle(struct server *server, struct connection *connection, uint64_
     }
 }
 
+static void flush_later(struct server *server, struct connection *connection)
+{
+    if (link_is_alone(&connection->unsent))
+        list_append(&server->unsent, &connection->unsent);
+}
+
 /* ---- input's memory ------------------------------------------------------------------------ */
 
 static void use_own_input(struct connection *connection)
@@ -84,6 +96,16 @@ static void drop_input(struct server *server, struct connection *connection)
     connection->input_end = 0;
     connection->message_complete = false;
     rpc_scan_begin(&connection->scan);
+}
+
+/* Nothing of the output is still to be written: its calls are done with. */
+static void drop_output(struct connection *connection)
+{
+    CHECK(connection->inflight >= connection->output_calls);
+    connection->inflight -= connection->output_calls;
+    connection->output_calls = 0;
+    connection->output_begin = 0;
+    connection->output_end = 0;
 }
 
 /* Puts what is left, the begin of one message, at the front of the smaller buffer that has room
@@ -166,6 +188,7 @@ void connection_close(struct server *server, struct connection *connection)
     list_remove(&connection->waiting);
     list_remove(&connection->borrower);
     drop_input(server, connection);
+    drop_output(connection);
     while (connection->reply_first != NULL) {
         struct call *call = connection->reply_first;
         connection->reply_first = call->next;
@@ -372,7 +395,7 @@ static void receive(struct server *server, struct connection *connection)
         return;
     }
     connection->input_end += (uint64_t)length;
-    bool is_its_turn = connection->reply_first == NULL; /* to send, rather than to read */
+    bool is_its_turn = !has_replies(connection); /* to send, rather than to read */
     bool taken = feed(server, connection);
     settle(server, connection, is_its_turn ? (uint64_t)length : 0, is_its_turn && taken);
 }
@@ -384,8 +407,7 @@ void connection_event(struct server *server, struct connection *connection, uint
         return; /* by an earlier event of this round */
     if (events & EPOLLOUT) {
         connection->blocked = false;
-        if (link_is_alone(&connection->unsent))
-            list_append(&server->unsent, &connection->unsent);
+        flush_later(server, connection);
     }
     if (is_reading(connection) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         receive(server, connection);
@@ -394,6 +416,22 @@ void connection_event(struct server *server, struct connection *connection, uint
 }
 
 /* ---- bytes out ----------------------------------------------------------------------------- */
+
+uint8_t *connection_output_room(struct connection *connection, uint64_t bytes)
+{
+    if (connection->reply_first != NULL || bytes > CONNECTION_OUTPUT_BYTES - connection->output_end)
+        return NULL;
+    return connection->output + connection->output_end;
+}
+
+void connection_queue_output(struct server *server, struct connection *connection, uint64_t bytes)
+{
+    CHECK(connection->state != CONNECTION_CLOSED && connection->reply_first == NULL);
+    CHECK(bytes <= CONNECTION_OUTPUT_BYTES - connection->output_end);
+    connection->output_end += (uint32_t)bytes;
+    connection->output_calls++;
+    flush_later(server, connection);
+}
 
 void connection_queue_reply(struct server *server, struct connection *connection, struct call *call)
 {
@@ -404,17 +442,18 @@ void connection_queue_reply(struct server *server, struct connection *connection
     else
         connection->reply_last->next = call;
     connection->reply_last = call;
-    if (link_is_alone(&connection->unsent))
-        list_append(&server->unsent, &connection->unsent);
+    flush_later(server, connection);
 }
 
 /* The next replies as pieces for one write; *bytes is their sum. */
-static int gather(const struct connection *connection, struct iovec pieces[WRITE_PIECES_MAX],
+static int gather(struct connection *connection, struct iovec pieces[WRITE_PIECES_MAX],
                   uint64_t *bytes)
 {
     int count = 0;
     uint64_t skip = connection->reply_sent_bytes;
-    *bytes = 0;
+    *bytes = connection->output_end - connection->output_begin;
+    if (*bytes > 0)
+        pieces[count++] = (struct iovec){connection->output + connection->output_begin, *bytes};
     for (struct call *call = connection->reply_first; call != NULL && count < WRITE_PIECES_MAX;
          call = call->next) {
         CHECK(skip < call->reply_bytes);
@@ -428,6 +467,13 @@ static int gather(const struct connection *connection, struct iovec pieces[WRITE
 /* So many bytes have left: returns the calls that are done with. */
 static void count_as_sent(struct server *server, struct connection *connection, uint64_t bytes)
 {
+    const uint64_t output_bytes = connection->output_end - connection->output_begin;
+    if (bytes < output_bytes) {
+        connection->output_begin += (uint32_t)bytes;
+        return;
+    }
+    drop_output(connection);
+    bytes -= output_bytes;
     while (bytes > 0) {
         struct call *call = connection->reply_first;
         CHECK(call != NULL);
@@ -447,7 +493,7 @@ static void count_as_sent(struct server *server, struct connection *connection, 
 static bool write_replies(struct server *server, struct connection *connection,
                           uint64_t *moved_bytes)
 {
-    while (connection->reply_first != NULL && !connection->blocked) {
+    while (has_replies(connection) && !connection->blocked) {
         struct iovec pieces[WRITE_PIECES_MAX];
         uint64_t bytes;
         int count = gather(connection, pieces, &bytes);
@@ -475,7 +521,7 @@ void connection_flush(struct server *server, struct connection *connection)
         connection_close(server, connection);
         return;
     }
-    bool finished = moved_bytes > 0 && connection->reply_first == NULL;
+    bool finished = moved_bytes > 0 && !has_replies(connection);
     if (connection->pause == PAUSE_FULL && may_take_more(server, connection))
         connection_resume(server, connection);
     end_if_answered(server, connection);
@@ -487,14 +533,14 @@ void connection_flush(struct server *server, struct connection *connection)
 static void close_stalled(struct server *server, struct connection *connection)
 {
     char peer[CONNECTION_PEER_BYTES];
-    bool has_replies = connection->reply_first != NULL;
+    bool late_to_read = has_replies(connection);
     server->counters.connections_stalled++;
     log_line_limited(&server->stalled_log, server->now_ns, LOG_PRIORITY_WARNING,
                      "closing the connection from %s: in %llu s it has %s %" PRIu64
                      " bytes of %s, neither the rest nor %u",
                      connection_peer(connection, peer), SERVER_STALL_NS / 1000000000u,
-                     has_replies ? "read" : "sent", connection->moved_bytes,
-                     has_replies ? "its replies" : "a request", SERVER_PROGRESS_BYTES);
+                     late_to_read ? "read" : "sent", connection->moved_bytes,
+                     late_to_read ? "its replies" : "a request", SERVER_PROGRESS_BYTES);
     connection_close(server, connection);
 }
 

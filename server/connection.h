@@ -31,6 +31,9 @@
 #define CONNECTION_BYTES      8192u
 #define CONNECTION_PEER_BYTES 96u
 
+/* Replies of so many bytes together, at most, wait in the connection's own memory for the end of the round. */
+#define CONNECTION_OUTPUT_BYTES 2048u
+
 enum connection_state {
     CONNECTION_OPEN,
     CONNECTION_FINISHING,
@@ -64,10 +67,15 @@ struct connection {
 
     /* Calls: in the engine, and with replies that have not been written whole. */
     uint32_t in_engine;
-    uint32_t inflight;   /* both */
+    uint32_t inflight;   /* both, and output_calls */
     uint64_t lent_bytes; /* of replies, by both */
     struct call *reply_first, *reply_last;
     uint64_t reply_sent_bytes; /* of the first */
+
+    /* Replies whose calls have gone already; they go before those of reply_first. Bytes from output_begin to
+     * output_end have not been written; output_calls, of whom those are, are under way until all of them have. */
+    uint32_t output_begin, output_end;
+    uint32_t output_calls;
 
     /* Input: bytes from input_begin to input_end have not been dispatched. */
     uint8_t *input; /* own_input, or a loan of request_buffers */
@@ -77,6 +85,7 @@ struct connection {
     /* The pool of that, once a reply has shown it; NULL before. Pools last as long as the engine, so that draws under
      * way need nothing of the connection. */
     const struct urn_pool *again_pool;
+    uint8_t output[CONNECTION_OUTPUT_BYTES];
     uint8_t own_input[];
 };
 
@@ -90,7 +99,14 @@ void connection_event(struct server *server, struct connection *connection, uint
 /* Goes on with what a paused connection has already sent. */
 void connection_resume(struct server *server, struct connection *connection);
 
-/* A reply is ready; connection_flush writes it at the end of the round. */
+/* Room in the connection's own memory for the next reply, of so many bytes at most; NULL when there is none behind
+ * what waits there, or when a reply waits in its call. */
+uint8_t *connection_output_room(struct connection *connection, uint64_t bytes);
+
+/* So many bytes of a reply stand in that room. It counts as under way until it has been written. */
+void connection_queue_output(struct server *server, struct connection *connection, uint64_t bytes);
+
+/* A reply is ready in its call; connection_flush writes it at the end of the round. */
 void connection_queue_reply(struct server *server, struct connection *connection,
                             struct call *call);
 

@@ -17,7 +17,8 @@
  *     connections   slab     limits.max_connections x CONNECTION_BYTES
  *     requests      slab     limits.request_buffers, in pieces of limits.max_request_bytes, for
  *                            requests that outgrow the room in their connection
- *     replies       budget   limits.reply_buffers: a request under way and its reply (call.h)
+ *     replies       budget   limits.reply_buffers: a request under way and its reply (call.h), but for
+ *                            small replies, which the connection's memory takes while it has room
  *
  * A connection that holds its share of the replies' budget is not read from until some of them are
  * out. One that needs what is lent to others is not read from until its turn comes, first come,

@@ -632,6 +632,76 @@ static void who_takes_64_KiB_of_its_replies_in_30_s_may_go_on(void **state)
 }
 
 /* A socket that has room for some bytes again need not say so: the server asks before it closes. */
+static void assert_numbered(uint32_t msgid)
+{
+    char begin[32];
+    snprintf(begin, sizeof begin, "[1, %u, nil, ", msgid);
+    assert_begins(client_must_reply(&harness, &clients[0]), begin);
+}
+
+/* Small replies wait on the connection, large ones in their calls, and small ones behind those too. */
+static void small_and_large_replies_keep_their_order(void **state)
+{
+    (void)state;
+    start(1);
+    fake_engine_hold(harness.engine);
+    for (uint32_t i = 0; i < 12; i++)
+        client_draw(&clients[0], i, i % 3 == 1 ? 40 : 1);
+    harness_turn(&harness);
+    assert_true(fake_engine_held(harness.engine) > 3);
+    fake_engine_let_go(harness.engine, UINT32_MAX);
+    for (uint32_t i = 0; i < 12; i++)
+        assert_numbered(i);
+    assert_int_equal(last_connection()->inflight, 0);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+}
+
+enum { PINGS = 3000 };
+
+/* All by one send; the server's socket holds few of the replies. */
+static void send_pings_unread(void)
+{
+    static const char ping[] = "\x94\x00\xcd??\xa4ping\x90";
+    static char bytes[PINGS * (sizeof ping - 1)];
+    const int small = 1;
+    start(1);
+    setsockopt(last_connection()->source.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    for (uint32_t i = 0; i < PINGS; i++) {
+        char *at = bytes + i * (sizeof ping - 1);
+        memcpy(at, ping, sizeof ping - 1);
+        at[3] = (char)(i >> 8);
+        at[4] = (char)i;
+    }
+    client_send(&clients[0], bytes, sizeof bytes);
+    harness_turn(&harness);
+}
+
+/* They hold no reply buffer, but count for max_inflight until the client has taken them. */
+static void replies_on_the_connection_are_under_way(void **state)
+{
+    (void)state;
+    send_pings_unread();
+    const struct connection *connection = last_connection();
+    assert_true(connection->blocked);
+    assert_int_equal(connection->inflight, harness.config.limits.max_inflight);
+    assert_int_equal(connection->output_calls, connection->inflight);
+    assert_int_equal(budget_lent_bytes(harness.server->replies), 0);
+    for (uint32_t i = 0; i < PINGS; i++)
+        assert_numbered(i);
+    assert_int_equal(connection->inflight, 0);
+    assert_int_equal(connection->output_end, 0);
+}
+
+static void a_client_may_vanish_with_replies_on_its_connection(void **state)
+{
+    (void)state;
+    send_pings_unread();
+    assert_true(last_connection()->output_calls > 0);
+    client_close(&clients[0]);
+    harness_turn(&harness);
+    assert_int_equal(harness.server->connections.lent, 0);
+}
+
 static void what_was_read_unnoticed_counts(void **state)
 {
     (void)state;
@@ -752,6 +822,9 @@ int main(void)
         TEST(replies_that_nobody_takes_close_the_connection_after_30_s),
         TEST(who_takes_little_of_its_replies_is_closed_after_30_s),
         TEST(who_takes_64_KiB_of_its_replies_in_30_s_may_go_on),
+        TEST(small_and_large_replies_keep_their_order),
+        TEST(replies_on_the_connection_are_under_way),
+        TEST(a_client_may_vanish_with_replies_on_its_connection),
         TEST(what_was_read_unnoticed_counts),
         TEST(who_takes_no_replies_and_waits_for_room_is_closed_after_30_s),
         TEST(replies_go_on_when_the_client_reads_again),
