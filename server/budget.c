@@ -23,7 +23,7 @@
  * the order of their list, which two threads walk, and the processor fetches ahead. With the last one first that walk
  * took four times as long. */
 #define KEPT_ORDERS 3u
-#define KEPT_MAX    1024u
+#define KEPT_MAX    4096u
 
 /* Tags: the order of the block that begins at a unit, and whether it is free or kept. Units inside a block
  * have none. */

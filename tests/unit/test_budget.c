@@ -69,7 +69,7 @@ static void everything_can_be_lent_and_no_more(void **state)
 static void kept_blocks_are_lent_again_and_joined_when_needed(void **state)
 {
     (void)state;
-    enum { UNITS = 4096, LOANS = UNITS / 2 };
+    enum { UNITS = 16384, LOANS = UNITS / 2 };
     static void *loans[LOANS];
     struct budget *budget = make((uint64_t)UNITS * BUDGET_UNIT_BYTES);
     for (uint32_t i = 0; i < LOANS; i++) {
