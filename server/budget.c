@@ -17,13 +17,18 @@
 
 /* Of the smallest orders so many blocks that were returned are kept as they are, to be lent again: lone draws come
  * and go by the hundred, and joining their blocks only to cut them again took a sixth of what the network thread
- * does itself. When a loan finds no block, the kept ones are joined first: they cost nobody any room.
+ * does itself. When a loan finds no block, the kept ones are joined first.
  *
- * The one that came back first is lent first. So neighbours stay neighbours: calls that arrive together lie in memory in
- * the order of their list, which two threads walk, and the processor fetches ahead. With the last one first that walk
- * took four times as long. */
+ * The one that came back first is lent first. So neighbours stay neighbours: calls that arrive together lie in
+ * memory in the order of their list, which two threads walk, and the processor fetches ahead. With the last one first
+ * that walk took four times as long.
+ *
+ * Only blocks of the first part of the arena are kept, of so many equal ones: there loans are cut first anyway. If
+ * they were kept wherever they lie, loans that somebody does not return would soon stand all over the arena, in
+ * the way of large ones. */
 #define KEPT_ORDERS 3u
 #define KEPT_MAX    4096u
+#define KEPT_SHARE  8u
 
 /* Tags: the order of the block that begins at a unit, and whether it is free or kept. Units inside a block
  * have none. */
@@ -192,10 +197,11 @@ static bool has_kept(const struct budget *budget, uint32_t order)
     return order < KEPT_ORDERS && budget->kept[order].next != budget->kept[order].end;
 }
 
-/* False, and nothing is done, when there is no place for another. */
+/* False, and nothing is done, when there is no place for another, or when the block lies where it would be in the way
+ * of large ones. */
 static bool keep(struct budget *budget, uint32_t unit, uint32_t order)
 {
-    if (order >= KEPT_ORDERS)
+    if (order >= KEPT_ORDERS || unit >= budget->units / KEPT_SHARE)
         return false;
     struct kept *kept = &budget->kept[order];
     if (kept->end - kept->next == KEPT_MAX)
@@ -243,7 +249,7 @@ void *budget_borrow(struct budget *budget, uint64_t bytes)
 {
     CHECK(budget->magic == BUDGET_MAGIC);
     uint32_t wanted = order_for(bytes);
-    if (wanted >= ORDERS)
+    if (wanted >= ORDERS || bytes > budget_loan_bytes_max(budget)) /* no joining will help */
         return NULL;
     uint32_t unit =
         has_kept(budget, wanted) ? take_kept(budget, wanted) : take_free(budget, wanted);

@@ -1,14 +1,14 @@
 /* budget.h: memory that clients can make the server use, lent from one fixed arena.
  *
  * What a request may need at worst is borrowed whole before the request is admitted and returned
- * when its reply has left; when the arena cannot lend it, the connection is not read from. So no
+ * when its reply has left, or stands elsewhere; when the arena cannot lend it, the connection is not read from. So no
  * client's behaviour makes the server grow, and nothing on the way of a draw asks the system for
  * memory.
  *
  * The arena is a binary buddy system (Knuth, The Art of Computer Programming, volume 1, 2.5): a
  * loan is a block of BUDGET_UNIT_BYTES times a power of two; a returned block is joined with its
- * other half whenever that is free. Small blocks are kept for a while first, to be lent again, and
- * joined when a loan needs them. Pages of the arena that were never lent cost nothing.
+ * other half whenever that is free, but for small ones at the arena's begin, which are kept to be
+ * lent again, and joined when a loan needs them. Pages of the arena that were never lent cost nothing.
  *
  *     tags    one byte a unit: what begins there       | F2 . . . | L0 | K0 | L1 . | ...
  *     arena   units; a free block begins with the links of the list of its order

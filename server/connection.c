@@ -79,6 +79,18 @@ static void flush_later(struct server *server, struct connection *connection)
         list_append(&server->unsent, &connection->unsent);
 }
 
+/* ---- output's memory ------------------------------------------------------------------------ */
+
+/* Nothing of the output is still to be written: its calls are done with. */
+static void drop_output(struct connection *connection)
+{
+    CHECK(connection->inflight >= connection->output_calls);
+    connection->inflight -= connection->output_calls;
+    connection->output_calls = 0;
+    connection->output_begin = 0;
+    connection->output_end = 0;
+}
+
 /* ---- input's memory ------------------------------------------------------------------------ */
 
 static void use_own_input(struct connection *connection)
@@ -96,16 +108,6 @@ static void drop_input(struct server *server, struct connection *connection)
     connection->input_end = 0;
     connection->message_complete = false;
     rpc_scan_begin(&connection->scan);
-}
-
-/* Nothing of the output is still to be written: its calls are done with. */
-static void drop_output(struct connection *connection)
-{
-    CHECK(connection->inflight >= connection->output_calls);
-    connection->inflight -= connection->output_calls;
-    connection->output_calls = 0;
-    connection->output_begin = 0;
-    connection->output_end = 0;
 }
 
 /* Puts what is left, the begin of one message, at the front of the smaller buffer that has room

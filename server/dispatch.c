@@ -208,9 +208,11 @@ static bool answer(struct server *server, struct connection *connection, uint32_
                   server->config->limits.reply_buffers_bytes);
         return dispatch_error(server, connection, msgid, error);
     }
+    if (asked->method == RPC_DRAW)
+        return false;
     if (asked->method == RPC_RELOAD)
         return begin_reload(server, connection, msgid, asked, error);
-    return asked->method != RPC_DRAW && submit(server, connection, msgid, asked);
+    return submit(server, connection, msgid, asked);
 }
 
 static enum dispatch_result taken(struct server *server, bool answered)

@@ -100,6 +100,33 @@ static void kept_blocks_are_lent_again_and_joined_when_needed(void **state)
     budget_free(budget);
 }
 
+/* Small loans that nobody returns keep to one end of the arena, in whatever order others came back before. */
+static void small_loans_do_not_stand_in_the_way_of_large_ones(void **state)
+{
+    (void)state;
+    enum { LOANS = 16384, HELD_MAX = 16 };
+    static void *loans[LOANS];
+    void *held[HELD_MAX];
+    const uint64_t bytes = (uint64_t)LOANS * 2 * BUDGET_UNIT_BYTES;
+    struct budget *budget = make(bytes);
+    for (uint32_t count = 1; count <= HELD_MAX; count++) {
+        for (uint32_t i = 0; i < LOANS; i++)
+            loans[i] = budget_borrow(budget, 2 * BUDGET_UNIT_BYTES);
+        for (uint32_t i = 0; i < LOANS; i++)
+            budget_return(budget,
+                          loans[i * 4099u % LOANS]); /* each once, far from the one before */
+        for (uint32_t i = 0; i < count; i++)
+            held[i] = budget_borrow(budget, 2 * BUDGET_UNIT_BYTES);
+        void *large = budget_borrow(budget, bytes / 2);
+        assert_non_null(large);
+        budget_check(budget);
+        budget_return(budget, large);
+        for (uint32_t i = 0; i < count; i++)
+            budget_return(budget, held[i]);
+    }
+    budget_free(budget);
+}
+
 static void a_shrunk_loan_keeps_its_content_and_frees_the_rest(void **state)
 {
     (void)state;
@@ -223,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_loan_is_rounded_to_a_power_of_two),
         cmocka_unit_test(everything_can_be_lent_and_no_more),
         cmocka_unit_test(kept_blocks_are_lent_again_and_joined_when_needed),
+        cmocka_unit_test(small_loans_do_not_stand_in_the_way_of_large_ones),
         cmocka_unit_test(a_shrunk_loan_keeps_its_content_and_frees_the_rest),
         cmocka_unit_test(remnants_do_not_cut_everything_up),
         cmocka_unit_test(random_loans_never_overlap),

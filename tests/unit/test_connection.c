@@ -631,7 +631,6 @@ static void who_takes_64_KiB_of_its_replies_in_30_s_may_go_on(void **state)
     assert_int_equal(harness.server->connections.lent, 0);
 }
 
-/* A socket that has room for some bytes again need not say so: the server asks before it closes. */
 static void assert_numbered(uint32_t msgid)
 {
     char begin[32];
@@ -702,6 +701,7 @@ static void a_client_may_vanish_with_replies_on_its_connection(void **state)
     assert_int_equal(harness.server->connections.lent, 0);
 }
 
+/* A socket that has room for some bytes again need not say so: the server asks before it closes. */
 static void what_was_read_unnoticed_counts(void **state)
 {
     (void)state;
