@@ -10,9 +10,9 @@
 
 #include "engine/state.h"
 
-/* Looks at some of the draws that the list begins with, and finds their pools (request->pool) where the caller does not know them: what comes
- * before the next call is worth making. Returns after how many requests that is. The list is not empty. By
- * the state's owner. */
+/* Looks at some of the draws that the list begins with, and finds their pools (request->pool) where the
+ * caller does not know them: what comes before the next call is worth making. Returns after how many requests
+ * that is. The list is not empty. By the state's owner. */
 uint32_t look_ahead(const struct state *state, const struct random_source *random,
                     struct urn_request *list);
 

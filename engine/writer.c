@@ -361,8 +361,11 @@ static bool waits_for_room(struct urn_engine *engine)
 /* The pool of a request, which the caller may know, or looking ahead may have found. */
 static struct urn_pool *pool_of(const struct state *state, const struct urn_request *request)
 {
-    if (request->pool != NULL)
-        return state->pools[pool_id(request->pool)];
+    if (request->pool != NULL) {
+        const uint32_t id = pool_id(request->pool);
+        CHECK(id < state->pool_count && state->pools[id] == request->pool); /* of this engine */
+        return state->pools[id];
+    }
     return state_find_pool(state, request->pool_name, request->pool_name_bytes);
 }
 

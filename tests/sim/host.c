@@ -266,12 +266,27 @@ static void note_failure(struct host *host)
             "P6: the log was written or synced after it had failed");
 }
 
+/* Of every other draw, as it were, the client knows the pool. */
+static void name_pool_by_itself(const struct host *host, struct urn_request *draw)
+{
+    if (draw->op != URN_DRAW || draw->count % 2 == 0)
+        return;
+    const struct urn_pool *known =
+        state_find_pool(&host->engine->writer.state, draw->pool_name, draw->pool_name_bytes);
+    if (known == NULL)
+        return;
+    draw->pool = known;
+    draw->pool_name = NULL;
+    draw->pool_name_bytes = 0;
+}
+
 void host_submit(struct host *host, struct client_request *request)
 {
     uint32_t in_flight = host->clients.in_flight;
     uint64_t draws = host->clients.draws_in_flight;
     const struct urn_engine_config *config = &host->scenario->config;
     request->findable_id = oracle_draws(host->oracle)->findable_id;
+    name_pool_by_itself(host, &request->request);
     urn_submit(host->engine, &request->request);
     request->refused_at_once = request->request.code != URN_OK;
     oracle_check_admission(host->oracle, request,

@@ -57,6 +57,13 @@ bool model_same_text(struct urn_text a, struct urn_text b)
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
 }
 
+struct urn_text model_asked_name(const struct urn_request *request)
+{
+    if (request->op == URN_DRAW && request->pool_name == NULL && request->pool != NULL)
+        return urn_pool_name(request->pool);
+    return (struct urn_text){request->pool_name, request->pool_name_bytes};
+}
+
 const struct model_pool *model_find_pool(const struct model *model, struct urn_text name)
 {
     for (uint32_t i = 0; i < model->pool_count; i++)

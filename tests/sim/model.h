@@ -70,6 +70,9 @@ void model_apply(struct model *model, const struct effect *effect, const uint32_
 
 bool model_same_text(struct urn_text a, struct urn_text b);
 
+/* Of the pool that a request asks for, which a draw may know instead of its name. While the engine lives. */
+struct urn_text model_asked_name(const struct urn_request *request);
+
 /* NULL, or false: there is none. */
 const struct model_pool *model_find_pool(const struct model *model, struct urn_text name);
 bool model_find_item(const struct model_pool *pool, struct urn_text name, uint32_t *index);

@@ -207,7 +207,7 @@ static void absorb_outcomes(struct oracle *oracle, struct client_request *draw)
     oracle->outcomes = grown(oracle->outcomes, oracle->outcome_count + request->count,
                              &oracle->outcome_capacity, sizeof *oracle->outcomes);
     memcpy(oracle->outcomes + oracle->outcome_count, request->outcomes, bytes);
-    const struct urn_text name = {request->pool_name, request->pool_name_bytes};
+    const struct urn_text name = model_asked_name(request);
     const struct effect effect = {
         .kind = EFFECT_DRAW,
         .pool = model_pool_index(&oracle->live, model_find_pool(&oracle->live, name)),

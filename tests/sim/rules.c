@@ -57,11 +57,6 @@ static struct urn_text pool_name(const struct urn_pool_spec *spec)
     return (struct urn_text){spec->name, spec->name_bytes};
 }
 
-static struct urn_text asked_pool(const struct urn_request *request)
-{
-    return (struct urn_text){request->pool_name, request->pool_name_bytes};
-}
-
 static struct urn_text asked_item(const struct urn_request *request)
 {
     return (struct urn_text){request->item_id, request->item_id_bytes};
@@ -451,7 +446,7 @@ void rules_on(const struct circumstances *now, const struct urn_request *request
         rule_reload(now, request, ruling);
         return;
     }
-    const struct model_pool *pool = model_find_pool(now->model, asked_pool(request));
+    const struct model_pool *pool = model_find_pool(now->model, model_asked_name(request));
     if (pool == NULL) {
         refuse(ruling, URN_NOPOOL);
         return;
