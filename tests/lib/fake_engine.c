@@ -162,6 +162,12 @@ static void look_up(const struct urn_engine *engine, struct urn_request *request
         error_set(request->error, URN_NOTFOUND, 0, "no draw has this id");
 }
 
+static bool asks_for(const struct urn_request *request, const char *name)
+{
+    return request->pool_name != NULL && strlen(name) == request->pool_name_bytes &&
+           memcmp(name, request->pool_name, request->pool_name_bytes) == 0;
+}
+
 /* The place of a request's pool among all; POOLS: there is no such one. */
 static size_t pool_of(struct urn_engine *engine, const struct urn_request *request)
 {
@@ -172,8 +178,7 @@ static size_t pool_of(struct urn_engine *engine, const struct urn_request *reque
     }
     size_t pool = 0;
     while (pool < POOLS && request->op != URN_POOLS && request->op != URN_LOOKUP &&
-           (strlen(pool_names[pool]) != request->pool_name_bytes ||
-            memcmp(pool_names[pool], request->pool_name, request->pool_name_bytes) != 0))
+           !asks_for(request, pool_names[pool]))
         pool++;
     return pool;
 }
