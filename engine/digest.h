@@ -1,9 +1,9 @@
 /* digest.h: BLAKE2b of a group, by the faster of two libraries.
  *
  * Digests are half of what the commit thread does for large groups, and two thirds of reading a log. Whose BLAKE2b
- * is the faster depends on the processor: libsodium's uses vectors, LibTomCrypt's is plain C. On an AMD EPYC of 2024
- * plain C takes two thirds of the time, on others it is slower; so a program that will take many digests has both timed once, as
- * Linux does with its checksums for RAID. They give the same bytes: nothing but time depends on the choice.
+ * is the faster depends on the processor: libsodium's uses vectors, LibTomCrypt's is plain C, which takes two
+ * thirds of the time on AMD's Zen 5. So a program that will take many digests has both timed once, as Linux does
+ * with its checksums for RAID. They give the same bytes: nothing but time depends on the choice.
  */
 #ifndef URN_ENGINE_DIGEST_H
 #define URN_ENGINE_DIGEST_H

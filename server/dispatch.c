@@ -80,6 +80,17 @@ bool dispatch_can_answer_pools(const struct server *server)
                             result_bytes(&call));
 }
 
+/* A call with room for all that may come of what is asked; NULL: there is none now. */
+static struct call *borrow(struct server *server, struct connection *connection, uint32_t msgid,
+                           const struct message_call *asked, void **results)
+{
+    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
+                                    result_bytes(asked), results);
+    if (call != NULL)
+        call->as = asked->as;
+    return call;
+}
+
 /* The message goes away before the engine is done: the name moves into the call. */
 static void keep_name(struct call *call, struct rpc_text name)
 {
@@ -125,11 +136,9 @@ static bool submit_draw(struct server *server, struct connection *connection, ui
                         const struct message_call *asked, const struct urn_pool *known)
 {
     void *results;
-    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
-                                    result_bytes(asked), &results);
+    struct call *call = borrow(server, connection, msgid, asked, &results);
     if (call == NULL)
         return false;
-    call->as = asked->as;
     struct urn_request *request = &call->request;
     request->op = URN_DRAW;
     request->count = asked->count;
@@ -148,11 +157,9 @@ static bool submit(struct server *server, struct connection *connection, uint32_
                    const struct message_call *asked)
 {
     void *results;
-    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
-                                    result_bytes(asked), &results);
+    struct call *call = borrow(server, connection, msgid, asked, &results);
     if (call == NULL)
         return false;
-    call->as = asked->as;
     struct urn_request *request = &call->request;
     *request = (struct urn_request){.next = NULL};
     message_fill_request(asked, request);
@@ -177,8 +184,7 @@ static bool begin_reload(struct server *server, struct connection *connection, u
         error_set(error, URN_BUSY, 0, "another reload is under way");
         return dispatch_error(server, connection, msgid, error);
     }
-    struct call *call = call_borrow(server, connection, msgid, asked->reply_bytes_max,
-                                    result_bytes(asked), &results);
+    struct call *call = borrow(server, connection, msgid, asked, &results);
     if (call == NULL)
         return false;
     call->request = (struct urn_request){.next = NULL};
